@@ -1,0 +1,449 @@
+//! The event: what a visitor did to an item, as it travels from a page to the edge to the origin.
+//!
+//! A body is one JSON object, a JSON array, or NDJSON. Besides Verge's own fields, GA4's and Segment's common
+//! e-commerce events are understood, so that an existing data layer can be pointed here unchanged. Good events
+//! of a batch are kept; each bad one is named by its index and field.
+
+use crate::time::{DAY_MS, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Longest item id, in bytes of UTF-8.
+pub const MAX_ITEM_ID: usize = 128;
+/// Longest of any other identifier (event, visitor, session, request, region, placement), in bytes.
+pub const MAX_FIELD: usize = 128;
+/// How far ahead of the receiver's clock an event may be.
+pub const MAX_AHEAD_MS: i64 = 5 * 60_000;
+/// How old an event may be when it arrives.
+pub const MAX_AGE_MS: i64 = 30 * DAY_MS;
+
+/// What a visitor did to an item, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum Kind {
+    /// The item was shown in a list; it teaches nothing about taste and serves attribution alone.
+    Impression = 0,
+    /// The item's page was opened.
+    View = 1,
+    /// The item was clicked in a list.
+    Click = 2,
+    /// The item was put into the cart.
+    Cart = 3,
+    /// The item was bought.
+    Purchase = 4,
+}
+
+impl Kind {
+    /// Every kind, by its numeric value.
+    pub const ALL: [Self; 5] = [Self::Impression, Self::View, Self::Click, Self::Cart, Self::Purchase];
+
+    /// The kind's name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Impression => "impression",
+            Self::View => "view",
+            Self::Click => "click",
+            Self::Cart => "cart",
+            Self::Purchase => "purchase",
+        }
+    }
+
+    /// Reads Verge's, GA4's or Segment's name of a kind.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "impression" | "view_item_list" | "Product List Viewed" => Self::Impression,
+            "view" | "view_item" | "Product Viewed" => Self::View,
+            "click" | "select_item" | "Product Clicked" => Self::Click,
+            "cart" | "add_to_cart" | "Product Added" => Self::Cart,
+            "purchase" | "Order Completed" => Self::Purchase,
+            _ => return None,
+        })
+    }
+
+    /// The kind with this numeric value.
+    pub fn from_u8(value: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(value)).copied()
+    }
+}
+
+/// One event. Absent optional fields are left out on the wire.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Makes a retry count once. 1 to 128 printable bytes.
+    pub id: String,
+    /// What was done.
+    pub kind: Kind,
+    /// The item's id in the shop: 1 to 128 bytes of printable UTF-8.
+    pub item: String,
+    /// Random id of the browser, or the shop's own pseudonym of a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visitor: Option<String>,
+    /// Id of the visit; where absent, the origin cuts visits at 30 minutes of silence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// When it happened.
+    pub at: Timestamp,
+    /// How many of the item; absent means 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<u32>,
+    /// Price of one, in units of the currency (2.55), finite and not negative.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<f64>,
+    /// ISO 4217 code of the price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Region, or lower-case country code, where it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Where on the shop the item was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<String>,
+    /// Id of the recommendation answer that led here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+}
+
+/// One event that was not taken, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rejected {
+    /// Position in the batch, from 0.
+    pub index: usize,
+    /// The field at fault; empty when it is the object as a whole.
+    pub field: &'static str,
+    /// What is wrong and what is expected.
+    pub error: String,
+}
+
+/// The outcome of reading a body: what can be used, and what cannot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// The valid events, in order. A purchase of several items becomes one event an item.
+    pub events: Vec<Event>,
+    /// The invalid ones.
+    pub rejected: Vec<Rejected>,
+}
+
+/// Why a whole body was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// Neither JSON nor NDJSON; the text says where.
+    NotJson(String),
+    /// More events than the receiver takes at once; the limit.
+    TooMany(usize),
+}
+
+impl core::fmt::Display for BodyError {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NotJson(why) => write!(
+                out,
+                "the body is no JSON ({why}); send one event object, an array of them, or one a line"
+            ),
+            Self::TooMany(limit) => write!(out, "more than {limit} events; send them in parts"),
+        }
+    }
+}
+
+impl core::error::Error for BodyError {}
+
+/// Whether `text` is 1 to `max` bytes of UTF-8 without control characters.
+pub fn is_printable(text: &str, max: usize) -> bool {
+    !text.is_empty() && text.len() <= max && !text.chars().any(char::is_control)
+}
+
+/// Reads a body of at most `max_events` events. `now` bounds and fills `at`; `make_id` supplies an id for
+/// each event that came without one.
+///
+/// # Errors
+/// [`BodyError`] when nothing of the body can be told apart into events. An event that is wrong by itself is
+/// reported in [`Batch::rejected`].
+pub fn parse_batch(
+    body: &[u8],
+    max_events: usize,
+    now: Timestamp,
+    mut make_id: impl FnMut() -> String,
+) -> Result<Batch, BodyError> {
+    let mut batch = Batch::default();
+    for (index, value) in parse_values(body, max_events)?.into_iter().enumerate() {
+        match read_event(value, now, &mut make_id) {
+            Ok(events) => batch.events.extend(events),
+            Err((field, error)) => batch.rejected.push(Rejected { index, field, error }),
+        }
+        if batch.events.len() > max_events {
+            return Err(BodyError::TooMany(max_events));
+        }
+    }
+    Ok(batch)
+}
+
+fn parse_values(body: &[u8], max_events: usize) -> Result<Vec<Value>, BodyError> {
+    let mut values = Vec::new();
+    for value in serde_json::Deserializer::from_slice(body).into_iter::<Value>() {
+        match value.map_err(|error| BodyError::NotJson(error.to_string()))? {
+            Value::Array(list) => values.extend(list),
+            // GA4's Measurement Protocol wraps its events.
+            Value::Object(mut wrapper) if wrapper.get("events").is_some_and(Value::is_array) => {
+                let visitor = wrapper.remove("client_id");
+                if let Some(Value::Array(mut list)) = wrapper.remove("events") {
+                    for event in list.iter_mut().filter_map(Value::as_object_mut) {
+                        if let Some(visitor) = &visitor {
+                            event.entry("visitor").or_insert_with(|| visitor.clone());
+                        }
+                    }
+                    values.extend(list);
+                }
+            }
+            other => values.push(other),
+        }
+        if values.len() > max_events {
+            return Err(BodyError::TooMany(max_events));
+        }
+    }
+    if values.is_empty() {
+        return Err(BodyError::NotJson("it is empty".to_owned()));
+    }
+    Ok(values)
+}
+
+type FieldError = (&'static str, String);
+
+/// Looks `names` up in order, first in the event, then in its GA4 `params` or Segment `properties`.
+fn find<'a>(event: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
+    let inner = ["params", "properties"].iter().find_map(|key| event.get(*key)?.as_object());
+    names.iter().find_map(|name| {
+        let found = event.get(*name).or_else(|| inner?.get(*name))?;
+        (!found.is_null()).then_some(found)
+    })
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn read_text(
+    event: &Map<String, Value>,
+    field: &'static str,
+    names: &[&str],
+    max: usize,
+) -> Result<Option<String>, FieldError> {
+    let Some(value) = find(event, names) else { return Ok(None) };
+    match text(value) {
+        Some(text) if is_printable(&text, max) => Ok(Some(text)),
+        _ => Err((field, format!("expected a string of 1 to {max} printable bytes"))),
+    }
+}
+
+fn read_kind(event: &Map<String, Value>) -> Result<Kind, FieldError> {
+    let name = find(event, &["kind", "event", "name"])
+        .ok_or_else(|| ("kind", "missing; one of view, click, cart, purchase, impression".to_owned()))?;
+    name.as_str().and_then(Kind::from_name).ok_or_else(|| {
+        let shown: String = text(name).unwrap_or_default().chars().take(40).collect();
+        let expected = "one of view, click, cart, purchase, impression, or GA4's or Segment's name";
+        ("kind", format!("unknown kind '{}'; {expected}", shown.escape_debug()))
+    })
+}
+
+fn read_at(event: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, FieldError> {
+    let Some(value) = find(event, &["at", "timestamp", "originalTimestamp"]) else { return Ok(now) };
+    let at = match value {
+        Value::String(text) => Timestamp::parse(text),
+        Value::Number(number) => number.as_i64().map(Timestamp),
+        _ => None,
+    }
+    .ok_or_else(|| {
+        ("at", "expected RFC 3339 (2026-11-20T10:15:30Z) or milliseconds since 1970".to_owned())
+    })?;
+    if at.0 > now.0.saturating_add(MAX_AHEAD_MS) {
+        return Err(("at", format!("{at} is more than 5 minutes ahead of {now}; check the clock")));
+    }
+    if at.0 < now.0.saturating_sub(MAX_AGE_MS) {
+        return Err(("at", format!("{at} is more than 30 days old; use `verge import` for history")));
+    }
+    Ok(at)
+}
+
+fn read_price(event: &Map<String, Value>) -> Result<Option<f64>, FieldError> {
+    let Some(value) = find(event, &["price"]) else { return Ok(None) };
+    let number = match value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    };
+    match number {
+        Some(price) if price.is_finite() && (0.0..=1e12).contains(&price) => Ok(Some(price)),
+        _ => Err(("price", "expected a number from 0 to 1e12 in units of the currency".to_owned())),
+    }
+}
+
+fn read_quantity(event: &Map<String, Value>) -> Result<Option<u32>, FieldError> {
+    let Some(value) = find(event, &["quantity"]) else { return Ok(None) };
+    match value.as_u64().and_then(|number| u32::try_from(number).ok()) {
+        Some(quantity) if quantity > 0 => Ok(Some(quantity)),
+        _ => Err(("quantity", "expected a whole number from 1 to 4294967295".to_owned())),
+    }
+}
+
+fn read_currency(event: &Map<String, Value>) -> Result<Option<String>, FieldError> {
+    match read_text(event, "currency", &["currency"], 3)? {
+        Some(code) if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+            Err(("currency", "expected an ISO 4217 code such as GBP".to_owned()))
+        }
+        code => Ok(code.map(|code| code.to_ascii_uppercase())),
+    }
+}
+
+/// One object of the body: one event, or one an entry of its GA4 `items` or Segment `products`.
+fn read_event(
+    value: Value,
+    now: Timestamp,
+    make_id: &mut impl FnMut() -> String,
+) -> Result<Vec<Event>, FieldError> {
+    let Value::Object(event) = value else {
+        return Err(("", "expected an object such as {\"kind\":\"view\",\"item\":\"A1\"}".to_owned()));
+    };
+    let item_names = ["item", "item_id", "product_id", "sku"];
+    let base = Event {
+        id: read_text(&event, "id", &["id", "event_id", "messageId"], MAX_FIELD)?.unwrap_or_else(make_id),
+        kind: read_kind(&event)?,
+        item: String::new(),
+        visitor: read_text(&event, "visitor", &["visitor", "anonymousId", "client_id", "userId"], MAX_FIELD)?,
+        session: read_text(&event, "session", &["session", "session_id"], MAX_FIELD)?,
+        at: read_at(&event, now)?,
+        quantity: read_quantity(&event)?,
+        price: read_price(&event)?,
+        currency: read_currency(&event)?,
+        region: read_text(&event, "region", &["region"], MAX_FIELD)?,
+        placement: read_text(&event, "placement", &["placement"], MAX_FIELD)?,
+        request: read_text(&event, "request", &["request"], MAX_FIELD)?,
+    };
+    let bad_item = || {
+        let expected = format!("expected an id of 1 to {MAX_ITEM_ID} printable bytes");
+        ("item", format!("missing or unusable; {expected}"))
+    };
+    if let Some(item) = read_text(&event, "item", &item_names, MAX_ITEM_ID)? {
+        return Ok(vec![Event { item, ..base }]);
+    }
+    let list = find(&event, &["items", "products"]).and_then(Value::as_array).ok_or_else(bad_item)?;
+    let mut events = Vec::with_capacity(list.len());
+    for (position, entry) in list.iter().enumerate() {
+        let entry = entry.as_object().ok_or_else(bad_item)?;
+        let item = read_text(entry, "item", &item_names, MAX_ITEM_ID)?.ok_or_else(bad_item)?;
+        events.push(Event {
+            // A retry of the whole makes the same ids again; a full-length id gives up its tail.
+            id: if position == 0 {
+                base.id.clone()
+            } else {
+                let mut id: String = base.id.chars().take(24).collect();
+                if id.len() < base.id.len() {
+                    id = blake3::hash(base.id.as_bytes()).to_hex().chars().take(32).collect();
+                }
+                format!("{id}.{position}")
+            },
+            item,
+            quantity: read_quantity(entry)?.or(base.quantity),
+            price: read_price(entry)?.or(base.price),
+            currency: read_currency(entry)?.or_else(|| base.currency.clone()),
+            ..base.clone()
+        });
+    }
+    if events.is_empty() { Err(bad_item()) } else { Ok(events) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+    fn parse(body: &str) -> Batch {
+        let mut made = 0;
+        parse_batch(body.as_bytes(), 10, NOW, || {
+            made += 1;
+            format!("made-{made}")
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn one_object_an_array_and_lines_read_alike() {
+        let one = r#"{"id":"a","kind":"view","item":"85123A"}"#;
+        let expected = parse(one);
+        assert_eq!(expected.events.len(), 1);
+        assert_eq!(expected.events[0].at, NOW);
+        assert_eq!(parse(&format!("[{one}]")), expected);
+        let two = parse(&format!("{one}\n{}\n", one.replace("\"a\"", "\"b\"")));
+        assert_eq!(two.events.iter().map(|event| &*event.id).collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn bad_events_are_named_and_good_ones_kept() {
+        let batch = parse(
+            r#"[{"kind":"view","item":"a"},{"kind":"veiw","item":"a"},{"kind":"cart"},7,
+               {"kind":"view","item":"a","price":-1},{"kind":"view","item":"a","quantity":0},
+               {"kind":"view","item":"a","at":"2020-01-01T00:00:00Z"},{"kind":"view","item":"a","currency":"GB"}]"#,
+        );
+        assert_eq!(batch.events.len(), 1);
+        let fields: Vec<_> = batch.rejected.iter().map(|bad| (bad.index, bad.field)).collect();
+        assert_eq!(
+            fields,
+            [(1, "kind"), (2, "item"), (3, ""), (4, "price"), (5, "quantity"), (6, "at"), (7, "currency")]
+        );
+        assert!(batch.rejected[0].error.contains("unknown kind 'veiw'"));
+    }
+
+    #[test]
+    fn ga4_and_segment_purchases_become_one_event_an_item() {
+        let ga4 = parse(
+            r#"{"client_id":"c1","events":[{"name":"purchase","params":{"currency":"GBP","items":[
+               {"item_id":"a","price":2.5,"quantity":3},{"item_id":"b"}]}}]}"#,
+        );
+        let ids: Vec<_> = ga4.events.iter().map(|event| (&*event.id, &*event.item)).collect();
+        assert_eq!(ids, [("made-1", "a"), ("made-1.1", "b")]);
+        assert_eq!(ga4.events[0].visitor.as_deref(), Some("c1"));
+        assert_eq!(ga4.events[0].quantity, Some(3));
+        assert_eq!(ga4.events[1].currency.as_deref(), Some("GBP"));
+        let segment = parse(
+            r#"{"type":"track","event":"Product Added","messageId":"m","anonymousId":"v",
+               "properties":{"product_id":507,"price":"18.99"}}"#,
+        );
+        assert_eq!((segment.events[0].kind, &*segment.events[0].item), (Kind::Cart, "507"));
+        assert_eq!(segment.events[0].price, Some(18.99));
+    }
+
+    #[test]
+    fn limits_and_garbage_are_refused() {
+        let refuse = |body: &[u8]| parse_batch(body, 2, NOW, String::new).unwrap_err();
+        assert!(matches!(refuse(b""), BodyError::NotJson(_)));
+        assert!(matches!(refuse(b"{\"kind\":"), BodyError::NotJson(_)));
+        assert!(matches!(refuse(b"\xff\xfe"), BodyError::NotJson(_)));
+        assert_eq!(refuse(b"[1,2,3]"), BodyError::TooMany(2));
+        let many = br#"{"kind":"purchase","items":[{"item_id":"a"},{"item_id":"b"},{"item_id":"c"}]}"#;
+        assert_eq!(refuse(many), BodyError::TooMany(2));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_read_or_are_refused(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_batch(&body, 10, NOW, String::new);
+        }
+
+        #[test]
+        fn what_was_read_reads_again_the_same(
+            id in "[!-~]{1,128}", item in "\\PC{1,32}", visitor in proptest::option::of("[a-z]{1,9}"),
+            kind in 0u8..5, cents in proptest::option::of(0u32..100_000_000), age in 0..MAX_AGE_MS,
+        ) {
+            let event = Event {
+                id, item, visitor, kind: Kind::from_u8(kind).unwrap(), at: Timestamp(NOW.0 - age),
+                price: cents.map(|cents| f64::from(cents) / 100.0), session: None, quantity: None, currency: None,
+                region: None, placement: None, request: None,
+            };
+            let batch = parse(&serde_json::to_string(&event).unwrap());
+            prop_assert_eq!(batch.events, vec![event]);
+        }
+    }
+}
