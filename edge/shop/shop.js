@@ -1,0 +1,224 @@
+// The storefront: two pages (home, item) behind `#/` and `#/item/{id}`, the region switch, and forgetting.
+
+import { Problem, get, getItem, region, send, settled } from "./api.js";
+import { attribution, rail } from "./rail.js";
+import { forget, rawRecents, recents } from "./recents.js";
+import { announce, byId, categoryPath, h, nameOf, pictureOf, priceOf, problemNotice, regionName, skeleton } from "./view.js";
+import { webAddress } from "./art.js";
+
+const main = byId("main");
+const regions = new Set(["world", "gb", "de", "fr", "us"]);
+const SEEN = { cart: "in cart", purchase: "bought" };
+
+let page = new AbortController();
+
+/** Shows the page the address names. What the page before was still waiting for is dropped. */
+function show({ moved = false } = {}) {
+  page.abort();
+  page = new AbortController();
+  const id = itemOfAddress();
+  document.title = "Verge demo shop";
+  if (id === undefined) home();
+  else itemPage(id, page.signal);
+  known();
+  if (!moved) return;
+  main.querySelector("h1")?.focus({ preventScroll: true });
+  scrollTo(0, history.state?.scroll ?? 0);
+}
+
+function itemOfAddress() {
+  const found = /^#\/item\/(.+)$/.exec(location.hash);
+  try {
+    return found ? decodeURIComponent(found[1]) : undefined;
+  } catch {
+    return found[1];
+  }
+}
+
+function home() {
+  const { signal } = page;
+  const seen = recents();
+  main.replaceChildren(
+    h("section", { class: "hero" },
+      h("h1", { tabindex: "-1" }, "Picked at the edge, from what you just looked at."),
+      h("p", {}, "No account, no profile. The last items you opened stay in a cookie of your browser; the nearest edge location scores the shop against them, in well under a millisecond.")),
+    seen.length ? forYou(signal) : h("section", { class: "rail" },
+      h("header", {}, h("h2", {}, "For you")),
+      h("p", { class: "empty" }, "Nothing yet. Open an item or two below, come back, and this rail is yours.")),
+    rail({
+      title: (answer) => `Popular in ${popularIn(answer?.region)}`,
+      layout: "grid", placement: "popular", fail,
+      load: async (cursor) => learnRegion(await get("/v1/popular", { limit: 12, cursor }, signal)),
+    }),
+    seen.length ? recentlyViewed() : "",
+  );
+}
+
+const forYou = (signal) => rail({
+  title: () => "For you",
+  layout: "grid swipe", placement: "home", reasons: true, wait: true, fail,
+  load: (cursor) => get("/v1/recommendations", { placement: "home", limit: 12, cursor }, signal),
+});
+
+async function itemPage(id, signal) {
+  main.replaceChildren(
+    h("p", { class: "crumbs" }, h("a", { href: "#/" }, "← All items")),
+    h("article", { class: "item waiting" }, skeleton(false).firstElementChild,
+      h("div", { class: "item-text" }, h("h1", { tabindex: "-1" }, "Loading…"))),
+    rail({
+      title: () => "Similar items", layout: "row", placement: "similar", here: id, fail: quiet,
+      load: (cursor) => get(`/v1/items/${encodeURIComponent(id)}/similar`, { limit: 12, cursor }, signal),
+    }),
+    rail({
+      title: () => "Also viewed", layout: "row", placement: "product", reasons: true, here: id, fail: quiet,
+      load: (cursor) => get("/v1/recommendations", { placement: "product", item: id, limit: 12, cursor }, signal),
+    }),
+    recentlyViewed(id),
+  );
+  try {
+    const item = await getItem(id);
+    if (signal.aborted) return;
+    document.title = `${nameOf(item)} · Verge demo shop`;
+    const focused = document.activeElement?.tagName === "H1";
+    main.querySelector(".item").replaceWith(itemDetails(item));
+    if (focused) main.querySelector("h1").focus({ preventScroll: true });
+    record("view", item, signal);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (!signal.aborted) showProblem(problem);
+  }
+}
+
+function itemDetails(item) {
+  const price = priceOf(item);
+  const address = webAddress(item.url);
+  const act = (kind, done) => async () => {
+    if (await record(kind, item, page.signal)) announce(`${done}. The next answers know.`, { shown: true });
+  };
+  return h("article", { class: "item" },
+    pictureOf(item),
+    h("div", { class: "item-text" },
+      categoryPath(item).length > 0 && h("p", { class: "kicker" }, categoryPath(item).join(" › ")),
+      h("h1", { tabindex: "-1" }, nameOf(item)),
+      item.brand && item.name && h("p", { class: "by" }, `by ${item.brand}`),
+      price && h("p", { class: "price" }, price),
+      h("p", { class: "actions" },
+        h("button", { class: "button", type: "button", onclick: act("cart", "Added to the cart") }, "Add to cart"),
+        h("button", { class: "button quiet", type: "button", onclick: act("purchase", "Bought") }, "Buy")),
+      h("p", { class: "fine" }, "A demo: nothing is charged or shipped. Both buttons only tell the edge what you like. ",
+        address && h("a", { href: address, rel: "noopener nofollow" }, "See it in the real shop"), ` Item ${item.id}.`)));
+}
+
+/** Sends an event about the item, then brings up to date what the page shows of the cookie. True if accepted. */
+async function record(kind, item, signal) {
+  const { id, price, currency } = item;
+  const worth = kind === "purchase" && typeof price === "number" ? { quantity: 1, price, currency } : {};
+  try {
+    await send({ kind, item: id, ...worth, ...attribution.get(id) });
+    return true;
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    announce(`${problem.message}. ${problem.detail}`, { shown: true });
+    return false;
+  } finally {
+    known();
+    if (!signal.aborted) main.querySelector("#recently")?.replaceWith(recentlyViewed(itemOfAddress()));
+  }
+}
+
+/** The rail of what the cookie names, without the item on screen; hidden while there is none. */
+function recentlyViewed(here) {
+  const kinds = new Map(recents().map(({ id, kind }) => [id, kind]));
+  kinds.delete(here);
+  const ids = [...kinds.keys()].slice(0, 12);
+  const started = performance.now();
+  const section = rail({
+    title: () => "Recently viewed", layout: "row", placement: "recents",
+    badge: (item) => SEEN[kinds.get(item.id)],
+    async load() {
+      const found = await Promise.all(ids.map((id) => getItem(id).catch(() => null)));
+      return { body: { items: found.filter(Boolean), next: null }, took: performance.now() - started };
+    },
+  });
+  section.id = "recently";
+  section.hidden = ids.length === 0;
+  return section;
+}
+
+/** A page with nothing to show becomes the message; any other problem stays within its rail. */
+function fail(problem) {
+  const whole = problem.status === 503 || problem.status === 0;
+  if (whole) showProblem(problem);
+  return whole;
+}
+
+/** On an item's page the item itself says what is wrong, once. */
+const quiet = (problem) => problem.status === 404 || fail(problem);
+
+function showProblem(problem) {
+  page.abort();
+  main.replaceChildren(problemNotice(problem, () => show({ moved: true })));
+}
+
+const popularIn = (answered) => {
+  const code = answered ?? region();
+  if (!code) return "your region";
+  return code === "world" ? "the world" : regionName(code).replace(/^(United|Netherlands)/, "the $1");
+};
+
+/** Takes a region the API answered for into the switch, and shows what "auto" came to. */
+function learnRegion(answer) {
+  const code = answer.body.region;
+  regions.add(code);
+  drawRegions(region() === "" ? code : undefined);
+  return answer;
+}
+
+function drawRegions(auto) {
+  const select = byId("region");
+  if (region()) regions.add(region());
+  const options = [...regions].map((code) => h("option", { value: code }, regionName(code)));
+  select.replaceChildren(h("option", { value: "" }, auto ? `Auto (${auto.length === 2 ? auto.toUpperCase() : auto})` : "Auto"), ...options);
+  select.value = region();
+}
+
+/** The footer's panel: the cookie as it is. */
+function known() {
+  const raw = rawRecents();
+  const count = recents(raw).length;
+  byId("known-text").textContent = count
+    ? `Your last ${count} ${count === 1 ? "item" : "items"}, in ${raw.length} bytes of a cookie in this browser. Nothing else is kept about you at the edge.`
+    : "Nothing. Open an item, and its id goes into a cookie in this browser, and nowhere else at the edge.";
+  byId("known-cookie").textContent = raw;
+  byId("known-cookie").hidden = count === 0;
+  byId("forget").disabled = raw === "";
+}
+
+byId("region").addEventListener("change", ({ target }) => {
+  const address = new URL(location);
+  if (target.value) address.searchParams.set("region", target.value);
+  else address.searchParams.delete("region");
+  history.replaceState(history.state, "", address);
+  show();
+});
+
+byId("forget").addEventListener("click", async () => {
+  await settled();
+  forget();
+  attribution.clear();
+  show();
+  announce("Forgotten. The cookies are gone.", { shown: true });
+});
+
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+
+// Where a page was left, so that "back" returns there though its rails are filled anew.
+history.scrollRestoration = "manual";
+addEventListener("click", () => history.replaceState({ scroll: scrollY }, ""), { capture: true });
+addEventListener("hashchange", () => show({ moved: true }));
+
+drawRegions();
+show();
