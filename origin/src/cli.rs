@@ -1,0 +1,60 @@
+//! The command line of `verge`.
+//!
+//! A command is a module with `pub struct XArgs` (clap's `Args`) and `pub fn run(&XArgs, &Config)`; here it
+//! takes a line in [`Command`] and a line in [`Cli::run`].
+
+use crate::config::Config;
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+const TOUR: &str = "\
+From a log to recommendations at the edge:
+
+  verge import --format online-retail online_retail.csv.zst   read a shop's log into the store
+  verge generate --items 10000 --sessions 100000 --into-store ... or make a shop up
+  verge build                                                 learn the tables, one snapshot a region
+  verge publish --to kv                                       send what changed to the edge
+  verge recommend --recents 85123A,22423 --region gb          see what a visitor would be shown
+
+Everything is kept in one data directory (--data-dir, VERGE_DATA_DIR, or data_dir in verge.toml).
+`verge COMMAND --help` explains a command and its formats.";
+
+/// Product recommendations computed at the edge: the origin's side.
+#[derive(Debug, Parser)]
+#[command(name = "verge", version, after_help = TOUR, propagate_version = true)]
+pub struct Cli {
+    /// Configuration file [default: verge.toml, if there is one]
+    #[arg(long, global = true, env = "VERGE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Where the store is kept [default: verge-data]
+    #[arg(long, global = true, env = "VERGE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+impl Cli {
+    /// Reads the configuration and runs the command.
+    ///
+    /// # Errors
+    /// Whatever the command reports; the text is meant for the person at the keyboard.
+    pub fn run(self) -> Result<()> {
+        let _config = Config::load(self.config.as_deref(), self.data_dir.as_deref())?;
+        match self.command {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,203 @@
+//! The store: the shop's events and catalogue in one SQLite file.
+//!
+//! SQLite because it is one file without a server, survives a kill at any moment (write-ahead log), and can be
+//! opened with any SQLite tool. One process writes at a time, any number read meanwhile.
+//!
+//! Visitors and sessions are kept as 64-bit keyed hashes, never in clear; the key is made at random when the
+//! store is created and lives in it. So a hash means nothing outside its store, differs between two stores of
+//! the same log, and must only ever be compared for equality.
+
+mod read;
+mod write;
+
+use anyhow::{Context, Result, bail};
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use snapshots::event::Kind;
+use snapshots::time::Timestamp;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use read::{Log, Totals};
+pub use write::{Appended, Batch};
+
+/// The store's file inside the data directory.
+pub const FILE: &str = "store.sqlite";
+/// Written into every store; a store of another version is refused.
+pub const SCHEMA_VERSION: i32 = 1;
+/// "VRGE": tells a store from any other SQLite file.
+const APPLICATION_ID: i32 = 0x5652_4745;
+
+// `id` stands last in `events`: SQLite reads a row up to the last column that is asked for, and learning asks
+// for the first seven.
+const SCHEMA: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE areas (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+INSERT INTO areas VALUES (0, '');
+CREATE TABLE items (
+    n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT, category TEXT, brand TEXT, price REAL,
+    currency TEXT, image TEXT, url TEXT, in_stock INTEGER, added_at INTEGER
+) STRICT;
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind INTEGER NOT NULL, item INTEGER NOT NULL,
+    visitor INTEGER NOT NULL, session INTEGER NOT NULL, area INTEGER NOT NULL, quantity INTEGER NOT NULL,
+    price REAL, currency TEXT, placement TEXT, request TEXT, id TEXT NOT NULL UNIQUE
+) STRICT;";
+
+/// One event as learning reads it: 48 bytes, indexes instead of names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LogEvent {
+    /// When it happened.
+    pub at: Timestamp,
+    /// What was done.
+    pub kind: Kind,
+    /// Index into [`Store::items`].
+    pub item: u32,
+    /// Who did it, as a hash; 0 when unknown.
+    pub visitor: u64,
+    /// The visit, as a hash scoped to its visitor; 0 when the event named none.
+    pub session: u64,
+    /// Index into [`Store::areas`].
+    pub area: u16,
+    /// How many of the item, at least 1.
+    pub quantity: u32,
+}
+
+/// One item of the catalogue. An item known from events alone has an id and nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    /// The shop's id, 1 to 128 printable bytes.
+    pub id: String,
+    /// Name, as a person would read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Path from the widest category to the narrowest, `a > b` or `a.b` as the shop has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Maker or label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<String>,
+    /// Price of one, in units of `currency` (2.55).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<f64>,
+    /// ISO 4217 code of the price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Address of a picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Address of the item's page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Whether it can be bought now; unknown counts as yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_stock: Option<bool>,
+    /// When it came into the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_at: Option<Timestamp>,
+}
+
+impl Item {
+    /// Takes over every field that `newer` knows.
+    pub fn update(&mut self, newer: Self) {
+        fn take<T>(old: &mut Option<T>, new: Option<T>) {
+            if new.is_some() {
+                *old = new;
+            }
+        }
+        take(&mut self.name, newer.name);
+        take(&mut self.category, newer.category);
+        take(&mut self.brand, newer.brand);
+        take(&mut self.price, newer.price);
+        take(&mut self.currency, newer.currency);
+        take(&mut self.image, newer.image);
+        take(&mut self.url, newer.url);
+        take(&mut self.in_stock, newer.in_stock);
+        take(&mut self.added_at, newer.added_at);
+    }
+}
+
+/// An open store.
+pub struct Store {
+    db: Connection,
+    path: PathBuf,
+    visitor_key: [u8; 32],
+    /// Row numbers of ids already seen; holds what is committed, or of the open [`Batch`].
+    items: HashMap<String, u32>,
+    areas: HashMap<String, u16>,
+}
+
+impl Store {
+    /// Opens the store in `dir`, creating both when they are missing.
+    ///
+    /// # Errors
+    /// The directory cannot be written, or its `store.sqlite` is no store of Verge or of another version.
+    pub fn open(dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("cannot create the data directory {}", dir.display()))?;
+        let path = dir.join(FILE);
+        let db = Connection::open(&path).and_then(|db| {
+            db.busy_timeout(Duration::from_secs(30))?;
+            Ok(db)
+        });
+        let mut db = db.with_context(|| format!("cannot open the store {}", path.display()))?;
+        check_or_create(&mut db).with_context(|| format!("cannot use the store {}", path.display()))?;
+        tune(&db).with_context(|| format!("cannot use the store {}", path.display()))?;
+        let visitor_key = db
+            .query_row("SELECT value FROM meta WHERE key = 'visitor_key'", [], |row| row.get(0))
+            .with_context(|| format!("the store {} has lost its visitor key", path.display()))?;
+        Ok(Self { db, path, visitor_key, items: HashMap::new(), areas: HashMap::new() })
+    }
+
+    /// The store's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn check_or_create(db: &mut Connection) -> Result<()> {
+    let version: i32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application == APPLICATION_ID && version == SCHEMA_VERSION {
+        return Ok(());
+    }
+    if application == APPLICATION_ID && version != 0 {
+        bail!(
+            "it has schema version {version}, this verge reads version {SCHEMA_VERSION}; use the verge that \
+             made it, or import the logs again into another --data-dir"
+        );
+    }
+    create(db)
+}
+
+fn tune(db: &Connection) -> Result<()> {
+    db.pragma_update(None, "journal_mode", "wal")?;
+    // With a write-ahead log this loses at most the last transactions on a power cut, never the store.
+    db.pragma_update(None, "synchronous", "normal")?;
+    db.pragma_update(None, "cache_size", -64 * 1024)?;
+    Ok(())
+}
+
+fn create(db: &mut Connection) -> Result<()> {
+    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == SCHEMA_VERSION {
+        return Ok(()); // Another process was quicker.
+    }
+    let tables: u32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 {
+        bail!("it is an SQLite file of something else; choose another --data-dir");
+    }
+    let mut key = [0u8; 32];
+    getrandom::fill(&mut key).context("the system gives no random bytes for the visitor key")?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute("INSERT INTO meta VALUES ('visitor_key', ?1)", [&key])?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+use super::*;
+use snapshots::event::Event;
+
+fn event(id: &str, item: &str, at: i64) -> Event {
+    Event {
+        id: id.to_owned(),
+        kind: Kind::View,
+        item: item.to_owned(),
+        visitor: Some("anna".to_owned()),
+        session: Some("s1".to_owned()),
+        at: Timestamp(at),
+        quantity: None,
+        price: Some(2.55),
+        currency: Some("GBP".to_owned()),
+        region: Some("GB".to_owned()),
+        placement: None,
+        request: None,
+    }
+}
+
+fn open() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    (dir, store)
+}
+
+#[test]
+fn an_event_is_stored_once_and_read_back_after_opening_again() {
+    let (dir, mut store) = open();
+    let events = [event("a", "kettle", 5), event("b", "cup", 3), event("a", "kettle", 5)];
+    assert_eq!(store.append(&events).unwrap(), Appended { new: 2, duplicates: 1 });
+    drop(store);
+    let mut store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.append(&events).unwrap(), Appended { new: 0, duplicates: 3 });
+    let log = store.log().unwrap();
+    assert_eq!(log.items.iter().map(|item| &*item.id).collect::<Vec<_>>(), ["cup", "kettle"]);
+    assert_eq!(log.areas, ["", "gb"]);
+    let seen: Vec<_> = log.events.iter().map(|event| (event.at.0, event.item, event.area)).collect();
+    assert_eq!(seen, [(3, 0, 1), (5, 1, 1)]);
+    assert_eq!((log.events[0].quantity, log.events[0].kind), (1, Kind::View));
+    assert_eq!(store.events().unwrap(), log.events);
+    assert_eq!(store.items().unwrap(), log.items);
+    assert_eq!(store.areas().unwrap(), log.areas);
+}
+
+#[test]
+fn events_of_one_instant_stay_in_the_order_of_arrival() {
+    let (_dir, mut store) = open();
+    store.append(&[event("z", "b", 7), event("m", "c", 7)]).unwrap();
+    store.append(&[event("a", "a", 7), event("b", "d", 1)]).unwrap();
+    let order: Vec<_> = store.events().unwrap().iter().map(|event| event.item).collect();
+    assert_eq!(order, [3, 1, 2, 0]);
+}
+
+#[test]
+fn the_order_of_import_does_not_number_items_or_areas() {
+    let one = event("1", "b", 1);
+    let two = Event { region: Some("fr".to_owned()), ..event("2", "a", 2) };
+    let read = |events: &[Event]| {
+        let (_dir, mut store) = open();
+        for event in events {
+            store.append(std::slice::from_ref(event)).unwrap();
+        }
+        let mut log = store.log().unwrap();
+        for event in &mut log.events {
+            (event.visitor, event.session) = (0, 0); // Hashed with a key of its own in each store.
+        }
+        log
+    };
+    let log = read(&[one.clone(), two.clone()]);
+    assert_eq!(log.areas, ["", "fr", "gb"]);
+    assert_eq!(read(&[two, one]), log);
+}
+
+#[test]
+fn visitors_and_sessions_are_hashes_and_sessions_belong_to_a_visitor() {
+    let (dir, mut store) = open();
+    let other = Event { visitor: Some("bert".to_owned()), ..event("b", "x", 2) };
+    let nobody = Event { visitor: None, session: None, ..event("c", "x", 3) };
+    store.append(&[event("a", "x", 1), other, nobody, event("d", "x", 4)]).unwrap();
+    let events = store.events().unwrap();
+    assert_eq!((events[2].visitor, events[2].session), (0, 0));
+    assert!(events[0].visitor != 0 && events[0].visitor != events[1].visitor);
+    assert!(events[0].session != 0 && events[0].session != events[1].session);
+    assert_eq!((events[0].visitor, events[0].session), (events[3].visitor, events[3].session));
+    drop(store);
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(4).any(|window| window == b"anna"));
+    }
+}
+
+#[test]
+fn the_catalogue_keeps_the_latest_of_what_is_known() {
+    let (_dir, mut store) = open();
+    let item = |name: Option<&str>, price| Item {
+        id: "cup".to_owned(),
+        name: name.map(str::to_owned),
+        price,
+        ..Item::default()
+    };
+    assert_eq!(store.upsert_items(&[item(Some("Cup"), None)]).unwrap(), 1);
+    assert_eq!(store.upsert_items(&[item(None, Some(2.0))]).unwrap(), 1);
+    assert_eq!(store.upsert_items(&[item(Some("Cup"), Some(2.0)), item(None, None)]).unwrap(), 0);
+    assert_eq!(store.items().unwrap(), [item(Some("Cup"), Some(2.0))]);
+}
+
+#[test]
+fn a_failed_batch_leaves_nothing_and_the_next_one_is_sound() {
+    let (_dir, mut store) = open();
+    let failed = store.batch(|batch| {
+        batch.add(&event("a", "ghost", 1))?;
+        anyhow::bail!("stop")
+    });
+    assert!(failed.map(|()| "").is_err());
+    assert_eq!(store.totals().unwrap(), Totals::default());
+    store.append(&[event("b", "cup", 1), event("c", "ghost", 2)]).unwrap();
+    let log = store.log().unwrap();
+    assert_eq!(log.items.iter().map(|item| &*item.id).collect::<Vec<_>>(), ["cup", "ghost"]);
+    assert_eq!(log.events.iter().map(|event| event.item).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn two_writers_agree_on_numbers() {
+    let (dir, mut one) = open();
+    let mut two = Store::open(dir.path()).unwrap();
+    one.append(&[event("a", "x", 1)]).unwrap();
+    two.append(&[event("b", "y", 2), event("c", "x", 3)]).unwrap();
+    one.append(&[event("d", "y", 4)]).unwrap();
+    let items: Vec<_> = one.events().unwrap().iter().map(|event| event.item).collect();
+    assert_eq!(items, [0, 1, 0, 1]);
+}
+
+#[test]
+fn areas_past_the_limit_count_as_unknown() {
+    let (_dir, mut store) = open();
+    let events: Vec<_> = (0..10_050)
+        .map(|n| Event { region: Some(format!("r{n}")), ..event(&n.to_string(), "x", n) })
+        .collect();
+    store.append(&events).unwrap();
+    let log = store.log().unwrap();
+    assert_eq!(log.areas.len(), 10_000);
+    assert_eq!(log.events[10_040].area, 0);
+    assert_eq!(log.areas[usize::from(log.events[9_000].area)], "r9000");
+}
+
+#[test]
+fn other_files_and_other_versions_are_refused_by_name() {
+    let (dir, store) = open();
+    drop(store);
+    let db = Connection::open(dir.path().join(FILE)).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    let newer = format!("{:#}", Store::open(dir.path()).err().unwrap());
+    assert!(newer.contains(FILE) && newer.contains("schema version 99"), "{newer}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let db = Connection::open(dir.path().join(FILE)).unwrap();
+    db.execute_batch("CREATE TABLE diary (line TEXT)").unwrap();
+    let foreign = format!("{:#}", Store::open(dir.path()).err().unwrap());
+    assert!(foreign.contains("something else"), "{foreign}");
+
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(FILE), "not a database at all, but long enough to have a header").unwrap();
+    assert!(Store::open(dir.path()).is_err());
+}
