@@ -1,0 +1,37 @@
+//! `xtask-bindgen WASM OUT_DIR`: turns the compiled Worker into `index.js` and `index_bg.wasm`, and prints
+//! their size. `cargo xtask worker` calls it.
+
+use anyhow::{Context, Result, bail};
+use flate2::{Compression, write::GzEncoder};
+use std::{env, fs, io::Write, path::Path};
+use wasm_bindgen_cli_support::Bindgen;
+
+fn main() -> Result<()> {
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    let [wasm, out_dir] = arguments.as_slice() else { bail!("usage: xtask-bindgen WASM OUT_DIR") };
+    let out_dir = Path::new(out_dir);
+    Bindgen::new()
+        .input_path(wasm)
+        .out_name("index")
+        .module(true)?
+        .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        // Let the entry module start a fresh instance after an abort.
+        .reset_state_function(true)
+        .force_enable_abort_handler(true)
+        .generate(out_dir)
+        .context("wasm-bindgen could not read the Worker; is its version the one in Cargo.lock?")?;
+
+    // workerd knows wasm modules as plain imports only.
+    let index = out_dir.join("index.js");
+    let script = fs::read_to_string(&index).with_context(|| format!("cannot read {}", index.display()))?;
+    fs::write(&index, script.replace("import source ", "import "))?;
+
+    let wasm = fs::read(out_dir.join("index_bg.wasm"))?;
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(&wasm)?;
+    let kib = |bytes: usize| bytes as f64 / 1024.0;
+    println!("{:.1} KiB of wasm, {:.1} KiB gzipped", kib(wasm.len()), kib(gzip.finish()?.len()));
+    Ok(())
+}

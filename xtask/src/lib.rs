@@ -1,0 +1,15 @@
+//! Building, running and testing Verge: what `cargo xtask` and the end-to-end tests share.
+
+pub mod process;
+pub mod steps;
+pub mod tools;
+pub mod worker;
+pub mod wrangler;
+
+use std::path::{Path, PathBuf};
+
+/// The directory of the workspace.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}

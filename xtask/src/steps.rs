@@ -1,0 +1,85 @@
+//! Steps of a longer command: what runs, how long it took, and on failure the end of its output.
+
+use crate::process::Running;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+/// Lines of a failed step's output that are shown.
+const SHOWN_LINES: usize = 40;
+
+/// Where steps report, and where they leave their output.
+#[derive(Clone)]
+pub struct Steps {
+    logs: PathBuf,
+    began: Instant,
+}
+
+impl Steps {
+    /// Steps whose output goes to files in `logs`, which is made.
+    ///
+    /// # Errors
+    /// When `logs` cannot be made.
+    pub fn new(logs: &Path) -> Result<Self> {
+        fs::create_dir_all(logs).with_context(|| format!("cannot make {}", logs.display()))?;
+        Ok(Self { logs: logs.to_owned(), began: Instant::now() })
+    }
+
+    /// The time since the first step.
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Prints one line with the time since the start before it.
+    pub fn say(&self, text: &str) {
+        println!("{:>6.1} s  {text}", self.elapsed().as_secs_f64());
+    }
+
+    /// The file that takes the output of the step `name`.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.logs.join(format!("{}.log", name.replace(' ', "-")))
+    }
+
+    /// Runs `command` to its end, reports how long it took, and returns what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be started or fails; the message holds the end of its output.
+    pub fn run(&self, name: &str, command: &mut Command) -> Result<String> {
+        let log = self.log(name);
+        let began = Instant::now();
+        let status = {
+            let mut running = Running::start(command, Some(&log)).with_context(|| name.to_owned())?;
+            let mut next_sign = Duration::from_secs(30);
+            loop {
+                if let Some(status) = running.ended()? {
+                    break status;
+                }
+                if began.elapsed() > next_sign {
+                    next_sign += Duration::from_secs(30);
+                    let last = last_lines(&log, 1);
+                    self.say(&format!("… {name}: {}", last.trim()));
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        };
+        if !status.success() {
+            let end = last_lines(&log, SHOWN_LINES);
+            bail!("{name} failed ({status}). The end of its output, from {}:\n{end}", log.display());
+        }
+        self.say(&format!("✓ {name} ({:.1} s)", began.elapsed().as_secs_f64()));
+        Ok(fs::read_to_string(&log).unwrap_or_default())
+    }
+}
+
+/// The last `count` lines of a file that have text; progress that was drawn over itself counts as one line.
+pub fn last_lines(file: &Path, count: usize) -> String {
+    let text = String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| line.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or_default())
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    lines.iter().skip(lines.len().saturating_sub(count)).copied().collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,100 @@
+//! The tools that a build needs, and how to get the missing ones.
+
+use crate::{root, steps::Steps};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// The target that the Worker is compiled for.
+pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
+/// The oldest Node that wrangler runs on.
+const NODE_NEEDED: (u32, u32) = (22, 12);
+
+/// `cargo`, as the one that runs this program.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Whether the standard library for [`WASM_TARGET`] is installed.
+///
+/// # Errors
+/// When `rustc` cannot be run.
+pub fn has_wasm_target() -> Result<bool> {
+    let output = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", WASM_TARGET])
+        .current_dir(root())
+        .output()
+        .context("cannot run rustc; install Rust from https://rustup.rs")?;
+    Ok(Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
+}
+
+/// The command that installs [`WASM_TARGET`].
+pub fn add_wasm_target() -> Command {
+    let mut command = Command::new("rustup");
+    command.args(["target", "add", WASM_TARGET]).current_dir(root());
+    command
+}
+
+/// A program from `node_modules`, run by the Node that belongs to it.
+pub fn npm_program(name: &str) -> Command {
+    let programs = root().join("node_modules/.bin");
+    let mut command = Command::new(programs.join(name));
+    command.current_dir(root()).env("PATH", path_with(&programs));
+    command
+}
+
+/// `PATH` with the programs of `node_modules` first: among them, on Linux, a Node that wrangler can use.
+fn path_with(first: &Path) -> std::ffi::OsString {
+    let rest = env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(first.to_owned()).chain(env::split_paths(&rest));
+    env::join_paths(all).unwrap_or(rest)
+}
+
+/// Installs the npm packages of `package-lock.json` unless they are there already, and checks that there is a
+/// Node to run them.
+///
+/// # Errors
+/// When npm is missing or fails, or Node is too old.
+pub fn npm_packages(steps: &Steps) -> Result<()> {
+    let root = root();
+    let lock = fs::read(root.join("package-lock.json")).context("cannot read package-lock.json")?;
+    // A copy of the lock that was installed, written when all of it was.
+    let installed: PathBuf = root.join("node_modules/.installed-lock");
+    if fs::read(&installed).is_ok_and(|copy| copy == lock) {
+        steps.say("✓ npm packages (there already)");
+    } else {
+        if Command::new("npm").arg("--version").output().is_err() {
+            bail!(
+                "npm is missing; install Node.js 20 or later with npm (Debian: apt install nodejs npm, or https://nodejs.org)"
+            );
+        }
+        steps.run(
+            "npm packages",
+            Command::new("npm")
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .current_dir(&root),
+        )?;
+        fs::write(&installed, lock)?;
+    }
+    check_node()
+}
+
+fn check_node() -> Result<()> {
+    let (major, minor) = NODE_NEEDED;
+    let output = Command::new("node")
+        .arg("--version")
+        .env("PATH", path_with(&root().join("node_modules/.bin")))
+        .output()
+        .with_context(|| format!("cannot run node; install Node.js {major}.{minor} or later"))?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let mut numbers = version.trim_start_matches('v').split('.').map_while(|part| part.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(has), Some(has_minor)) if (has, has_minor) >= NODE_NEEDED => Ok(()),
+        _ => bail!(
+            "wrangler needs Node.js {major}.{minor} or later, and node says '{version}'; see https://nodejs.org"
+        ),
+    }
+}
