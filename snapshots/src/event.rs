@@ -4,7 +4,10 @@
 //! e-commerce events are understood, so that an existing data layer can be pointed here unchanged. Good events
 //! of a batch are kept; each bad one is named by its index and field.
 
-use crate::time::{DAY_MS, Timestamp};
+use crate::{
+    manifest::content_hash,
+    time::{DAY_MS, Timestamp},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -333,15 +336,13 @@ fn read_event(
         let entry = entry.as_object().ok_or_else(bad_item)?;
         let item = read_text(entry, "item", &item_names, MAX_ITEM_ID)?.ok_or_else(bad_item)?;
         events.push(Event {
-            // A retry of the whole makes the same ids again; a full-length id gives up its tail.
-            id: if position == 0 {
-                base.id.clone()
-            } else {
-                let mut id: String = base.id.chars().take(24).collect();
-                if id.len() < base.id.len() {
-                    id = blake3::hash(base.id.as_bytes()).to_hex().chars().take(32).collect();
+            // A retry of the whole makes the same ids again.
+            id: match position {
+                0 => base.id.clone(),
+                _ if base.id.len() > MAX_FIELD - 8 => {
+                    format!("{}.{position}", content_hash(base.id.as_bytes()))
                 }
-                format!("{id}.{position}")
+                _ => format!("{}.{position}", base.id),
             },
             item,
             quantity: read_quantity(entry)?.or(base.quantity),

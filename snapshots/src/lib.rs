@@ -2,6 +2,28 @@
 //!
 //! This crate has no I/O, no clock and no randomness of its own: bytes, the time and random ids are passed in,
 //! so that the edge Worker, the browser, the origin and the tests run the very same code.
+//!
+//! The way of a request: [`query`] and [`recents`] say what is asked; [`snapshot`] holds the opened tables;
+//! [`score`] ranks; [`answer`] filters, fills and pages.
 
+pub mod answer;
+pub mod attributes;
+pub mod cursor;
+pub mod envelope;
+mod error;
 pub mod event;
+pub mod ids;
+mod layout;
+pub mod manifest;
+pub mod popularity;
+pub mod query;
+pub mod recents;
+pub mod rows;
+pub mod score;
+mod snapshot;
+pub mod strategy;
 pub mod time;
+
+pub use bytes::Bytes;
+pub use error::Error;
+pub use snapshot::Snapshot;

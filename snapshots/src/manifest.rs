@@ -1,0 +1,155 @@
+//! The manifest: the small key, written last, that names the blobs a region's snapshot consists of.
+
+use crate::{error::Error, time::Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// The format of the manifests this crate writes and reads.
+pub const FORMAT: u32 = 1;
+/// The region of everywhere: always published, and served where a visitor's own region has no snapshot.
+pub const WORLD: &str = "world";
+/// More blobs than any manifest names.
+const MAX_BLOBS: usize = 4_096;
+
+/// The KV key of a region's manifest.
+pub fn manifest_key(region: &str) -> String {
+    format!("manifest/{region}")
+}
+
+/// The KV key of a blob.
+pub fn blob_key(hash: &str) -> String {
+    format!("blob/{hash}")
+}
+
+/// The name of a blob: xxh3-128 of its bytes, 32 hexadecimal digits. It finds accidents, not attackers: who can
+/// write blobs can write manifests too.
+pub fn content_hash(bytes: &[u8]) -> String {
+    format!("{:032x}", xxh3_128(bytes))
+}
+
+/// Whether `region` can be one: 1 to 32 of `a-z`, `0-9`, `-`.
+pub fn is_region(region: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=32).contains(&region.len()) && region.bytes().all(legal)
+}
+
+/// One blob of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobRef {
+    /// What it holds: `items`, `coview`, `knn`, `region`.
+    pub name: String,
+    /// Its [`content_hash`].
+    pub hash: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// What a region's snapshot consists of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The region.
+    pub region: String,
+    /// Names this content: equal versions answer equally.
+    pub version: String,
+    /// The moment the tables describe: the newest event they were learnt from.
+    pub built_at: Timestamp,
+    /// The blobs, all needed.
+    pub blobs: Vec<BlobRef>,
+    /// In the manifest of [`WORLD`]: the region of each area (a lower-case country code). Elsewhere empty.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub regions: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// A manifest whose version follows from its content.
+    pub fn new(
+        region: &str,
+        built_at: Timestamp,
+        blobs: Vec<BlobRef>,
+        regions: BTreeMap<String, String>,
+    ) -> Self {
+        let mut content: Vec<&str> = blobs.iter().map(|blob| &*blob.hash).collect();
+        content.extend(regions.iter().flat_map(|(area, region)| [&**area, &**region]));
+        let version: String = content_hash(content.join("\n").as_bytes()).chars().take(16).collect();
+        Self { format: FORMAT, region: region.to_owned(), version, built_at, blobs, regions }
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] or [`Error::Format`]. Every hash of a manifest that was read is a legal blob key.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let not = |error: serde_json::Error| Error::Manifest(error.to_string());
+        let Version { format: found } = serde_json::from_slice(bytes).map_err(not)?;
+        if found != FORMAT {
+            return Err(Error::Format { found, supported: FORMAT });
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(not)?;
+        let hash = |hash: &str| hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let wrong = if manifest.blobs.is_empty() || manifest.blobs.len() > MAX_BLOBS {
+            "it names no blobs, or too many"
+        } else if !manifest.blobs.iter().all(|blob| hash(&blob.hash)) {
+            "a blob's hash is not 32 hexadecimal digits"
+        } else if !is_region(&manifest.region) || !manifest.regions.values().all(|name| is_region(name)) {
+            "a region's name is not 1 to 32 of a-z, 0-9 and -"
+        } else {
+            return Ok(manifest);
+        };
+        Err(Error::Manifest(wrong.to_owned()))
+    }
+
+    /// The bytes to publish.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
+
+    /// The region of an area: the manifest's own word, or [`WORLD`].
+    pub fn region_of(&self, area: &str) -> &str {
+        self.regions.get(&area.to_ascii_lowercase()).map_or(WORLD, |region| region)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn example() -> Manifest {
+        let blob = BlobRef { name: "items".to_owned(), hash: content_hash(b"x"), bytes: 1 };
+        let regions = BTreeMap::from([("gb".to_owned(), "uk".to_owned())]);
+        Manifest::new(WORLD, Timestamp(1_795_000_000_000), vec![blob], regions)
+    }
+
+    #[test]
+    fn a_manifest_reads_as_it_was_written() {
+        assert_eq!(Manifest::parse(&example().to_json()).unwrap(), example());
+        assert_eq!((example().region_of("GB"), example().region_of("fr")), ("uk", WORLD));
+    }
+
+    #[test]
+    fn what_could_name_another_key_is_refused() {
+        for (from, to) in [(&*content_hash(b"x"), "../manifest/world"), ("\"world\"", "\"../x\"")] {
+            let json = String::from_utf8(example().to_json()).unwrap().replace(from, to);
+            assert!(matches!(Manifest::parse(json.as_bytes()), Err(Error::Manifest(_))), "{json}");
+        }
+        let newer = br#"{"format":2,"anything":true}"#;
+        assert_eq!(Manifest::parse(newer), Err(Error::Format { found: 2, supported: FORMAT }));
+    }
+
+    proptest! {
+        #[test]
+        fn any_flip_reads_or_is_refused(at in 0usize..500, to in any::<u8>()) {
+            let mut json = example().to_json();
+            let at = at % json.len();
+            json[at] = to;
+            let _ = Manifest::parse(&json);
+        }
+    }
+}

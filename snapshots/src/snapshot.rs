@@ -1,0 +1,108 @@
+//! A snapshot: the sections of one region's blobs, opened together.
+
+use crate::{
+    attributes::{self, Attributes},
+    envelope::{Envelope, Section},
+    error::Error,
+    ids::{self, Ids},
+    popularity::{self, Popularity},
+    rows::{self, Rows},
+    strategy::{self, Strategy},
+    time::Timestamp,
+};
+use bytes::Bytes;
+
+/// One region's tables, read where they lie. Cloning shares the bytes.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The region it was built for.
+    pub region: String,
+    /// The moment the tables describe.
+    pub built_at: Timestamp,
+    /// The item dictionary.
+    pub ids: Ids,
+    /// What a page shows of the items.
+    pub attributes: Attributes,
+    /// Items seen together; absent in a snapshot of popularity alone.
+    pub coview: Option<Rows>,
+    /// Items that are alike.
+    pub knn: Option<Rows>,
+    /// What the region wants.
+    pub popularity: Popularity,
+    /// The named sets of weights.
+    pub strategies: Vec<Strategy>,
+    /// Every section, for people and tools; bytes shared with the above.
+    pub sections: Vec<Section>,
+}
+
+impl Snapshot {
+    /// Opens the blobs of one region. Takes time and memory by the number of sections, not by their size.
+    ///
+    /// # Errors
+    /// [`Error`], which names the section at fault. Sections that are not known are passed over.
+    pub fn open(blobs: &[Bytes]) -> Result<Self, Error> {
+        let (mut region, mut built_at, mut sections) = (String::new(), Timestamp::default(), Vec::new());
+        let mut catalogue = None;
+        for blob in blobs {
+            let envelope = Envelope::open(blob)?;
+            if *catalogue.get_or_insert(envelope.catalogue) != envelope.catalogue {
+                return Err(Error::Mixed { section: "blob" });
+            }
+            if !envelope.region.is_empty() {
+                region = envelope.region;
+            }
+            built_at = built_at.max(envelope.built_at);
+            sections.extend(envelope.sections);
+        }
+        let find =
+            |name: &'static str, version: u32| match sections.iter().find(|section| section.name == name) {
+                Some(section) if section.version == version => Ok(Some(&section.bytes)),
+                Some(section) => Err(Error::Format { found: section.version, supported: version }),
+                None => Ok(None),
+            };
+        let need = |name, version| find(name, version)?.ok_or(Error::Missing { section: name });
+        let ids = Ids::open(need(ids::NAME, ids::VERSION)?)?;
+        let items = ids.len();
+        let counted = |section, length| if length == items { Ok(()) } else { Err(Error::Mixed { section }) };
+        let table = |name| match find(name, rows::VERSION)? {
+            Some(bytes) => {
+                let rows = Rows::open(name, bytes)?;
+                counted(name, rows.len()).map(|()| Some(rows))
+            }
+            None => Ok(None),
+        };
+        let attributes = Attributes::open(need(attributes::NAME, attributes::VERSION)?)?;
+        counted(attributes::NAME, attributes.len())?;
+        let popularity = Popularity::open(need(popularity::NAME, popularity::VERSION)?)?;
+        counted(popularity::NAME, popularity.len())?;
+        let strategies = strategy::open(need(strategy::NAME, strategy::VERSION)?)?;
+        let (coview, knn) = (table(rows::COVIEW)?, table(rows::KNN)?);
+        Ok(Self { region, built_at, ids, attributes, coview, knn, popularity, strategies, sections })
+    }
+
+    /// Reads every byte and compares the checksums.
+    ///
+    /// # Errors
+    /// [`Error::Checksum`] with the first section that is damaged.
+    pub fn verify(&self) -> Result<(), Error> {
+        match self.sections.iter().find(|section| !section.is_intact()) {
+            Some(section) => Err(Error::Checksum { section: section.name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// How many items it holds.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether it holds no item.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// The strategy of this name.
+    pub fn strategy(&self, name: &str) -> Option<&Strategy> {
+        self.strategies.iter().find(|strategy| strategy.name == name)
+    }
+}

@@ -1,0 +1,167 @@
+//! Section `strategies`: named sets of weights and decays, so that ranking changes by publishing, not by
+//! deploying. A MessagePack array of maps; fields it does not know are ignored, absent ones take the default.
+
+use crate::{error::Error, event::Kind};
+use serde::{Deserialize, Serialize};
+
+/// Name of the section.
+pub const NAME: &str = "strategies";
+/// Version of its layout.
+pub const VERSION: u32 = 1;
+/// The most strategies a snapshot holds.
+pub const MAX_STRATEGIES: usize = 64;
+/// The strategy used where none is asked for or named after the placement.
+pub const DEFAULT: &str = "default";
+/// The strategy of `/v1/items/{id}/similar`.
+pub const SIMILAR: &str = "similar";
+/// The strategy that predicts the very next item, items seen included: the one that evaluation uses.
+pub const NEXT: &str = "next";
+
+/// How much each signal counts in `Σ weight · signal`, each signal from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Weights {
+    /// Co-view with the recents.
+    pub coview: f32,
+    /// Similarity to the recents.
+    pub knn: f32,
+    /// Popularity in the region.
+    pub popularity: f32,
+    /// How lately anybody wanted the item.
+    pub recency: f32,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { coview: 0.4, knn: 0.3, popularity: 0.2, recency: 0.1 }
+    }
+}
+
+impl Weights {
+    /// What the weights add up to: the best score there is.
+    pub fn sum(&self) -> f32 {
+        self.coview + self.knn + self.popularity + self.recency
+    }
+}
+
+/// What becomes of items that are among the recents. The item on screen is left out whatever this says.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    /// They are left out: for shops that show them in a rail of their own.
+    Exclude,
+    /// They may be recommended, and count more: visitors return to what they looked at. With `m` distinct
+    /// recents, an item at place `q` seen `c` times scores
+    /// `S · mul · .8^(m−1) + max(S) · add · 2^(min(c,3)−1)`, `S` its score by the tables.
+    Boost {
+        /// `mul` of the newest recent.
+        last_mul: f32,
+        /// `mul` of the others.
+        mul: f32,
+        /// `add` of the newest recent.
+        last_add: f32,
+        /// `add` of the others, halved with every place after the second.
+        add: f32,
+    },
+}
+
+/// A named set of weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Strategy {
+    /// Its name, as in `strategy=`.
+    pub name: String,
+    /// How the signals are weighed.
+    pub weights: Weights,
+    /// How many of the recents count.
+    pub recents: u8,
+    /// The recent at place `q` (0 the newest) weighs `(q + 1)^−position`.
+    pub position: f32,
+    /// A recent's weight halves with every so many minutes of age; 0 for never.
+    pub half_life: f32,
+    /// A recent's weight by its kind: impression, view, click, cart, purchase.
+    pub kinds: [f32; Kind::ALL.len()],
+    /// A candidate named by several recents scores `1 + votes · (recents naming it − 1)` times as much.
+    pub votes: f32,
+    /// What becomes of items already seen.
+    pub seen: Seen,
+}
+
+impl Default for Strategy {
+    fn default() -> Self {
+        Self {
+            name: DEFAULT.to_owned(),
+            weights: Weights::default(),
+            recents: 5,
+            position: 2.0,
+            half_life: 1_440.0,
+            kinds: [0.0, 1.0, 1.0, 1.5, 1.5],
+            votes: 0.3,
+            seen: Seen::Exclude,
+        }
+    }
+}
+
+impl Strategy {
+    fn is_usable(&self) -> bool {
+        let Weights { coview, knn, popularity, recency } = self.weights;
+        let mut numbers = vec![coview, knn, popularity, recency, self.position, self.half_life, self.votes];
+        numbers.extend(self.kinds);
+        if let Seen::Boost { last_mul, mul, last_add, add } = self.seen {
+            numbers.extend([last_mul, mul, last_add, add]);
+        }
+        // The bound keeps every product of them finite.
+        numbers.iter().all(|number| (0.0..=1e6).contains(number)) && self.weights.sum() > 0.0
+    }
+}
+
+/// Reads the strategies of a snapshot.
+///
+/// # Errors
+/// [`Error::Section`] when they are no strategies, or a number in one is negative, not finite or above a million.
+pub fn open(section: &[u8]) -> Result<Vec<Strategy>, Error> {
+    let bad = |detail| Error::Section { section: NAME, detail };
+    let strategies: Vec<Strategy> =
+        rmp_serde::from_slice(section).map_err(|_| bad("no list of strategies"))?;
+    if strategies.len() > MAX_STRATEGIES {
+        return Err(bad("more than 64 strategies"));
+    }
+    if !strategies.iter().all(Strategy::is_usable) {
+        return Err(bad("a strategy has a number that is negative, not finite or above a million"));
+    }
+    Ok(strategies)
+}
+
+/// Packs strategies.
+///
+/// # Errors
+/// [`Error::Section`] when one of them could not be read again.
+pub fn write(strategies: &[Strategy]) -> Result<Vec<u8>, Error> {
+    let bad = |_| Error::Section { section: NAME, detail: "it cannot be written" };
+    let section = rmp_serde::to_vec_named(strategies).map_err(bad)?;
+    open(&section)?;
+    Ok(section)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strategies_read_as_they_were_written_and_absent_fields_take_the_default() {
+        let boost = Seen::Boost { last_mul: 1.0, mul: 3.0, last_add: 0.4, add: 0.5 };
+        let next = Strategy { name: NEXT.to_owned(), seen: boost, ..Strategy::default() };
+        let section = write(&[Strategy::default(), next.clone()]).unwrap();
+        assert_eq!(open(&section).unwrap(), [Strategy::default(), next]);
+        let sparse = rmp_serde::to_vec_named(&serde_json::json!([{"name": "x", "new": 1}])).unwrap();
+        assert_eq!(open(&sparse).unwrap()[0].weights, Weights::default());
+    }
+
+    #[test]
+    fn numbers_that_would_poison_a_score_are_refused() {
+        for votes in [f32::NAN, f32::INFINITY, -1.0, 1e30] {
+            assert!(write(&[Strategy { votes, ..Strategy::default() }]).is_err());
+        }
+        assert!(open(b"\xc1").is_err());
+    }
+}
