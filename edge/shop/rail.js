@@ -7,7 +7,7 @@ import { announce, card, h, nameOf, regionName, skeleton } from "./view.js";
 const DONE = { view: "viewed", click: "viewed", cart: "added", purchase: "bought" };
 const DEGRADED = {
   stale: ["older tables", "The edge could not refresh its snapshot and answers from the last one it has."],
-  popular_only: ["popular only", "The tables for personal answers are not loaded: this is what is popular."],
+  popular_only: ["popular only", "The tables know none of the items you opened: this is what is popular."],
   static: ["fallback", "No snapshot could be read: this is the fixed list."],
 };
 
@@ -91,7 +91,7 @@ function arrows(list) {
 
 /** Why an item is here, by its signal and the item it goes back to, whose name is filled in when known. */
 function reasonOf({ signal, because }, region, here) {
-  if (!because) return h("span", {}, signal === "recency" ? "You saw it lately" : `Popular in ${regionName(region)}`);
+  if (!because) return h("span", {}, `${signal === "recency" ? "Trending" : "Popular"} in ${regionName(region)}`);
   if (because === here) return h("span", {}, signal === "knn" ? "Similar to this one" : "Often seen with this one");
   const kind = recents().find(({ id }) => id === because)?.kind ?? "view";
   const name = h("b", {}, because);

@@ -16,10 +16,10 @@ export function recents(raw = rawRecents()) {
   const [version, ...entries] = raw.split("|");
   if (version !== "1") return [];
   return entries.flatMap((entry) => {
-    const [escaped, kind = "", minute] = entry.split(":");
+    const [escaped, kind = "v"] = entry.split(":");
     try {
       const id = decodeURIComponent(escaped);
-      return id && KINDS[kind[0]] && minute ? [{ id, kind: KINDS[kind[0]] }] : [];
+      return id ? [{ id, kind: KINDS[kind[0]] ?? "view" }] : [];
     } catch {
       return [];
     }

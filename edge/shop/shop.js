@@ -102,6 +102,7 @@ function itemDetails(item) {
       h("h1", { tabindex: "-1" }, nameOf(item)),
       item.brand && item.name && h("p", { class: "by" }, `by ${item.brand}`),
       price && h("p", { class: "price" }, price),
+      item.in_stock === false && h("p", { class: "by" }, "Out of stock"),
       h("p", { class: "actions" },
         h("button", { class: "button", type: "button", onclick: act("cart", "Added to the cart") }, "Add to cart"),
         h("button", { class: "button quiet", type: "button", onclick: act("purchase", "Bought") }, "Buy")),

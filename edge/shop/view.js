@@ -33,9 +33,10 @@ export function nameOf(item) {
   return described.length ? sentence(described.join(" ")) : `Item ${item.id}`;
 }
 
-/** `electronics.audio.head_phone` or `Electronics > Audio` as its parts: `["Electronics", "Audio", "Head phone"]`. */
+/** `Electronics > Audio` or `electronics.audio.head_phone` as its parts: `["Electronics", "Audio", "Head phone"]`. */
 export function categoryPath(item) {
-  const parts = (item.category ?? "").split(/\s*[.>/]\s*/).filter(Boolean);
+  const path = item.category ?? "";
+  const parts = path.split(/[>\s]/.test(path) ? /\s*>\s*/ : ".").filter(Boolean);
   return parts.map((part) => sentence(part.replaceAll("_", " ")));
 }
 
