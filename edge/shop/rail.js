@@ -2,7 +2,7 @@
 
 import { Problem, getItem, send, settled } from "./api.js";
 import { recents } from "./recents.js";
-import { announce, card, h, nameOf, regionName, skeleton } from "./view.js";
+import { announce, card, h, nameOf, regionName, skeleton, toast } from "./view.js";
 
 const DONE = { view: "viewed", click: "viewed", cart: "added", purchase: "bought" };
 const DEGRADED = {
@@ -21,6 +21,7 @@ export const attribution = new Map();
  * - `layout`: "grid", "grid swipe" (a row on phones) or "row"; `placement`: where the clicks are said to come from;
  * - `reasons`: say why each item is here; `here`: the id of the item whose page this is;
  * - `wait`: wait for the events under way first, for answers that depend on the cookie;
+ * - `silent`: do not read out what came;
  * - `badge(item)`: a word to lay over an item's picture;
  * - `fail(problem)`: true when the page has dealt with the problem as a whole.
  */
@@ -47,13 +48,13 @@ async function fill(options, parts, cursor) {
     facts.replaceChildren(...factsOf(answer, degraded));
     section.hidden = !cursor && items.length === 0;
     section.removeAttribute("aria-busy");
-    announce(`${heading.textContent}: ${items.length}${cursor ? " more" : ""} items`);
+    if (!options.silent) announce(`${heading.textContent}: ${items.length}${cursor ? " more" : ""} items`);
     if (cursor) cards[0]?.querySelector("a").focus({ preventScroll: true });
   } catch (problem) {
     if (problem.name === "AbortError") return;
     if (!(problem instanceof Problem)) throw problem;
     section.removeAttribute("aria-busy");
-    if (cursor) announce(`${problem.message}. ${problem.detail}`, { shown: true });
+    if (cursor) toast(`${problem.message}. ${problem.detail}`);
     else if (!options.fail?.(problem)) list.replaceWith(h("p", { class: "empty" }, `${problem.message}. ${problem.detail}`));
   }
 }

@@ -3,7 +3,7 @@
 import { Problem, get, getItem, region, send, settled } from "./api.js";
 import { attribution, rail } from "./rail.js";
 import { forget, rawRecents, recents } from "./recents.js";
-import { announce, byId, categoryPath, h, nameOf, pictureOf, priceOf, problemNotice, regionName, skeleton } from "./view.js";
+import { byId, categoryPath, h, nameOf, pictureOf, priceOf, problemNotice, regionName, skeleton, toast } from "./view.js";
 import { webAddress } from "./art.js";
 
 const main = byId("main");
@@ -93,7 +93,7 @@ function itemDetails(item) {
   const price = priceOf(item);
   const address = webAddress(item.url);
   const act = (kind, done) => async () => {
-    if (await record(kind, item, page.signal)) announce(`${done}. The next answers know.`, { shown: true });
+    if (await record(kind, item, page.signal)) toast(`${done}. The next answers know.`);
   };
   return h("article", { class: "item" },
     pictureOf(item),
@@ -119,7 +119,7 @@ async function record(kind, item, signal) {
     return true;
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    announce(`${problem.message}. ${problem.detail}`, { shown: true });
+    toast(`${problem.message}. ${problem.detail}`);
     return false;
   } finally {
     known();
@@ -134,7 +134,7 @@ function recentlyViewed(here) {
   const ids = [...kinds.keys()].slice(0, 12);
   const started = performance.now();
   const section = rail({
-    title: () => "Recently viewed", layout: "row", placement: "recents",
+    title: () => "Recently viewed", layout: "row", placement: "recents", silent: true,
     badge: (item) => SEEN[kinds.get(item.id)],
     async load() {
       const found = await Promise.all(ids.map((id) => getItem(id).catch(() => null)));
@@ -208,7 +208,7 @@ byId("forget").addEventListener("click", async () => {
   forget();
   attribution.clear();
   show();
-  announce("Forgotten. The cookies are gone.", { shown: true });
+  toast("Forgotten. The cookies are gone.");
 });
 
 byId("skip").addEventListener("click", (event) => {

@@ -16,13 +16,18 @@ export function h(tag, attributes = {}, ...children) {
 export const byId = (id) => document.getElementById(id);
 export const itemAddress = (id) => `#/item/${encodeURIComponent(id)}`;
 
-/** Says something to everybody: shown for a few seconds, and read out by a screen reader. */
-export function announce(text, { shown = false } = {}) {
-  const status = byId("status");
-  status.textContent = text;
-  status.classList.toggle("shown", shown);
-  clearTimeout(announce.timer);
-  announce.timer = setTimeout(() => status.classList.remove("shown"), 4000);
+/** Says what changed on the page to those who hear it rather than see it. */
+export function announce(text) {
+  byId("spoken").textContent = text;
+}
+
+/** Shows a message for a few seconds to everybody. */
+export function toast(text) {
+  const element = byId("toast");
+  element.textContent = text;
+  element.classList.add("shown");
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => element.classList.remove("shown"), 5000);
 }
 
 /** The item's name for people: logs write many in capitals, and some have none at all. */

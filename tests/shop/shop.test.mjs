@@ -1,0 +1,266 @@
+// The storefront in a real Chromium, against a Worker that serves a published demo.
+//
+//   VERGE_URL=http://127.0.0.1:8787 node --test tests/shop/
+//
+// CHROMIUM names the browser where it is not one of the usual paths. Without a browser, or without VERGE_URL,
+// every test is skipped and says so.
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+
+const base = process.env.VERGE_URL?.replace(/\/$/, "");
+const browserPath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
+  .find((path) => path && existsSync(path));
+const skip = !base
+  ? "VERGE_URL is not set: start `cargo xtask demo` and set it to the address it prints"
+  : !browserPath && "no Chromium found: install it (`apt-get install chromium`) or name it in CHROMIUM";
+if (skip) console.log(`skipped: the shop in a browser: ${skip}`);
+
+const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+describe("the shop", { skip, timeout: 120_000 }, () => {
+  let browser;
+  before(async () => {
+    const { chromium } = await import("playwright-core");
+    browser = await chromium.launch({ executablePath: browserPath, args: FLAGS });
+  });
+  after(() => browser?.close());
+
+  /** Runs `check` on a page of a new visitor, who has no cookies, and fails on whatever the console complains of. */
+  async function visit(check, { expected = /^$/, ...options } = {}) {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    const page = await context.newPage();
+    page.setDefaultTimeout(15_000);
+    const complaints = [];
+    page.on("console", (message) => {
+      if (["error", "warning"].includes(message.type()) && !expected.test(message.text())) complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    try {
+      await check(page);
+      assert.deepEqual(complaints, []);
+    } finally {
+      await context.close();
+    }
+  }
+
+  const rail = (page, title) => page.locator(".rail", { has: page.getByRole("heading", { name: title }) });
+  const cards = (page, title) => rail(page, title).locator(".card:not(.waiting) > a");
+  const addresses = (page, title) => cards(page, title).evaluateAll((links) => links.map((link) => link.hash));
+  /** Waits until the page shows its answers and every event is answered. */
+  async function ready(page) {
+    await page.locator("main h1").waitFor();
+    await page.waitForFunction(() => !document.querySelector("[aria-busy], .waiting"));
+    await page.waitForLoadState("networkidle");
+  }
+  async function open(page, path = "/") {
+    await page.goto(base + path);
+    await ready(page);
+  }
+  /** Opens the popular item at this place, then comes home by the link. */
+  async function lookAt(page, place) {
+    const seen = await cards(page, /^Popular in/).nth(place).getAttribute("href");
+    await cards(page, /^Popular in/).nth(place).click();
+    await page.waitForURL(`${base}/${seen}`);
+    await ready(page);
+    await page.getByRole("link", { name: "All items" }).click();
+    await ready(page);
+    return seen;
+  }
+
+  test("a new visitor sees what is popular, how long it took, and that nothing is known", () =>
+    visit(async (page) => {
+      await open(page);
+      assert.equal(await cards(page, /^Popular in/).count(), 12);
+      assert.match(await rail(page, /^Popular in/).locator(".facts").innerText(), /[\d.]+ ms · scored in (under )?[\d.]+ ms/);
+      assert.match(await rail(page, "For you").innerText(), /Nothing yet/);
+      assert.match(await page.locator("#known-text").innerText(), /^Nothing\./);
+      assert.ok(await page.getByRole("button", { name: "Forget me" }).isDisabled());
+    }));
+
+  test("“load more” brings other items, and the keyboard's focus to the first of them", () =>
+    visit(async (page) => {
+      await open(page);
+      await rail(page, /^Popular in/).getByRole("button", { name: "Load more" }).click();
+      await cards(page, /^Popular in/).nth(12).waitFor();
+      const shown = await addresses(page, /^Popular in/);
+      assert.equal(new Set(shown).size, shown.length);
+      assert.equal(await page.evaluate(() => document.activeElement.hash), shown[12]);
+    }));
+
+  test("two opened items fill “for you”, each item with its reason, and never one of the two", () =>
+    visit(async (page) => {
+      await open(page);
+      const seen = [await lookAt(page, 0), await lookAt(page, 3)];
+      const reasons = await rail(page, "For you").locator(".reason").allInnerTexts();
+      assert.equal(reasons.length, 12);
+      for (const reason of reasons) assert.match(reason, /^(Because you viewed|Similar to|Popular in|Trending in) ./);
+      assert.ok(reasons.some((reason) => /^(Because you viewed|Similar to) ./.test(reason)), reasons.join("; "));
+      for (const address of await addresses(page, "For you")) assert.ok(!seen.includes(address), address);
+      assert.deepEqual(await addresses(page, "Recently viewed"), seen.toReversed());
+      assert.match(await page.locator("#known-text").innerText(), /^Your last 2 items/);
+
+      await page.getByRole("button", { name: "Forget me" }).click();
+      await ready(page);
+      assert.match(await rail(page, "For you").innerText(), /Nothing yet/);
+      assert.deepEqual(await page.context().cookies(), []);
+    }));
+
+  test("the events name the item, and the answer that led to it", () =>
+    visit(async (page) => {
+      const sent = [];
+      page.on("request", (request) => {
+        if (request.url().endsWith("/v1/events")) sent.push(request.postDataJSON());
+      });
+      const [answer] = await Promise.all([
+        page.waitForResponse((response) => response.url().includes("/v1/popular")).then((response) => response.json()),
+        open(page),
+      ]);
+      await cards(page, /^Popular in/).nth(1).click();
+      await ready(page);
+      await page.getByRole("button", { name: "Add to cart" }).click();
+      await page.locator("#toast", { hasText: "Added to the cart" }).waitFor();
+      await page.getByRole("button", { name: "Buy" }).click();
+      await page.locator("#toast", { hasText: "Bought" }).waitFor();
+      const { id, price, currency } = answer.items[1];
+      const source = { item: id, placement: "popular", request: answer.request };
+      assert.ok(answer.request);
+      assert.deepEqual(sent.map(({ kind }) => kind), ["click", "view", "cart", "purchase"]);
+      for (const event of sent.slice(0, 3)) assert.deepEqual(event, { kind: event.kind, ...source });
+      assert.deepEqual(sent[3], { kind: "purchase", ...source, quantity: 1, price, currency });
+    }));
+
+  test("an item's page has its price, similar items and what else is viewed", () =>
+    visit(async (page) => {
+      await open(page);
+      const name = await cards(page, /^Popular in/).nth(0).locator(".card-name").innerText();
+      const price = await cards(page, /^Popular in/).nth(0).locator(".price").innerText();
+      await cards(page, /^Popular in/).nth(0).click();
+      await ready(page);
+      assert.equal(await page.getByRole("heading", { level: 1 }).innerText(), name);
+      assert.equal(await page.locator(".item .price").innerText(), price);
+      const here = new URL(page.url()).hash;
+      for (const title of ["Similar items", "Also viewed"]) {
+        const shown = await addresses(page, title);
+        assert.ok(shown.length > 0, title);
+        assert.ok(!shown.includes(here), title);
+      }
+    }));
+
+  test("the region switch changes what is popular, and stays in the address", () =>
+    visit(async (page) => {
+      await open(page);
+      const orders = new Map();
+      for (const region of ["gb", "fr"]) {
+        await page.getByLabel("Region").selectOption(region);
+        await ready(page);
+        assert.equal(new URL(page.url()).searchParams.get("region"), region);
+        orders.set(region, await addresses(page, /^Popular in/));
+      }
+      assert.match(await page.getByRole("heading", { name: /^Popular in/ }).innerText(), /France/);
+      assert.equal(orders.get("fr").length, 12);
+      assert.notDeepEqual(orders.get("fr"), orders.get("gb"));
+      await page.reload();
+      await ready(page);
+      assert.deepEqual(await addresses(page, /^Popular in/), orders.get("fr"));
+    }));
+
+  test("the keyboard alone reaches a card, opens it, and comes back", () =>
+    visit(async (page) => {
+      await open(page);
+      await page.keyboard.press("Tab");
+      assert.equal(await page.evaluate(() => document.activeElement.id), "skip");
+      await page.keyboard.press("Enter");
+      assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+      await page.keyboard.press("Tab");
+      const focused = await page.evaluate(() => {
+        const { hash, parentElement } = document.activeElement;
+        return { hash, card: parentElement.className, outline: getComputedStyle(document.activeElement).outlineStyle };
+      });
+      assert.deepEqual([focused.card, focused.outline], ["card", "solid"]);
+      await page.keyboard.press("Enter");
+      await page.waitForURL(`${base}/${focused.hash}`);
+      await ready(page);
+      assert.equal(await page.evaluate(() => document.activeElement.tagName), "H1");
+      await page.goBack();
+      await ready(page);
+      assert.match(await page.locator("h1").innerText(), /^Picked at the edge/);
+    }));
+
+  for (const width of [360, 768, 1280]) {
+    test(`nothing is wider than a page of ${width} px, and nothing jumps`, () =>
+      visit(async (page) => {
+        await page.addInitScript(() => {
+          globalThis.shifted = 0;
+          new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) if (!entry.hadRecentInput) globalThis.shifted += entry.value;
+          }).observe({ type: "layout-shift", buffered: true });
+        });
+        await open(page);
+        await lookAt(page, 0);
+        for (const path of ["/#/", await cards(page, /^Popular in/).nth(0).getAttribute("href").then((href) => `/${href}`)]) {
+          await open(page, path);
+          assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width, path);
+          assert.ok(await page.evaluate(() => globalThis.shifted) < 0.02, path);
+        }
+      }, { viewport: { width, height: 800 } }));
+  }
+
+  const answerWith = (page, path, status, body) =>
+    page.route(path, (route) => route.fulfill({
+      status, contentType: status < 400 ? "application/json" : "application/problem+json", body: JSON.stringify(body),
+    }));
+
+  test("without tables the page says which command makes them, and tries again", () =>
+    visit(async (page) => {
+      const problem = { type: "about:blank", title: "No snapshot is published", status: 503, detail: "KV holds none." };
+      await answerWith(page, "**/v1/**", 503, problem);
+      await page.goto(base);
+      const notice = page.getByRole("alert");
+      await notice.waitFor();
+      assert.match(await notice.innerText(), /No snapshot is published\s+KV holds none\.[^]*cargo xtask demo/);
+      await page.unroute("**/v1/**");
+      await notice.getByRole("button", { name: "Try again" }).click();
+      await ready(page);
+      assert.equal(await cards(page, /^Popular in/).count(), 12);
+    }, { expected: /status of 503/ }));
+
+  test("an unknown item and a lost connection are said plainly", () =>
+    visit(async (page) => {
+      await page.goto(`${base}/#/item/${encodeURIComponent("no such/item")}`);
+      await page.getByRole("alert").getByRole("link", { name: "Back to the shop" }).click();
+      await ready(page);
+      await page.context().setOffline(true);
+      await cards(page, /^Popular in/).nth(0).click();
+      await page.getByRole("alert").getByText("The shop cannot be reached").waitFor();
+    }, { expected: /status of 404|ERR_INTERNET_DISCONNECTED/ }));
+
+  test("hostile text stays text, and only http addresses become links or pictures", () =>
+    visit(async (page) => {
+      const item = { id: "x<y", name: "<img src=x onerror=alert(1)>", price: 1, currency: "no such", brand: "<b>B</b>",
+        category: "<i>C", image: "javascript:alert(1)", url: "javascript:alert(1)", signal: "popularity", because: null, score: 1 };
+      const answer = { items: [item], next: null, region: "<u>", degraded: "stale", request: null };
+      await answerWith(page, "**/v1/popular?*", 200, answer);
+      await open(page);
+      assert.equal(await cards(page, /^Popular in/).locator(".card-name").innerText(), item.name);
+      assert.equal(await rail(page, /^Popular in/).locator(".degraded").innerText(), "older tables");
+      assert.equal(await page.locator("main img, main b, main i, main u").count(), 0);
+      await answerWith(page, "**/v1/items/**", 404, { title: "Unknown item", status: 404 });
+      await answerWith(page, "**/v1/recommendations?*", 200, { ...answer, items: [] });
+      await cards(page, /^Popular in/).click();
+      await page.locator(".item h1", { hasText: item.name }).waitFor();
+      assert.equal(await page.locator("main img, main a[href^=javascript]").count(), 0);
+    }, { expected: /status of 404/ }));
+
+  test("the cookie reads as the entries that make sense", () =>
+    visit(async (page) => {
+      await open(page);
+      const read = (raw) => page.evaluate((value) => import("/recents.js").then(({ recents }) => recents(value)), raw);
+      assert.deepEqual(await read("1|85123A:v:hmx1s|a%3Ab%7C:c3:hmx0k|9:p:0"),
+        [{ id: "85123A", kind: "view" }, { id: "a:b|", kind: "click" }, { id: "9", kind: "purchase" }]);
+      assert.deepEqual(await read("1|||%E0%A4:v:1|:v:1|alone|b:a:1"), [{ id: "alone", kind: "view" }, { id: "b", kind: "cart" }]);
+      for (const garbage of ["", "1", "2|a:v:1", "null", "%|%|%"]) assert.deepEqual(await read(garbage), [], garbage);
+    }));
+});
