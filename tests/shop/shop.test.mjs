@@ -1,6 +1,6 @@
 // The storefront in a real Chromium, against a Worker that serves a published demo.
 //
-//   VERGE_URL=http://127.0.0.1:8787 node --test tests/shop/
+//   VERGE_URL=http://127.0.0.1:8787 node --test tests/shop/*.test.mjs
 //
 // CHROMIUM names the browser where it is not one of the usual paths. Without a browser, or without VERGE_URL,
 // every test is skipped and says so.
