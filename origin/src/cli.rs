@@ -4,6 +4,7 @@
 //! takes a line in [`Command`] and a line in [`Cli::run`].
 
 use crate::config::Config;
+use crate::import;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -37,7 +38,9 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Import(import::ImportArgs),
+}
 
 impl Cli {
     /// Reads the configuration and runs the command.
@@ -45,8 +48,10 @@ impl Cli {
     /// # Errors
     /// Whatever the command reports; the text is meant for the person at the keyboard.
     pub fn run(self) -> Result<()> {
-        let _config = Config::load(self.config.as_deref(), self.data_dir.as_deref())?;
-        match self.command {}
+        let config = Config::load(self.config.as_deref(), self.data_dir.as_deref())?;
+        match self.command {
+            Command::Import(args) => import::run(&args, &config),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! the same log, and must only ever be compared for equality.
 
 mod read;
+mod sources;
 mod write;
 
 use anyhow::{Context, Result, bail};
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use read::{Log, Totals};
+pub use sources::PREFIX;
 pub use write::{Appended, Batch};
 
 /// The store's file inside the data directory.
@@ -35,6 +37,9 @@ const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE areas (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 INSERT INTO areas VALUES (0, '');
+CREATE TABLE sources (
+    name TEXT PRIMARY KEY, format TEXT NOT NULL, length INTEGER NOT NULL, hash BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE items (
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT, category TEXT, brand TEXT, price REAL,
     currency TEXT, image TEXT, url TEXT, in_stock INTEGER, added_at INTEGER

@@ -165,11 +165,40 @@ pub fn parse_batch(
     body: &[u8],
     max_events: usize,
     now: Timestamp,
+    make_id: impl FnMut() -> String,
+) -> Result<Batch, BodyError> {
+    parse(body, max_events, Clock { now, history: false }, make_id)
+}
+
+/// Reads events of a log: as [`parse_batch`], but of any age, and `at` has to be given.
+///
+/// # Errors
+/// Those of [`parse_batch`].
+pub fn parse_history(
+    body: &[u8],
+    max_events: usize,
+    now: Timestamp,
+    make_id: impl FnMut() -> String,
+) -> Result<Batch, BodyError> {
+    parse(body, max_events, Clock { now, history: true }, make_id)
+}
+
+/// What an event's time is measured by.
+#[derive(Clone, Copy)]
+struct Clock {
+    now: Timestamp,
+    history: bool,
+}
+
+fn parse(
+    body: &[u8],
+    max_events: usize,
+    clock: Clock,
     mut make_id: impl FnMut() -> String,
 ) -> Result<Batch, BodyError> {
     let mut batch = Batch::default();
     for (index, value) in parse_values(body, max_events)?.into_iter().enumerate() {
-        match read_event(value, now, &mut make_id) {
+        match read_event(value, clock, &mut make_id) {
             Ok(events) => batch.events.extend(events),
             Err((field, error)) => batch.rejected.push(Rejected { index, field, error }),
         }
@@ -251,8 +280,14 @@ fn read_kind(event: &Map<String, Value>) -> Result<Kind, FieldError> {
     })
 }
 
-fn read_at(event: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, FieldError> {
-    let Some(value) = find(event, &["at", "timestamp", "originalTimestamp"]) else { return Ok(now) };
+fn read_at(event: &Map<String, Value>, Clock { now, history }: Clock) -> Result<Timestamp, FieldError> {
+    let value = match find(event, &["at", "timestamp", "originalTimestamp"]) {
+        Some(value) => value,
+        None if history => {
+            return Err(("at", "missing; an event of a log has to say when it was".to_owned()));
+        }
+        None => return Ok(now),
+    };
     let at = match value {
         Value::String(text) => Timestamp::parse(text),
         Value::Number(number) => number.as_i64().map(Timestamp),
@@ -264,7 +299,7 @@ fn read_at(event: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, Fiel
     if at.0 > now.0.saturating_add(MAX_AHEAD_MS) {
         return Err(("at", format!("{at} is more than 5 minutes ahead of {now}; check the clock")));
     }
-    if at.0 < now.0.saturating_sub(MAX_AGE_MS) {
+    if !history && at.0 < now.0.saturating_sub(MAX_AGE_MS) {
         return Err(("at", format!("{at} is more than 30 days old; use `verge import` for history")));
     }
     Ok(at)
@@ -302,7 +337,7 @@ fn read_currency(event: &Map<String, Value>) -> Result<Option<String>, FieldErro
 /// One object of the body: one event, or one an entry of its GA4 `items` or Segment `products`.
 fn read_event(
     value: Value,
-    now: Timestamp,
+    clock: Clock,
     make_id: &mut impl FnMut() -> String,
 ) -> Result<Vec<Event>, FieldError> {
     let Value::Object(event) = value else {
@@ -315,7 +350,7 @@ fn read_event(
         item: String::new(),
         visitor: read_text(&event, "visitor", &["visitor", "anonymousId", "client_id", "userId"], MAX_FIELD)?,
         session: read_text(&event, "session", &["session", "session_id"], MAX_FIELD)?,
-        at: read_at(&event, now)?,
+        at: read_at(&event, clock)?,
         quantity: read_quantity(&event)?,
         price: read_price(&event)?,
         currency: read_currency(&event)?,
@@ -414,6 +449,16 @@ mod tests {
         );
         assert_eq!((segment.events[0].kind, &*segment.events[0].item), (Kind::Cart, "507"));
         assert_eq!(segment.events[0].price, Some(18.99));
+    }
+
+    #[test]
+    fn history_is_of_any_age_but_has_times() {
+        let body = r#"[{"kind":"view","item":"a","at":"1999-01-01T00:00:00Z"},{"kind":"view","item":"a"},
+                       {"kind":"view","item":"a","at":"2999-01-01T00:00:00Z"}]"#;
+        let batch = parse_history(body.as_bytes(), 10, NOW, String::new).unwrap();
+        assert_eq!(batch.events[0].at.to_string(), "1999-01-01T00:00:00Z");
+        let fields: Vec<_> = batch.rejected.iter().map(|bad| (bad.index, bad.field)).collect();
+        assert_eq!(fields, [(1, "at"), (2, "at")]);
     }
 
     #[test]

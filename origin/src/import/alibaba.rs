@@ -1,0 +1,96 @@
+//! The Alibaba sample: clicks, collects, carts and purchases by the day, and the items' features.
+//!
+//! A line of four fields is an event (`user item kind yyyymmdd`), one of five an item (`item top-category
+//! category brand price`), separated by tabs. A click (1) opens the item's page and is a view; a collect (2)
+//! is a lesser wish than the cart and is a click. The log knows days only and does not keep the order inside a
+//! day or between days: every event is at 00:00 UTC of its day, in the order of the file, and a session is
+//! what a user did in a day. Brand 0 means none.
+
+use super::fields::{self, shown};
+use super::{Catalogue, Importer, Parsed, Reject, Row, event, item_id};
+use crate::store::Item;
+use snapshots::event::{Event, Kind};
+use snapshots::time::Timestamp;
+
+/// The items' features so far.
+#[derive(Default)]
+pub struct Alibaba(Catalogue);
+
+impl Importer for Alibaba {
+    fn row(&mut self, row: Row<'_>, events: &mut Vec<Event>) -> Result<Parsed, Reject> {
+        if row.text.split('\t').count() == 5 {
+            return self.item(row.text);
+        }
+        let [user, item, kind, day] = fields::tabs::<4>(row.text)?;
+        let kind = match kind {
+            "1" => Kind::View,
+            "2" => Kind::Click,
+            "3" => Kind::Cart,
+            "4" => Kind::Purchase,
+            other => {
+                let detail = format!("'{}'; 1 click, 2 collect, 3 cart, 4 buy", shown(other));
+                return Err(Reject::new("unknown kind", detail));
+            }
+        };
+        let at = parse_day(day)
+            .ok_or_else(|| Reject::new("bad date", format!("'{}', expected yyyymmdd", shown(day))))?;
+        events.push(Event {
+            visitor: Some(user.to_owned()),
+            session: Some(day.to_owned()),
+            ..event(kind, item, at)?
+        });
+        Ok(Parsed::Events)
+    }
+
+    fn items(&mut self) -> Vec<Item> {
+        self.0.take()
+    }
+}
+
+impl Alibaba {
+    fn item(&mut self, text: &str) -> Result<Parsed, Reject> {
+        let [item, top, category, brand, price] = fields::tabs::<5>(text)?;
+        self.0.update(Item {
+            id: item_id(item)?.to_owned(),
+            category: Some(format!("{top} > {category}")),
+            brand: (brand != "0" && !brand.is_empty()).then(|| brand.to_owned()),
+            price: fields::price(price)?.filter(|price| *price > 0.0),
+            ..Item::default()
+        });
+        Ok(Parsed::Catalogue)
+    }
+}
+
+fn parse_day(day: &str) -> Option<Timestamp> {
+    if day.len() != 8 || !day.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let (year, rest) = day.split_at(4);
+    let (month, day) = rest.split_at(2);
+    Timestamp::parse(&format!("{year}-{month}-{day}T00:00:00Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_and_items_are_told_by_their_fields() {
+        let mut importer = Alibaba::default();
+        let mut events = Vec::new();
+        let mut row = |text: &str| importer.row(Row { source: "s", line: 1, text }, &mut events);
+        assert_eq!(row("5\t700\t1\t20190616"), Ok(Parsed::Events));
+        assert_eq!(row("5\t700\t2\t20190611"), Ok(Parsed::Events));
+        assert_eq!(row("700\t33\t50002\t0\t21.8"), Ok(Parsed::Catalogue));
+        assert_eq!(row("5\t700\t0\t2").unwrap_err().reason, "unknown kind");
+        assert_eq!(row("5\t700\t1\t20191316").unwrap_err().reason, "bad date");
+        assert_eq!(row("5\t700\t1\t2019é6").unwrap_err().reason, "bad date");
+        assert_eq!(row("5 700 1").unwrap_err().reason, "wrong columns");
+        assert_eq!((events[0].kind, events[1].kind), (Kind::View, Kind::Click));
+        assert_eq!(events[0].at.to_string(), "2019-06-16T00:00:00Z");
+        assert_ne!(events[0].session, events[1].session);
+        let items = importer.items();
+        assert_eq!((items[0].category.as_deref(), &items[0].brand), (Some("33 > 50002"), &None));
+        assert_eq!(items[0].price, Some(21.8));
+    }
+}

@@ -1,0 +1,156 @@
+//! Verge's own format: one JSON value a line, events as `POST /v1/events` takes them, and items.
+//!
+//! A line is an item if it is an object that has an `id` and nothing that makes an event. Events may be of any
+//! age, but have to say when they happened. A line with several events (a purchase of several items, an
+//! array) is taken whole or not at all.
+
+use super::fields::{self, shown};
+use super::{Catalogue, Importer, Parsed, Reject, Row, item_id};
+use crate::store::Item;
+use serde_json::{Map, Value};
+use snapshots::event::{Event, parse_history};
+use snapshots::time::Timestamp;
+
+/// Events of one line; more is no event but a file in the wrong format.
+const MAX_EVENTS: usize = 10_000;
+
+/// The items so far.
+pub struct Jsonl {
+    catalogue: Catalogue,
+    now: Timestamp,
+}
+
+impl Jsonl {
+    /// Events later than `now` are refused.
+    pub fn new(now: Timestamp) -> Self {
+        Self { catalogue: Catalogue::default(), now }
+    }
+}
+
+impl Importer for Jsonl {
+    fn row(&mut self, row: Row<'_>, events: &mut Vec<Event>) -> Result<Parsed, Reject> {
+        // Spares the events, which are nearly all of a log, being read twice.
+        if !row.text.contains("\"kind\"")
+            && let Ok(Value::Object(object)) = serde_json::from_str(row.text)
+            && is_item(&object)
+        {
+            self.catalogue.update(read_item(object)?);
+            return Ok(Parsed::Catalogue);
+        }
+        let mut made = 0;
+        let make_id = || {
+            made += 1;
+            match made {
+                1 => format!("{}-{:010}", row.source, row.line),
+                more => format!("{}-{:010}-{more}", row.source, row.line),
+            }
+        };
+        let batch = parse_history(row.text.as_bytes(), MAX_EVENTS, self.now, make_id)
+            .map_err(|error| Reject::new("no event", error.to_string()))?;
+        if let Some(bad) = batch.rejected.first() {
+            return Err(Reject::new(reason(bad.field), bad.error.clone()));
+        }
+        events.extend(batch.events);
+        Ok(Parsed::Events)
+    }
+
+    fn items(&mut self) -> Vec<Item> {
+        self.catalogue.take()
+    }
+}
+
+fn reason(field: &str) -> &'static str {
+    match field {
+        "kind" => "unknown kind",
+        "item" => "bad item id",
+        "at" => "bad date",
+        "price" | "quantity" => "bad number",
+        "" => "no event",
+        _ => "bad field",
+    }
+}
+
+fn is_item(object: &Map<String, Value>) -> bool {
+    let of_events =
+        ["event", "events", "params", "properties", "item", "item_id", "product_id", "sku", "items"];
+    object.contains_key("id") && !of_events.iter().any(|key| object.contains_key(*key))
+}
+
+fn read_item(mut object: Map<String, Value>) -> Result<Item, Reject> {
+    if let Some(id @ Value::Number(_)) = object.get_mut("id") {
+        *id = Value::String(id.to_string());
+    }
+    let mut item: Item = serde_json::from_value(Value::Object(object))
+        .map_err(|error| Reject::new("bad item", shown_error(&error.to_string())))?;
+    item_id(&item.id)?;
+    if item.price.is_some_and(|price| !(0.0..=1e12).contains(&price)) {
+        return Err(Reject::new("bad item", "price: expected a number from 0 to 1e12"));
+    }
+    if let Some(currency) = &item.currency {
+        item.currency =
+            Some(super::parse_currency(currency).map_err(|error| Reject::new("bad item", error))?);
+    }
+    for field in [&mut item.name, &mut item.category, &mut item.brand] {
+        *field = field.as_deref().and_then(fields::name);
+    }
+    for address in [&item.image, &item.url] {
+        if address.as_ref().is_some_and(|address| address.len() > 2048) {
+            return Err(Reject::new("bad item", "image, url: expected at most 2,048 bytes"));
+        }
+    }
+    Ok(item)
+}
+
+fn shown_error(error: &str) -> String {
+    error.split_whitespace().map(shown).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use snapshots::event::Kind;
+
+    fn importer() -> Jsonl {
+        Jsonl::new(Timestamp(1_795_000_000_000))
+    }
+
+    #[test]
+    fn events_and_items_are_told_apart() {
+        let mut importer = importer();
+        let mut events = Vec::new();
+        let mut row = |text: &str| importer.row(Row { source: "s", line: 1, text }, &mut events);
+        let old = r#"{"id":"e","kind":"view","item":"cup","at":"2009-01-02T03:04:05Z"}"#;
+        assert_eq!(row(old), Ok(Parsed::Events));
+        assert_eq!(
+            row(r#"{"event":"Product Added","properties":{"product_id":5},"timestamp":1700000000000}"#),
+            Ok(Parsed::Events)
+        );
+        assert_eq!(
+            row(r#"{"id":7,"name":" Red  cup","price":2.5,"currency":"gbp","in_stock":false}"#),
+            Ok(Parsed::Catalogue)
+        );
+        let reason = |result: Result<Parsed, Reject>| result.unwrap_err().reason;
+        assert_eq!(reason(row(r#"{"kind":"view","item":"cup"}"#)), "bad date");
+        assert_eq!(reason(row(r#"{"kind":"veiw","item":"cup","at":0}"#)), "unknown kind");
+        assert_eq!(reason(row(r#"{"kind":"view","item":"cup","at":"2030-01-01T00:00:00Z"}"#)), "bad date");
+        assert_eq!(reason(row(r#"{"id":"7","price":-1}"#)), "bad item");
+        assert_eq!(reason(row(r#"{"id":"7","price":"dear"}"#)), "bad item");
+        assert_eq!(reason(row(r#"{"id":"","name":"x"}"#)), "bad item id");
+        assert_eq!(reason(row("{")), "no event");
+        assert_eq!(
+            events.iter().map(|event| (event.kind, &*event.item)).collect::<Vec<_>>(),
+            [(Kind::View, "cup"), (Kind::Cart, "5")]
+        );
+        let items = importer.items();
+        assert_eq!((&*items[0].id, items[0].name.as_deref()), ("7", Some("Red cup")));
+        assert_eq!((items[0].currency.as_deref(), items[0].in_stock), (Some("GBP"), Some(false)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_reads_or_is_refused(text in "\\PC{0,60}|\\{\"id\":\\PC{0,30}\\}") {
+            let _ = importer().row(Row { source: "s", line: 1, text: &text }, &mut Vec::new());
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! One session a line: item ids separated by white space, the oldest session and the oldest click first.
+//!
+//! Such a file has no times, but learning wants an order and forgets with age. So the n-th line of a run
+//! begins at `since + n · every`, its clicks a second apart. That depends on nothing that comes later: a file
+//! that has grown gives its earlier lines the times that they had. A session longer than `every` overlaps the
+//! next, which does not matter, since neither loses its own order.
+
+use super::{Importer, Parsed, Reject, Row, event};
+use crate::store::Item;
+use snapshots::event::{Event, Kind};
+use snapshots::time::Timestamp;
+
+/// Longer lines are no sessions of a person.
+const MAX_CLICKS: usize = 9_999;
+
+/// Counts the sessions to give them times.
+pub struct Sessions {
+    next: Timestamp,
+    every_ms: i64,
+}
+
+impl Sessions {
+    /// The first session begins at `since`, each next one `every` seconds after the last.
+    pub fn new(since: Timestamp, every: u32) -> Self {
+        Self { next: since, every_ms: i64::from(every) * 1000 }
+    }
+}
+
+impl Importer for Sessions {
+    fn row(&mut self, row: Row<'_>, events: &mut Vec<Event>) -> Result<Parsed, Reject> {
+        let start = self.next;
+        self.next = Timestamp(start.0.saturating_add(self.every_ms));
+        let name = format!("{}-{}", row.source, row.line);
+        for (position, item) in row.text.split_whitespace().enumerate() {
+            if position == MAX_CLICKS {
+                return Err(Reject::new("session too long", format!("more than {MAX_CLICKS} items")));
+            }
+            let at = Timestamp(start.0.saturating_add(position as i64 * 1000));
+            events.push(Event {
+                visitor: Some(name.clone()),
+                session: Some(name.clone()),
+                ..event(Kind::View, item, at)?
+            });
+        }
+        Ok(Parsed::Events)
+    }
+
+    fn items(&mut self) -> Vec<Item> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_clicks_keep_their_order_in_time() {
+        let mut importer = Sessions::new(Timestamp(0), 30);
+        let mut events = Vec::new();
+        for (line, text) in [(1, "a b a"), (2, "x\u{1}y z"), (3, "c")] {
+            let before = events.len();
+            if importer.row(Row { source: "s", line, text }, &mut events).is_err() {
+                events.truncate(before);
+            }
+        }
+        let seen: Vec<_> = events.iter().map(|event| (&*event.item, event.at.0)).collect();
+        assert_eq!(seen, [("a", 0), ("b", 1000), ("a", 2000), ("c", 60_000)]);
+        assert_eq!(events[0].session, events[2].session);
+        assert_ne!(events[0].session, events[3].session);
+        let endless = "a ".repeat(10_000);
+        let refused = importer.row(Row { source: "s", line: 4, text: &endless }, &mut events).unwrap_err();
+        assert_eq!(refused.reason, "session too long");
+    }
+}

@@ -1,0 +1,75 @@
+//! Telling logs apart: which source a file's beginning belongs to.
+
+use super::Store;
+use anyhow::{Context, Result};
+use rusqlite::{Connection, params};
+
+/// How much of a log's beginning tells it from others, in bytes.
+pub const PREFIX: usize = 1024;
+
+impl Store {
+    /// The short name of the source whose content begins with `prefix` (its first [`PREFIX`] bytes, or all of
+    /// a shorter one). A log that was shorter than that and has grown since keeps its name.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn source(&mut self, format: &str, prefix: &[u8]) -> Result<String> {
+        let prefix = &prefix[..prefix.len().min(PREFIX)];
+        find_or_add(&self.db, format, prefix)
+            .with_context(|| format!("cannot write the store {}", self.path.display()))
+    }
+}
+
+fn find_or_add(db: &Connection, format: &str, prefix: &[u8]) -> Result<String> {
+    let name = match find(db, format, prefix)? {
+        Some((name, length)) if length == prefix.len() => return Ok(name),
+        Some((name, _)) => name,
+        None => {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(format.as_bytes()).update(&[0]).update(prefix);
+            hasher.finalize().to_hex()[..10].to_owned()
+        }
+    };
+    db.execute(
+        "INSERT OR REPLACE INTO sources (name, format, length, hash) VALUES (?1, ?2, ?3, ?4)",
+        params![name, format, prefix.len(), blake3::hash(prefix).as_bytes()],
+    )?;
+    Ok(name)
+}
+
+/// The source with the longest known beginning that `prefix` continues after a whole line.
+fn find(db: &Connection, format: &str, prefix: &[u8]) -> Result<Option<(String, usize)>> {
+    let mut query =
+        db.prepare("SELECT name, length, hash FROM sources WHERE format = ?1 ORDER BY length DESC, name")?;
+    let mut rows = query.query([format])?;
+    while let Some(row) = rows.next()? {
+        let (length, hash): (usize, [u8; 32]) = (row.get(1)?, row.get(2)?);
+        let Some((begin, more)) = prefix.split_at_checked(length) else { continue };
+        let whole_line =
+            more.is_empty() || begin.ends_with(b"\n") || more.starts_with(b"\n") || more.starts_with(b"\r");
+        if whole_line && *blake3::hash(begin).as_bytes() == hash {
+            return Ok(Some((row.get(0)?, length)));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_keeps_its_name_while_it_grows_and_shares_it_with_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let short = store.source("sessions", b"1 2\n3 4").unwrap();
+        assert_eq!(store.source("sessions", b"1 2\n3 4").unwrap(), short);
+        assert_ne!(store.source("jsonl", b"1 2\n3 4").unwrap(), short);
+        assert_ne!(store.source("sessions", b"1 2\n3 45\n").unwrap(), short, "the last line is another");
+        let grown = [&b"1 2\n3 4\n"[..], &b"5 6\n".repeat(1000)].concat();
+        assert_eq!(store.source("sessions", &grown).unwrap(), short);
+        let grown_more = [&grown[..], b"7 8\n"].concat();
+        assert_eq!(store.source("sessions", &grown_more).unwrap(), short);
+        assert_ne!(store.source("sessions", &grown[4..]).unwrap(), short);
+    }
+}
