@@ -3,8 +3,8 @@
 //! A command is a module with `pub struct XArgs` (clap's `Args`) and `pub fn run(&XArgs, &Config)`; here it
 //! takes a line in [`Command`] and a line in [`Cli::run`].
 
-use crate::config::Config;
 use crate::import;
+use crate::{build, config::Config, inspect, publish, recommend};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -40,6 +40,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Import(import::ImportArgs),
+    Build(build::BuildArgs),
+    Publish(publish::PublishArgs),
+    Rollback(publish::RollbackArgs),
+    Recommend(recommend::RecommendArgs),
+    Inspect(inspect::InspectArgs),
 }
 
 impl Cli {
@@ -51,6 +56,11 @@ impl Cli {
         let config = Config::load(self.config.as_deref(), self.data_dir.as_deref())?;
         match self.command {
             Command::Import(args) => import::run(&args, &config),
+            Command::Build(args) => build::run(&args, &config),
+            Command::Publish(args) => publish::run(&args, &config),
+            Command::Rollback(args) => publish::run_rollback(&args, &config),
+            Command::Recommend(args) => recommend::run(&args, &config),
+            Command::Inspect(args) => inspect::run(&args),
         }
     }
 }

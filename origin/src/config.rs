@@ -6,7 +6,10 @@
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "verge.toml";
@@ -17,11 +20,47 @@ pub const DEFAULT_FILE: &str = "verge.toml";
 pub struct Config {
     /// Where the store and the files beside it live. In the file, relative to the file.
     pub data_dir: PathBuf,
+    /// Region → the areas (lower-case country codes) it takes in. Absent: every large area is a region.
+    pub regions: Option<BTreeMap<String, Vec<String>>>,
+    /// Where `verge publish --to kv` writes.
+    pub kv: Kv,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from("verge-data") }
+        Self { data_dir: PathBuf::from("verge-data"), regions: None, kv: Kv::default() }
+    }
+}
+
+/// A Workers KV namespace. The environment (`VERGE_KV_` and the key in capitals) goes before the file.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kv {
+    /// Cloudflare's account id.
+    pub account: Option<String>,
+    /// The namespace's id.
+    pub namespace: Option<String>,
+    /// The API's address with the account in it, where it is not Cloudflare's own.
+    pub base: Option<String>,
+    /// The API token; better kept in `VERGE_KV_TOKEN` than in a file.
+    pub token: Option<Secret>,
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("(secret)")
     }
 }
 
@@ -40,7 +79,13 @@ impl Config {
         if let Some(dir) = data_dir {
             config.data_dir = dir.to_owned();
         }
+        config.kv.take_environment(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
         Ok(config)
+    }
+
+    /// Where `verge build` puts the snapshots unless told otherwise.
+    pub fn snapshots_dir(&self) -> PathBuf {
+        self.data_dir.join("snapshots")
     }
 
     fn read(file: &Path) -> Result<Self> {
@@ -55,9 +100,31 @@ impl Config {
     }
 }
 
+impl Kv {
+    fn take_environment(&mut self, variable: impl Fn(&str) -> Option<String>) {
+        for (name, field) in [
+            ("VERGE_KV_ACCOUNT", &mut self.account),
+            ("VERGE_KV_NAMESPACE", &mut self.namespace),
+            ("VERGE_KV_BASE", &mut self.base),
+        ] {
+            *field = variable(name).or(field.take());
+        }
+        self.token = variable("VERGE_KV_TOKEN").map(Secret).or(self.token.take());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_environment_goes_before_the_file_and_the_token_is_never_printed() {
+        let mut kv: Kv = toml::from_str("account = \"a\"\nnamespace = \"n\"\ntoken = \"hunter2\"").unwrap();
+        kv.take_environment(|name| (name == "VERGE_KV_NAMESPACE").then(|| "other".to_owned()));
+        assert_eq!((kv.account.as_deref(), kv.namespace.as_deref()), (Some("a"), Some("other")));
+        assert_eq!(kv.token.as_ref().map(Secret::reveal), Some("hunter2"));
+        assert!(!format!("{kv:?}").contains("hunter2"));
+    }
 
     #[test]
     fn the_command_line_goes_before_the_file_and_the_file_before_the_default() {

@@ -1,8 +1,15 @@
 //! Verge's origin: imports and keeps events, learns the tables, builds and publishes snapshots.
 //!
-//! The data's way is [`import`] or [`generate`] → [`store`]. The binary `verge` is [`cli`] and nothing else.
+//! The data's way is [`import`] or [`generate`] → [`store`] → [`learn`] → [`build`] → [`publish`]; [`recommend`] and
+//! [`inspect`] let people look. The binary `verge` is [`cli`] and nothing else.
 
+pub mod build;
 pub mod cli;
 pub mod config;
 pub mod import;
+pub mod inspect;
+pub mod learn;
+pub mod publish;
+pub mod recommend;
+pub mod regions;
 pub mod store;

@@ -8,6 +8,7 @@ use snapshots::event::Event;
 use snapshots::time::Timestamp;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -119,9 +120,9 @@ impl Report {
 
 /// Counting distinct names must not keep them all.
 fn digest(text: &str) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..8]);
-    u64::from_le_bytes(bytes)
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A number as people read it: 541,909.

@@ -1,0 +1,322 @@
+//! `verge build`: from the store to one snapshot a region, laid out as it is published.
+
+use crate::{
+    config::Config,
+    learn::{Table, content, coview, popularity, sessions::Sessions},
+    regions::{self, Regions},
+    store::{Item, Log, Store},
+};
+use anyhow::{Context, Result, bail};
+use snapshots::{
+    Snapshot, attributes,
+    envelope::{Envelope, Section},
+    ids,
+    manifest::{BlobRef, Manifest, WORLD, blob_key, content_hash, manifest_key},
+    rows,
+    strategy::{self, Seen, Strategy, Weights},
+    time::{DAY_MS, Timestamp},
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// Learn the tables from the store and build one snapshot a region.
+///
+/// The same log gives the same bytes. Regions come from [regions] in verge.toml (`dach = ["de", "at", "ch"]`);
+/// without it, every area with enough events is one. The region `world` is always built.
+#[derive(Debug, clap::Args)]
+pub struct BuildArgs {
+    /// Where to put the snapshots [default: snapshots in the data directory]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Neighbours kept a row, 1 to 255
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..))]
+    k: u8,
+    /// Events that make an area a region of its own, where none are configured
+    #[arg(long, default_value_t = regions::MIN_EVENTS)]
+    min_events: usize,
+}
+
+/// What one build made: blobs by hash, and the manifests that name them, the world's last.
+#[derive(Debug, Default)]
+pub struct Built {
+    /// Content hash → bytes.
+    pub blobs: BTreeMap<String, Vec<u8>>,
+    /// One a region.
+    pub manifests: Vec<Manifest>,
+}
+
+impl Built {
+    fn add(&mut self, name: &str, envelope: &Envelope) -> Result<BlobRef> {
+        let bytes = envelope.write()?;
+        let blob = BlobRef { name: name.to_owned(), hash: content_hash(&bytes), bytes: bytes.len() as u64 };
+        self.blobs.insert(blob.hash.clone(), bytes);
+        Ok(blob)
+    }
+
+    /// Opens one region's snapshot.
+    ///
+    /// # Errors
+    /// There is no such region, or its bytes are damaged.
+    pub fn open(&self, region: &str) -> Result<Snapshot> {
+        let manifest = self.manifests.iter().find(|manifest| manifest.region == region);
+        let manifest = manifest.with_context(|| {
+            let names: Vec<&str> = self.manifests.iter().map(|manifest| &*manifest.region).collect();
+            format!("no region '{region}'; one of {}", names.join(", "))
+        })?;
+        let blobs = manifest.blobs.iter().map(|blob| {
+            let bytes =
+                self.blobs.get(&blob.hash).with_context(|| format!("{} is missing", blob_key(&blob.hash)))?;
+            Ok(bytes.clone().into())
+        });
+        let snapshot = Snapshot::open(&blobs.collect::<Result<Vec<_>>>()?)?;
+        snapshot.verify()?;
+        Ok(snapshot)
+    }
+
+    /// Writes blobs, then manifests, and removes what an earlier build left. Returns the bytes written.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn save(&self, dir: &Path) -> Result<u64> {
+        let mut wrote = 0;
+        let mut keep: Vec<String> = self.blobs.keys().map(|hash| blob_key(hash)).collect();
+        for (hash, bytes) in &self.blobs {
+            wrote += write_if_new(&dir.join(blob_key(hash)), bytes)?;
+        }
+        for manifest in &self.manifests {
+            let key = manifest_key(&manifest.region);
+            wrote += write_if_new(&dir.join(&key), &manifest.to_json())?;
+            keep.push(key);
+        }
+        for folder in ["blob", "manifest"] {
+            for entry in std::fs::read_dir(dir.join(folder))? {
+                let entry = entry?;
+                let key = format!("{folder}/{}", entry.file_name().to_string_lossy());
+                if !keep.contains(&key) {
+                    std::fs::remove_file(entry.path())?;
+                }
+            }
+        }
+        Ok(wrote)
+    }
+
+    /// Reads what [`Self::save`] wrote.
+    ///
+    /// # Errors
+    /// Nothing was built there, or a file is missing or damaged; the text names it.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let mut built = Self::default();
+        let folder = dir.join("manifest");
+        let entries = std::fs::read_dir(&folder)
+            .with_context(|| format!("no snapshots in {}; run `verge build` first", dir.display()))?;
+        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        // The world's is published last: it leads readers to the others.
+        paths.sort_by_key(|path| (path.ends_with(WORLD), path.clone()));
+        for path in paths {
+            let named = || format!("in {}", path.display());
+            let manifest = Manifest::parse(&std::fs::read(&path).with_context(named)?).with_context(named)?;
+            for blob in &manifest.blobs {
+                if !built.blobs.contains_key(&blob.hash) {
+                    let path = dir.join(blob_key(&blob.hash));
+                    let bytes = std::fs::read(&path).with_context(|| format!("in {}", path.display()))?;
+                    if content_hash(&bytes) != blob.hash {
+                        bail!("{} is damaged; run `verge build` again", path.display());
+                    }
+                    built.blobs.insert(blob.hash.clone(), bytes);
+                }
+            }
+            built.manifests.push(manifest);
+        }
+        if built.manifests.is_empty() {
+            bail!("no snapshots in {}; run `verge build` first", dir.display());
+        }
+        Ok(built)
+    }
+}
+
+/// Writes by renaming, so that a kill leaves the old file or the new one. Returns the bytes written.
+pub(crate) fn write_if_new(path: &Path, bytes: &[u8]) -> Result<u64> {
+    if std::fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(0);
+    }
+    let write = || -> std::io::Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let unfinished = path.with_extension("part");
+        std::fs::write(&unfinished, bytes)?;
+        std::fs::rename(&unfinished, path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(bytes.len() as u64)
+}
+
+/// The strategies every snapshot carries.
+fn strategies() -> Vec<Strategy> {
+    let similar = Weights { coview: 0.3, knn: 0.6, popularity: 0.0, recency: 0.0 };
+    let boost = Seen::Boost { last_mul: 1.0, mul: 3.0, last_add: 0.4, add: 0.5 };
+    vec![
+        Strategy::default(),
+        Strategy { name: strategy::SIMILAR.to_owned(), weights: similar, ..Strategy::default() },
+        Strategy { name: strategy::NEXT.to_owned(), seen: boost, ..Strategy::default() },
+    ]
+}
+
+fn category_path(category: &str) -> String {
+    let separator = if category.contains('>') { '>' } else { '.' };
+    let parts: Vec<&str> = category.split(separator).map(str::trim).filter(|part| !part.is_empty()).collect();
+    parts.join(attributes::PATH_SEPARATOR)
+}
+
+/// The catalogue in index order, with what the snapshot needs of it.
+struct Catalogue<'a> {
+    items: Vec<&'a Item>,
+    categories: Vec<String>,
+}
+
+impl<'a> Catalogue<'a> {
+    fn new(items: &'a [Item], order: &[u32]) -> Self {
+        let items: Vec<&Item> = order.iter().map(|place| &items[*place as usize]).collect();
+        let categories = items.iter().map(|item| category_path(item.category.as_deref().unwrap_or("")));
+        Self { categories: categories.collect(), items }
+    }
+
+    fn price(item: &Item) -> Option<u32> {
+        let hundredths = (item.price? * 100.0).round();
+        (0.0..f64::from(u32::MAX)).contains(&hundredths).then_some(hundredths as u32)
+    }
+
+    fn ids(&self) -> Vec<u8> {
+        ids::write(&self.items.iter().map(|item| &*item.id).collect::<Vec<_>>())
+    }
+
+    fn attributes(&self) -> Vec<u8> {
+        let text = |field: &'a Option<String>| field.as_deref().unwrap_or("");
+        let views = self.items.iter().zip(&self.categories).map(|(item, category)| attributes::Item {
+            name: text(&item.name),
+            category,
+            brand: text(&item.brand),
+            image: text(&item.image),
+            url: text(&item.url),
+            price: Self::price(item),
+            added: item.added_at.map_or(0, |at| u16::try_from(at.0 / DAY_MS).unwrap_or(0)),
+            in_stock: item.in_stock.unwrap_or(true),
+        });
+        let currency = self.items.iter().find_map(|item| item.currency.as_deref()).unwrap_or("");
+        attributes::write(currency, &views.collect::<Vec<_>>())
+    }
+
+    fn content_table(&self, k: usize) -> Table {
+        let contents = self.items.iter().zip(&self.categories).map(|(item, category)| content::Content {
+            name: item.name.as_deref().unwrap_or(""),
+            category,
+            brand: item.brand.as_deref().unwrap_or(""),
+            price: Self::price(item),
+        });
+        content::learn(&contents.collect::<Vec<_>>(), k)
+    }
+}
+
+/// Learns and packs everything; `report` is told each step when it is done.
+///
+/// # Errors
+/// The log holds no event or too many items.
+pub fn build(log: &Log, regions: &Regions, k: usize, mut report: impl FnMut(&str)) -> Result<Built> {
+    let Some(built_at) = log.events.iter().map(|event| event.at).max() else {
+        bail!("the store holds no events; run `verge import` or `verge generate --into-store` first");
+    };
+    let count = log.items.len();
+    if count > ids::MAX_ITEMS {
+        bail!("{count} items; a snapshot holds at most {}", ids::MAX_ITEMS);
+    }
+    let decay = popularity::Decay::default();
+    let order = popularity::rank_items(&log.events, count, &decay, built_at);
+    let mut index = vec![0u32; count];
+    for (place, item) in (0u32..).zip(&order) {
+        index[*item as usize] = place;
+    }
+    let catalogue = Catalogue::new(&log.items, &order);
+    let sessions = Sessions::cut(&log.events, &index);
+    report(&format!("{} sessions of {} clicks", sessions.len(), sessions.clicks()));
+    let coview = coview::learn(&sessions, count, &coview::Recipe { k, ..Default::default() });
+    report(&format!("co-view: {} neighbours", coview.iter().map(Vec::len).sum::<usize>()));
+    let knn = catalogue.content_table(k);
+    report(&format!("knn: {} neighbours", knn.iter().map(Vec::len).sum::<usize>()));
+
+    let mut built = Built::default();
+    let item_ids = Section::new(ids::NAME, ids::VERSION, catalogue.ids());
+    let fingerprint = item_ids.checksum;
+    let envelope = |region: &str, built_at, sections| Envelope {
+        region: region.to_owned(),
+        built_at,
+        catalogue: fingerprint,
+        sections,
+    };
+    // Shared blobs carry no time: unchanged tables keep their hash when only popularity moved on.
+    let timeless = Timestamp(0);
+    let columns = Section::new(attributes::NAME, attributes::VERSION, catalogue.attributes());
+    let mut shared = vec![built.add("items", &envelope("", timeless, vec![item_ids, columns]))?];
+    for (name, table) in [(rows::COVIEW, &coview), (rows::KNN, &knn)] {
+        let section = Section::new(name, rows::VERSION, rows::write(table));
+        shared.push(built.add(name, &envelope("", timeless, vec![section]))?);
+    }
+    let strategies = strategy::write(&strategies())?;
+    for region in regions.names() {
+        let members = regions.members(region, &log.areas);
+        let wanted =
+            popularity::learn(&log.events, &index, &decay, built_at, |area| members[usize::from(area)]);
+        let sections = vec![
+            Section::new(
+                snapshots::popularity::NAME,
+                snapshots::popularity::VERSION,
+                snapshots::popularity::write(&wanted),
+            ),
+            Section::new(strategy::NAME, strategy::VERSION, strategies.clone()),
+        ];
+        let mut blobs = shared.clone();
+        blobs.push(built.add("region", &envelope(region, built_at, sections))?);
+        let map = if region == WORLD { regions.of_area().clone() } else { BTreeMap::new() };
+        built.manifests.push(Manifest::new(region, built_at, blobs, map));
+    }
+    report(&format!("regions: {}", regions.names().join(", ")));
+    Ok(built)
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The store is empty or the directory cannot be written.
+pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
+    let start = Instant::now();
+    let step = |text: &str| eprintln!("{:>7.2} s  {text}", start.elapsed().as_secs_f64());
+    let log = Store::open(&config.data_dir)?.log()?;
+    step(&format!("{} events, {} items read", log.events.len(), log.items.len()));
+    let regions = match &config.regions {
+        Some(regions) => Regions::configured(regions)?,
+        None => Regions::automatic(&log.events, &log.areas, args.min_events),
+    };
+    let built = build(&log, &regions, args.k.into(), step)?;
+    for manifest in &built.manifests {
+        built.open(&manifest.region).context("what was built cannot be read back")?;
+    }
+    let out = args.out.clone().unwrap_or_else(|| config.snapshots_dir());
+    let wrote = built.save(&out)?;
+    let total: usize = built.blobs.values().map(Vec::len).sum();
+    step(&format!("{total} bytes in {} blobs, {wrote} of them new, in {}", built.blobs.len(), out.display()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn categories_become_paths_whatever_the_shop_writes() {
+        assert_eq!(category_path("appliances.kitchen.oven"), "appliances > kitchen > oven");
+        assert_eq!(category_path("Home>Kitchen & Co. > "), "Home > Kitchen & Co.");
+        assert_eq!(category_path(""), "");
+    }
+}

@@ -1,0 +1,134 @@
+//! Cutting a log into sessions: what one visitor met in one go.
+
+use crate::store::LogEvent;
+use snapshots::{event::Kind, time::Timestamp};
+
+/// Silence that ends a session where the log does not name sessions.
+pub const SILENCE_MS: i64 = 30 * 60_000;
+/// Longest run of clicks that counts as one session. A bot or a wholesale order of thousands of lines is cut
+/// into runs of this length, so that pairs stay linear in the log.
+pub const MAX_CLICKS: usize = 200;
+
+/// Sessions, oldest first by their last click, their clicks one after another.
+#[derive(Clone, Debug, Default)]
+pub struct Sessions {
+    clicks: Vec<u32>,
+    ends: Vec<(usize, Timestamp)>,
+}
+
+/// One session.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Session<'a> {
+    /// Item indices in the order they were met, repeats included.
+    pub clicks: &'a [u32],
+    /// Time of the last.
+    pub at: Timestamp,
+}
+
+impl Sessions {
+    /// Cuts events, ordered by time, into sessions. `index` maps the log's items to item indices; impressions
+    /// are left out.
+    pub fn cut(events: &[LogEvent], index: &[u32]) -> Self {
+        let mut order: Vec<u32> = (0..events.len() as u32)
+            .filter(|place| events[*place as usize].kind != Kind::Impression)
+            .collect();
+        // A named session is one whatever the silence in it; a nameless event without visitor stands alone.
+        let owner = |place: u32| {
+            let event = &events[place as usize];
+            (event.session, if event.session == 0 { event.visitor } else { 0 })
+        };
+        order.sort_by_key(|place| owner(*place));
+        let mut runs: Vec<&[u32]> = Vec::new();
+        for group in order.chunk_by(|a, b| owner(*a) == owner(*b) && owner(*a) != (0, 0)) {
+            let named = owner(group[0]).0 != 0;
+            let joined =
+                |a: &u32, b: &u32| named || events[*b as usize].at.0 - events[*a as usize].at.0 <= SILENCE_MS;
+            runs.extend(group.chunk_by(joined).flat_map(|run| run.chunks(MAX_CLICKS)));
+        }
+        // By the log's own order, not by owner: owners are hashes that differ from store to store.
+        runs.sort_by_key(|run| (events[run[run.len() - 1] as usize].at, run[0]));
+        let mut sessions = Self::default();
+        for run in runs {
+            let at = events[run[run.len() - 1] as usize].at;
+            sessions.push(run.iter().map(|place| index[events[*place as usize].item as usize]), at);
+        }
+        sessions
+    }
+
+    /// Appends a session that ended `at`, not before the last one.
+    pub fn push(&mut self, clicks: impl IntoIterator<Item = u32>, at: Timestamp) {
+        self.clicks.extend(clicks);
+        self.ends.push((self.clicks.len(), at));
+    }
+
+    /// The sessions, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Session<'_>> {
+        (0..self.ends.len()).map(|place| self.get(place))
+    }
+
+    /// The session at a place.
+    pub fn get(&self, place: usize) -> Session<'_> {
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        let (end, at) = self.ends[place];
+        Session { clicks: &self.clicks[start..end], at }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// How many clicks they hold.
+    pub fn clicks(&self) -> usize {
+        self.clicks.len()
+    }
+
+    /// Time of the oldest and of the newest session's end; `None` when there is no session.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        Some((self.ends.first()?.1, self.ends.last()?.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(at_min: i64, visitor: u64, session: u64, item: u32) -> LogEvent {
+        let at = Timestamp(at_min * 60_000);
+        LogEvent { at, kind: Kind::View, item, visitor, session, area: 0, quantity: 1 }
+    }
+
+    fn cut(events: &[LogEvent]) -> Vec<Vec<u32>> {
+        Sessions::cut(events, &[0, 1, 2, 3]).iter().map(|session| session.clicks.to_vec()).collect()
+    }
+
+    #[test]
+    fn silence_ends_a_nameless_session_and_names_hold_one_together() {
+        let visitor = [event(0, 7, 0, 0), event(30, 7, 0, 1), event(61, 7, 0, 2)];
+        assert_eq!(cut(&visitor), [vec![0, 1], vec![2]]);
+        let named = [event(0, 7, 5, 0), event(20, 9, 5, 1), event(999, 7, 5, 2)];
+        assert_eq!(cut(&named), [[0, 1, 2]]);
+        let nobody = [event(0, 0, 0, 0), event(0, 0, 0, 1)];
+        assert_eq!(cut(&nobody), [[0], [1]]);
+    }
+
+    #[test]
+    fn the_order_is_the_logs_whatever_the_hashes() {
+        let log = |a, b| [event(0, a, 0, 0), event(0, b, 0, 1), event(1, b, 0, 2), event(1, a, 0, 3)];
+        assert_eq!(cut(&log(1, 2)), cut(&log(2, 1)));
+        assert_eq!(cut(&log(1, 2)), [[0, 3], [1, 2]]);
+    }
+
+    #[test]
+    fn huge_sessions_are_cut_and_impressions_teach_nothing() {
+        let bot: Vec<_> = (0..450).map(|at| event(at, 1, 1, 0)).collect();
+        assert_eq!(cut(&bot).iter().map(Vec::len).collect::<Vec<_>>(), [200, 200, 50]);
+        let shown = LogEvent { kind: Kind::Impression, ..event(0, 1, 1, 0) };
+        assert!(cut(&[shown]).is_empty());
+    }
+}

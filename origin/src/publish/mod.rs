@@ -1,0 +1,300 @@
+//! `verge publish` and `verge rollback`: what was built, to where the edge reads it.
+//!
+//! Order makes it safe: blobs first, each read back and compared, then the region's history, and its manifest
+//! last. A reader follows manifests only, so whatever moment the publisher dies at, the edge serves the old
+//! snapshot or the new one. Blobs are named by their content: what is there already is not sent again.
+
+pub mod destination;
+pub mod kv;
+
+use crate::{build::Built, config::Config};
+use anyhow::{Context, Result, bail};
+use destination::{Destination, Directory};
+use kv::KvNamespace;
+use serde::{Deserialize, Serialize};
+use snapshots::{
+    manifest::{Manifest, blob_key, content_hash, is_region, manifest_key},
+    time::Timestamp,
+};
+use std::{collections::BTreeSet, path::PathBuf};
+
+/// However many were published since, a manifest that readers may still hold keeps its blobs this long.
+const GRACE_MS: i64 = 3_600_000;
+/// The most manifests a history holds, young or not.
+const MAX_HISTORY: usize = 200;
+
+/// Send what changed to the edge.
+///
+/// Blobs go first and are read back; each region's manifest is written last. KV is configured under [kv] in
+/// verge.toml (`account`, `namespace`, or `base` for another address) or by VERGE_KV_ACCOUNT,
+/// VERGE_KV_NAMESPACE, VERGE_KV_BASE; the token by VERGE_KV_TOKEN.
+#[derive(Debug, clap::Args)]
+pub struct PublishArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Where the snapshots are [default: snapshots in the data directory]
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
+    /// Manifests kept a region, to roll back to
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
+    keep: u8,
+    /// Also remove the regions that are no longer built
+    #[arg(long)]
+    prune: bool,
+}
+
+/// Serve the snapshot that was published before the present one.
+///
+/// Again goes one further back. The next `verge publish` goes forward.
+#[derive(Debug, clap::Args)]
+pub struct RollbackArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Only this region [default: all]
+    #[arg(long)]
+    region: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// `kv`, or a directory
+    #[arg(long, value_name = "kv|DIR")]
+    to: String,
+}
+
+impl Target {
+    fn open(&self, config: &Config) -> Result<Box<dyn Destination>> {
+        Ok(match &*self.to {
+            "kv" => Box::new(KvNamespace::new(&config.kv)?),
+            directory => Box::new(Directory::new(directory.as_ref())),
+        })
+    }
+}
+
+/// One manifest that was published.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Published {
+    published_at: Timestamp,
+    manifest: Manifest,
+}
+
+/// What publishing did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Keys written.
+    pub wrote: usize,
+    /// Bytes written.
+    pub bytes: usize,
+    /// Blobs removed because no kept manifest names them.
+    pub removed: usize,
+    /// Regions at the destination that were not built.
+    pub strangers: Vec<String>,
+}
+
+fn history_key(region: &str) -> String {
+    format!("history/{region}")
+}
+
+fn history(to: &dyn Destination, region: &str) -> Result<Vec<Published>> {
+    match to.get(&history_key(region))? {
+        // A history that cannot be read costs the way back, not the way forward.
+        Some(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn present(to: &dyn Destination, region: &str) -> Result<Option<Manifest>> {
+    Ok(to.get(&manifest_key(region))?.and_then(|bytes| Manifest::parse(&bytes).ok()))
+}
+
+fn blobs_of(history: &[Published]) -> impl Iterator<Item = &str> {
+    history.iter().flat_map(|published| published.manifest.blobs.iter().map(|blob| &*blob.hash))
+}
+
+fn regions_at(to: &dyn Destination) -> Result<Vec<String>> {
+    let keys = to.list(&manifest_key(""))?;
+    let names = keys.iter().filter_map(|key| key.strip_prefix("manifest/"));
+    Ok(names.filter(|name| is_region(name)).map(str::to_owned).collect())
+}
+
+/// Sends what is not there yet. `now` dates it; `keep` manifests a region stay to roll back to.
+///
+/// # Errors
+/// The destination fails for good, or gives back other bytes than were sent; what it served before, it still
+/// serves.
+pub fn publish(
+    built: &Built,
+    to: &dyn Destination,
+    now: Timestamp,
+    keep: usize,
+    prune: bool,
+    mut report: impl FnMut(&str),
+) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let mut changed = Vec::new();
+    for manifest in &built.manifests {
+        if present(to, &manifest.region)?.as_ref() != Some(manifest) {
+            changed.push(manifest);
+        }
+    }
+    let mut there = BTreeSet::new();
+    for blob in changed.iter().flat_map(|manifest| &manifest.blobs) {
+        let key = blob_key(&blob.hash);
+        if !there.insert(blob.hash.clone()) || intact(to, &blob.hash)? {
+            continue;
+        }
+        let bytes = built.blobs.get(&blob.hash).with_context(|| format!("{key} was not built"))?;
+        to.put(&key, bytes)?;
+        if !intact(to, &blob.hash)? {
+            bail!("{key} reads back damaged from {}; nothing was switched over", to.name());
+        }
+        outcome.wrote += 1;
+        outcome.bytes += bytes.len();
+        report(&format!("{key}  {}  {} bytes", blob.name, bytes.len()));
+    }
+    let mut dropped = BTreeSet::new();
+    for manifest in &changed {
+        let (history, gone) = extend(history(to, &manifest.region)?, manifest, now, keep);
+        dropped.extend(gone);
+        let key = manifest_key(&manifest.region);
+        for (key, bytes) in [
+            (history_key(&manifest.region), serde_json::to_vec(&history)?),
+            (key.clone(), manifest.to_json()),
+        ] {
+            to.put(&key, &bytes)?;
+            outcome.wrote += 1;
+            outcome.bytes += bytes.len();
+        }
+        report(&format!("{key}  version {}", manifest.version));
+    }
+    for region in regions_at(to)? {
+        if built.manifests.iter().any(|manifest| manifest.region == region) {
+            continue;
+        }
+        if prune {
+            let old = history(to, &region)?;
+            dropped.extend(blobs_of(&old).map(str::to_owned));
+            to.delete(&manifest_key(&region))?;
+            to.delete(&history_key(&region))?;
+            report(&format!("{}  removed", manifest_key(&region)));
+        } else {
+            outcome.strangers.push(region);
+        }
+    }
+    outcome.removed = sweep(to, dropped, &mut report)?;
+    Ok(outcome)
+}
+
+fn intact(to: &dyn Destination, hash: &str) -> Result<bool> {
+    Ok(to.get(&blob_key(hash))?.is_some_and(|bytes| content_hash(&bytes) == hash))
+}
+
+/// The history with `manifest` as its newest, and the blobs of the manifests it lets go.
+fn extend(
+    mut history: Vec<Published>,
+    manifest: &Manifest,
+    now: Timestamp,
+    keep: usize,
+) -> (Vec<Published>, BTreeSet<String>) {
+    history.retain(|published| published.manifest.version != manifest.version);
+    history.push(Published { published_at: now, manifest: manifest.clone() });
+    // A manifest was in use until the next was published.
+    let until = |place: usize| history.get(place + 1).map_or(now, |next| next.published_at);
+    let young = (0..history.len()).find(|place| now.0 - until(*place).0 < GRACE_MS).unwrap_or(0);
+    let first = young.min(history.len().saturating_sub(keep)).max(history.len().saturating_sub(MAX_HISTORY));
+    let kept = history.split_off(first);
+    let named: BTreeSet<&str> = blobs_of(&kept).collect();
+    let gone = blobs_of(&history).filter(|hash| !named.contains(hash)).map(str::to_owned).collect();
+    (kept, gone)
+}
+
+/// Removes those of `candidates` that no history names any more.
+fn sweep(
+    to: &dyn Destination,
+    mut candidates: BTreeSet<String>,
+    report: &mut impl FnMut(&str),
+) -> Result<usize> {
+    if candidates.is_empty() {
+        return Ok(0);
+    }
+    for region in regions_at(to)? {
+        for hash in blobs_of(&history(to, &region)?) {
+            candidates.remove(hash);
+        }
+    }
+    for hash in &candidates {
+        to.delete(&blob_key(hash))?;
+        report(&format!("{}  removed", blob_key(hash)));
+    }
+    Ok(candidates.len())
+}
+
+/// Makes the manifest before the present one the present one, in `region` or in all. Returns (region, version).
+///
+/// # Errors
+/// There is nothing before it, or its blobs are gone; then nothing was changed in that region.
+pub fn roll_back(to: &dyn Destination, region: Option<&str>) -> Result<Vec<(String, String)>> {
+    let regions = match region {
+        Some(region) => vec![region.to_owned()],
+        None => regions_at(to)?,
+    };
+    if regions.is_empty() {
+        bail!("nothing was published to {}", to.name());
+    }
+    let mut targets = Vec::new();
+    for region in regions {
+        let Some(now) = present(to, &region)? else { bail!("region '{region}' was never published") };
+        let history = history(to, &region)?;
+        let place = history.iter().position(|published| published.manifest.version == now.version);
+        let Some(before) = place.and_then(|place| history.get(place.checked_sub(1)?)) else {
+            bail!("region '{region}' has no earlier snapshot at {}", to.name());
+        };
+        for blob in &before.manifest.blobs {
+            if !intact(to, &blob.hash)? {
+                bail!(
+                    "region '{region}': {} of the earlier snapshot is gone or damaged",
+                    blob_key(&blob.hash)
+                );
+            }
+        }
+        targets.push(before.manifest.clone());
+    }
+    for manifest in &targets {
+        to.put(&manifest_key(&manifest.region), &manifest.to_json())?;
+    }
+    Ok(targets.into_iter().map(|manifest| (manifest.region, manifest.version)).collect())
+}
+
+/// Runs `verge publish`.
+///
+/// # Errors
+/// As [`publish`].
+pub fn run(args: &PublishArgs, config: &Config) -> Result<()> {
+    let built = Built::load(&args.from.clone().unwrap_or_else(|| config.snapshots_dir()))?;
+    let to = args.target.open(config)?;
+    let now = Timestamp(jiff::Timestamp::now().as_millisecond());
+    let outcome = publish(&built, &*to, now, args.keep.into(), args.prune, |line| println!("{line}"))?;
+    if !outcome.strangers.is_empty() {
+        let names = outcome.strangers.join(", ");
+        eprintln!("verge: still published but not built: {names}; --prune removes them");
+    }
+    match outcome.wrote {
+        0 => println!("nothing changed: 0 keys written to {}", to.name()),
+        wrote => println!("{wrote} keys, {} bytes written to {}", outcome.bytes, to.name()),
+    }
+    Ok(())
+}
+
+/// Runs `verge rollback`.
+///
+/// # Errors
+/// As [`roll_back`].
+pub fn run_rollback(args: &RollbackArgs, config: &Config) -> Result<()> {
+    for (region, version) in roll_back(&*args.target.open(config)?, args.region.as_deref())? {
+        println!("manifest/{region}  back to version {version}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
