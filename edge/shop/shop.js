@@ -167,10 +167,11 @@ const popularIn = (answered) => {
   return code === "world" ? "the world" : regionName(code).replace(/^(United|Netherlands)/, "the $1");
 };
 
-/** Takes a region the API answered for into the switch, and shows what "auto" came to. */
+/** Takes a region the API answered for into the switch, and shows what "auto" or a region without tables came to. */
 function learnRegion(answer) {
   const code = answer.body.region;
   regions.add(code);
+  if (region() && region() !== code) toast(`${regionName(region())} has no tables of its own: this is ${popularIn(code)}.`);
   drawRegions(region() === "" ? code : undefined);
   return answer;
 }
@@ -187,8 +188,9 @@ function drawRegions(auto) {
 function known() {
   const raw = rawRecents();
   const count = recents(raw).length;
+  const id = document.cookie.includes("verge_visitor=") ? ", and a random id in another, since you agreed to it" : "";
   byId("known-text").textContent = count
-    ? `Your last ${count} ${count === 1 ? "item" : "items"}, in ${raw.length} bytes of a cookie in this browser. Nothing else is kept about you at the edge.`
+    ? `Your last ${count} ${count === 1 ? "item" : "items"}, in ${raw.length} bytes of a cookie in this browser${id}. Nothing else is kept about you at the edge.`
     : "Nothing. Open an item, and its id goes into a cookie in this browser, and nowhere else at the edge.";
   byId("known-cookie").textContent = raw;
   byId("known-cookie").hidden = count === 0;
