@@ -7,7 +7,7 @@ import { byId, categoryPath, h, nameOf, pictureOf, priceOf, problemNotice, regio
 import { webAddress } from "./art.js";
 
 const main = byId("main");
-const regions = new Set(["world", "gb", "de", "fr", "us"]);
+const regions = new Set(["world", "gb", "us", "de", "fr", "nl", "es", "ie"]);
 const SEEN = { cart: "in cart", purchase: "bought" };
 
 let page = new AbortController();
