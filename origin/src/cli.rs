@@ -3,7 +3,7 @@
 //! A command is a module with `pub struct XArgs` (clap's `Args`) and `pub fn run(&XArgs, &Config)`; here it
 //! takes a line in [`Command`] and a line in [`Cli::run`].
 
-use crate::import;
+use crate::{generate, import};
 use crate::{build, config::Config, inspect, publish, recommend};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -40,6 +40,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Import(import::ImportArgs),
+    Generate(generate::GenerateArgs),
     Build(build::BuildArgs),
     Publish(publish::PublishArgs),
     Rollback(publish::RollbackArgs),
@@ -56,6 +57,7 @@ impl Cli {
         let config = Config::load(self.config.as_deref(), self.data_dir.as_deref())?;
         match self.command {
             Command::Import(args) => import::run(&args, &config),
+            Command::Generate(args) => generate::run(&args, &config),
             Command::Build(args) => build::run(&args, &config),
             Command::Publish(args) => publish::run(&args, &config),
             Command::Rollback(args) => publish::run_rollback(&args, &config),

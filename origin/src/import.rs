@@ -92,7 +92,7 @@ pub struct ImportArgs {
     currency: Option<String>,
 
     /// sessions: time of the first session
-    #[arg(long, value_parser = parse_time, default_value = "2026-01-01T00:00:00Z", value_name = "RFC3339")]
+    #[arg(long, value_parser = parse_time, default_value = "2024-01-01T00:00:00Z", value_name = "RFC3339")]
     since: Timestamp,
 
     /// sessions: seconds from one session to the next

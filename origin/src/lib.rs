@@ -6,6 +6,7 @@
 pub mod build;
 pub mod cli;
 pub mod config;
+pub mod generate;
 pub mod import;
 pub mod inspect;
 pub mod learn;

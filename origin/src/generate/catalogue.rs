@@ -51,7 +51,9 @@ impl Catalogue {
         let kinds: Vec<(usize, &Category)> = DEPARTMENTS
             .iter()
             .enumerate()
-            .flat_map(|(number, department)| department.categories.iter().map(move |category| (number, category)))
+            .flat_map(|(number, department)| {
+                department.categories.iter().map(move |category| (number, category))
+            })
             .collect();
         let departments: Vec<usize> = kinds.iter().map(|(department, _)| *department).collect();
         let ranges = (count / DEPARTMENTS.len() / COLLECTION_SIZE).max(2);
@@ -73,7 +75,10 @@ impl Catalogue {
             // Makers are dear or cheap throughout.
             let tier = 0.6 + 0.15 * brand as f64;
             let price = kind.price * tier * (0.35 * random.normal()).exp();
-            let added_at = if random.chance(0.12) {
+            // Each list has one item that is there from the beginning.
+            let may_be_new =
+                !catalogue.categories[category].is_empty() && !catalogue.collections[collection].is_empty();
+            let added_at = if random.chance(0.12) && may_be_new {
                 Timestamp(start.0 + (random.unit() * (end.0 - start.0) as f64) as i64)
             } else {
                 Timestamp(start.0 - (random.unit() * 720.0 * DAY_MS as f64) as i64)

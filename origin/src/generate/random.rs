@@ -59,7 +59,8 @@ impl Random {
     /// An index into `cumulative`, which ends with the sum of all weights.
     pub fn weighted(&mut self, cumulative: &[f64]) -> usize {
         let sum = cumulative.last().copied().unwrap_or(0.0);
-        let target = self.unit() * sum;
+        // Below the sum even when the product is rounded up, so that a weight of 0 is never drawn.
+        let target = (self.unit() * sum).min(sum.next_down());
         cumulative.partition_point(|bound| *bound <= target).min(cumulative.len() - 1)
     }
 }

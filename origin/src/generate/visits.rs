@@ -20,8 +20,8 @@ const REMEMBERED: usize = 50_000;
 const TRIES: usize = 8;
 /// Visits by the hour of the day where the visitor is, from midnight on.
 const HOURS: [f64; 24] = [
-    2.0, 1.0, 0.6, 0.5, 0.5, 0.8, 1.6, 2.6, 3.4, 4.0, 4.6, 5.0, 5.4, 5.0, 4.8, 4.8, 5.0, 5.4, 6.0, 7.0, 8.0, 8.0,
-    6.0, 3.6,
+    2.0, 1.0, 0.6, 0.5, 0.5, 0.8, 1.6, 2.6, 3.4, 4.0, 4.6, 5.0, 5.4, 5.0, 4.8, 4.8, 5.0, 5.4, 6.0, 7.0, 8.0,
+    8.0, 6.0, 3.6,
 ];
 
 /// One event, not yet spelt out.
@@ -158,8 +158,11 @@ impl<'a> Visits<'a> {
         self.made_until = start;
         let person = self.person();
         // People come back for something else as often as not.
-        let mut category =
-            if self.random.chance(0.6) { person.category } else { self.random.weighted(&self.tastes[person.country]) };
+        let mut category = if self.random.chance(0.6) {
+            person.category
+        } else {
+            self.random.weighted(&self.tastes[person.country])
+        };
         let mut at = start;
         let mut cart = Vec::new();
         let mut item = self.in_category(category, person, at);
@@ -174,7 +177,10 @@ impl<'a> Visits<'a> {
                 at = Timestamp(at.0 + 400 + self.random.below(1_200) as i64);
             }
             self.make(Kind::View, item, at, person, 1);
-            if self.catalogue.goods[item as usize].in_stock && self.random.chance(0.09) && !cart.contains(&item) {
+            if self.catalogue.goods[item as usize].in_stock
+                && self.random.chance(0.09)
+                && !cart.contains(&item)
+            {
                 let wait = 4_000 + self.random.exponential(15_000.0) as i64;
                 at = Timestamp(at.0 + wait);
                 self.make(Kind::Cart, item, at, person, 1);

@@ -1,0 +1,142 @@
+use super::*;
+use clap::Parser;
+use std::collections::{HashMap, HashSet};
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    args: GenerateArgs,
+}
+
+fn args(options: &str) -> GenerateArgs {
+    Command::parse_from(std::iter::once("generate").chain(options.split_whitespace())).args
+}
+
+fn bytes(options: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&args(options), &mut bytes).unwrap();
+    bytes
+}
+
+fn drafts(options: &str) -> (Catalogue, Vec<Draft>) {
+    let args = args(options);
+    let catalogue = catalogue(&args);
+    let drafts = visits(&args, &catalogue).collect();
+    (catalogue, drafts)
+}
+
+#[test]
+fn the_same_options_give_the_same_bytes_and_another_seed_others() {
+    let one = bytes("--items 200 --sessions 300 --seed 9");
+    assert_eq!(one, bytes("--items 200 --sessions 300 --seed 9"));
+    assert_ne!(one, bytes("--items 200 --sessions 300 --seed 10"));
+}
+
+#[test]
+fn every_line_is_an_item_or_an_event_in_the_order_of_time() {
+    let text = String::from_utf8(bytes("--items 300 --sessions 500")).unwrap();
+    let (items, events): (Vec<_>, Vec<_>) = text.lines().partition(|line| !line.contains("\"kind\""));
+    let items: Vec<crate::store::Item> =
+        items.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<Event> = events.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let added: HashMap<_, _> = items.iter().map(|item| (&item.id, item.added_at.unwrap())).collect();
+    assert_eq!(added.len(), 300);
+    assert!(events.is_sorted_by_key(|event| event.at));
+    assert!(events.iter().all(|event| added[&event.item] <= event.at), "seen before it was there");
+    let ids: HashSet<_> = events.iter().map(|event| &event.id).collect();
+    assert_eq!(ids.len(), events.len());
+}
+
+#[test]
+fn smallest_shops_work() {
+    for options in
+        ["--items 1 --sessions 1 --days 1", "--items 2 --sessions 50", "--items 60 --sessions 100 --days 1"]
+    {
+        let (_, drafts) = drafts(options);
+        assert!(!drafts.is_empty());
+    }
+}
+
+#[test]
+fn few_items_draw_most_views_and_most_items_some() {
+    let (catalogue, drafts) = drafts("--items 5000 --sessions 40000");
+    let mut views = vec![0u32; catalogue.goods.len()];
+    for draft in drafts.iter().filter(|draft| draft.kind == Kind::View) {
+        views[draft.item as usize] += 1;
+    }
+    views.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
+    let all: u32 = views.iter().sum();
+    let top: u32 = views[..500].iter().sum();
+    let seen = views.iter().filter(|count| **count > 0).count();
+    // Ten per cent of the items: far more than ten per cent of the views, far from all.
+    assert!((0.4..0.85).contains(&(f64::from(top) / f64::from(all))), "{top} of {all}");
+    assert!(seen > 4_000, "{seen} of 5000 seen at all");
+    assert!(f64::from(views[0]) / f64::from(all) < 0.02, "no item is everything");
+}
+
+#[test]
+fn what_is_seen_together_belongs_together() {
+    let (catalogue, drafts) = drafts("--items 3000 --sessions 20000");
+    let mut last: HashMap<u64, u32> = HashMap::new();
+    let (mut pairs, mut category, mut collection) = (0.0, 0.0, 0.0);
+    let mut views = vec![0.0; catalogue.goods.len()];
+    for draft in drafts.iter().filter(|draft| draft.kind == Kind::View) {
+        views[draft.item as usize] += 1.0;
+        if let Some(before) = last.insert(draft.session, draft.item) {
+            let (one, other) = (catalogue.goods[before as usize], catalogue.goods[draft.item as usize]);
+            pairs += 1.0;
+            category += f64::from(u8::from(one.category == other.category));
+            collection += f64::from(u8::from(one.collection == other.collection && before != draft.item));
+        }
+    }
+    // By chance: two views drawn without regard to each other.
+    let all: f64 = views.iter().sum();
+    let by_chance = |groups: &[Vec<u32>]| -> f64 {
+        groups
+            .iter()
+            .map(|items| (items.iter().map(|item| views[*item as usize]).sum::<f64>() / all).powi(2))
+            .sum()
+    };
+    let (by_category, by_collection) = (by_chance(&catalogue.categories), by_chance(&catalogue.collections));
+    assert!(category / pairs > 5.0 * by_category, "{} against {by_category}", category / pairs);
+    assert!(collection / pairs > 8.0 * by_collection, "{} against {by_collection}", collection / pairs);
+}
+
+#[test]
+fn kinds_narrow_and_countries_differ() {
+    let (catalogue, drafts) = drafts("--items 3000 --sessions 30000");
+    let count = |kind| drafts.iter().filter(|draft| draft.kind == kind).count() as f64;
+    let views = count(Kind::View);
+    assert_eq!(count(Kind::Impression), 0.0);
+    assert!((0.02..0.2).contains(&(count(Kind::Cart) / views)));
+    assert!((0.2..0.8).contains(&(count(Kind::Purchase) / count(Kind::Cart))));
+    let visitors: HashSet<_> = drafts.iter().map(|draft| draft.visitor).collect();
+    assert!((10_000..25_000).contains(&visitors.len()), "{} visitors of 30000 sessions", visitors.len());
+    let top = |country: u8| -> HashSet<u32> {
+        let mut views = HashMap::<u32, u32>::new();
+        for draft in drafts.iter().filter(|draft| draft.country == country && draft.kind == Kind::View) {
+            *views.entry(draft.item).or_default() += 1;
+        }
+        let mut views: Vec<_> = views.into_iter().collect();
+        views.sort_unstable_by_key(|(item, count)| (std::cmp::Reverse(*count), *item));
+        views.into_iter().take(50).map(|(item, _)| item).collect()
+    };
+    let shared = top(0).intersection(&top(2)).count();
+    assert!((3..45).contains(&shared), "gb and de share {shared} of their 50 favourites");
+    let sold_out = drafts.iter().filter(|draft| draft.kind >= Kind::Cart);
+    assert!(sold_out.into_iter().all(|draft| catalogue.goods[draft.item as usize].in_stock));
+}
+
+#[test]
+fn the_store_gets_what_the_file_would_and_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut into = Store::open(dir.path()).unwrap();
+    let options = args("--items 100 --sessions 200 --into-store");
+    let events = store(&options, &mut into).unwrap();
+    assert_eq!(store(&options, &mut into).unwrap(), events);
+    let log = into.log().unwrap();
+    assert_eq!(log.events.len() as u64, events);
+    assert_eq!(log.items.len(), 100);
+    let lines = bytes("--items 100 --sessions 200").split(|byte| *byte == b'\n').count() as u64;
+    assert_eq!(lines - 1, events + 100);
+}
