@@ -3,8 +3,8 @@
 //! A command is a module with `pub struct XArgs` (clap's `Args`) and `pub fn run(&XArgs, &Config)`; here it
 //! takes a line in [`Command`] and a line in [`Cli::run`].
 
-use crate::{generate, import};
 use crate::{build, config::Config, inspect, publish, recommend};
+use crate::{generate, import};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;

@@ -7,7 +7,10 @@ use snapshots::{
     manifest::{Manifest, blob_key},
     rows::Rows,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    io::{Write, stdout},
+    path::{Path, PathBuf},
+};
 
 /// Show what a snapshot holds: sections, sizes, counts, some rows.
 ///
@@ -30,12 +33,13 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// The file is neither, or is damaged; the text names the section.
 pub fn run(args: &InspectArgs) -> Result<()> {
+    let out = &mut stdout().lock();
     let path = &args.snapshot;
     let bytes = read(path)?;
     if bytes.first() != Some(&b'{') {
         let envelope = Envelope::open(&bytes.into()).with_context(|| path.display().to_string())?;
-        println!("blob  region '{}'  built {}", envelope.region, envelope.built_at);
-        return print_sections(&envelope.sections);
+        writeln!(out, "blob  region '{}'  built {}", envelope.region, envelope.built_at)?;
+        return print_sections(out, &envelope.sections);
     }
     let manifest = Manifest::parse(&bytes).with_context(|| path.display().to_string())?;
     let Some(base) = path.parent().and_then(Path::parent) else {
@@ -44,33 +48,34 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     let blobs = manifest.blobs.iter().map(|blob| Ok(read(&base.join(blob_key(&blob.hash)))?.into()));
     let blobs: Vec<Bytes> = blobs.collect::<Result<_>>()?;
     let snapshot = Snapshot::open(&blobs)?;
-    println!("region {}  version {}  built {}", manifest.region, manifest.version, manifest.built_at);
+    writeln!(out, "region {}  version {}  built {}", manifest.region, manifest.version, manifest.built_at)?;
     for (area, region) in &manifest.regions {
-        println!("area {area} → {region}");
+        writeln!(out, "area {area} → {region}")?;
     }
-    println!("\n{:<12} {:<32} {:>12}", "blob", "hash", "bytes");
+    writeln!(out, "\n{:<12} {:<32} {:>12}", "blob", "hash", "bytes")?;
     for blob in &manifest.blobs {
-        println!("{:<12} {:<32} {:>12}", blob.name, blob.hash, blob.bytes);
+        writeln!(out, "{:<12} {:<32} {:>12}", blob.name, blob.hash, blob.bytes)?;
     }
-    print_sections(&snapshot.sections)?;
-    print_counts(&snapshot);
+    print_sections(out, &snapshot.sections)?;
+    print_counts(out, &snapshot)?;
     for item in snapshot.popularity.order().take(args.rows as usize) {
-        print_rows(&snapshot, item);
+        print_rows(out, &snapshot, item)?;
     }
     Ok(())
 }
 
-fn print_sections(sections: &[snapshots::envelope::Section]) -> Result<()> {
+fn print_sections(out: &mut impl Write, sections: &[snapshots::envelope::Section]) -> Result<()> {
     let total: usize = sections.iter().map(|section| section.bytes.len()).sum();
-    println!("\n{:<12} {:>7} {:>12} {:>6}  {:<16}", "section", "version", "bytes", "share", "checksum");
+    writeln!(out, "\n{:<12} {:>7} {:>12} {:>6}  {:<16}", "section", "version", "bytes", "share", "checksum")?;
     for section in sections {
         let share = 100.0 * section.bytes.len() as f64 / total.max(1) as f64;
         let intact = if section.is_intact() { "" } else { "  DAMAGED" };
         let length = section.bytes.len();
-        println!(
+        writeln!(
+            out,
             "{:<12} {:>7} {length:>12} {share:>5.1}%  {:016x}{intact}",
             section.name, section.version, section.checksum
-        );
+        )?;
     }
     match sections.iter().find(|section| !section.is_intact()) {
         Some(section) => bail!("section '{}' is damaged", section.name),
@@ -78,30 +83,30 @@ fn print_sections(sections: &[snapshots::envelope::Section]) -> Result<()> {
     }
 }
 
-fn print_counts(snapshot: &Snapshot) {
+fn print_counts(out: &mut impl Write, snapshot: &Snapshot) -> Result<()> {
     let rows = |rows: &Option<Rows>| rows.as_ref().map_or(0, Rows::neighbours);
-    println!("\nitems      {}", snapshot.len());
-    println!("co-view    {} neighbours", rows(&snapshot.coview));
-    println!("knn        {} neighbours", rows(&snapshot.knn));
-    println!("popular    {} items had events in the region", snapshot.popularity.order().count());
+    writeln!(out, "\nitems      {}", snapshot.len())?;
+    writeln!(out, "co-view    {} neighbours", rows(&snapshot.coview))?;
+    writeln!(out, "knn        {} neighbours", rows(&snapshot.knn))?;
+    writeln!(out, "popular    {} items had events in the region", snapshot.popularity.order().count())?;
     let names: Vec<&str> = snapshot.strategies.iter().map(|strategy| &*strategy.name).collect();
-    println!("strategies {}", names.join(", "));
+    writeln!(out, "strategies {}", names.join(", "))?;
+    Ok(())
 }
 
-fn print_rows(snapshot: &Snapshot, item: u32) {
+fn print_rows(out: &mut impl Write, snapshot: &Snapshot, item: u32) -> Result<()> {
     let label = |item: u32| {
         let id = snapshot.ids.id(item).map(|id| id.to_string()).unwrap_or_default();
         format!("{id} {}", snapshot.attributes.item(item).name)
     };
-    println!("\n{}  (popularity {:.3})", label(item), snapshot.popularity.of(item));
+    writeln!(out, "\n{}  (popularity {:.3})", label(item), snapshot.popularity.of(item))?;
     for (name, rows) in [("co-view", &snapshot.coview), ("knn", &snapshot.knn)] {
-        let mut shown = 0;
         let Some(rows) = rows else { continue };
-        rows.for_each(item, |neighbour, weight| {
-            shown += 1;
-            if shown <= 5 {
-                println!("  {name:<8} {weight:.4}  {}", label(neighbour));
-            }
-        });
+        let mut row = Vec::new();
+        rows.for_each(item, |neighbour, weight| row.push((neighbour, weight)));
+        for (neighbour, weight) in row.iter().take(5) {
+            writeln!(out, "  {name:<8} {weight:.4}  {}", label(*neighbour))?;
+        }
     }
+    Ok(())
 }

@@ -10,7 +10,11 @@ use snapshots::{
     score::Scratch,
     time::Timestamp,
 };
-use std::{path::PathBuf, time::Instant};
+use std::{
+    io::{Write, stdout},
+    path::PathBuf,
+    time::Instant,
+};
 
 /// Show what a visitor would be shown.
 ///
@@ -73,26 +77,29 @@ pub fn run(args: &RecommendArgs, config: &Config) -> Result<()> {
     let answer = answer().context("--query")?;
     let took = start.elapsed();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&answer)?);
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&answer)?)?;
         return Ok(());
     }
-    print_table(&answer, &|id| answer::item(&snapshot, id).map_or("", |item| item.name).to_owned());
-    println!(
+    print_table(&answer, &|id| answer::item(&snapshot, id).map_or("", |item| item.name).to_owned())?;
+    writeln!(
+        stdout(),
         "region {}, strategy {}, {:.1} µs{}",
         args.region,
         answer.strategy,
         took.as_secs_f64() * 1e6,
         answer.degraded.map_or(String::new(), |why| format!(", degraded: {why:?}"))
-    );
+    )?;
     Ok(())
 }
 
-fn print_table(answer: &Answer<'_>, name_of: &dyn Fn(&str) -> String) {
-    println!("{:<14} {:>6}  {:<10}  {:<40} because", "item", "score", "signal", "name");
+fn print_table(answer: &Answer<'_>, name_of: &dyn Fn(&str) -> String) -> Result<()> {
+    let mut out = stdout().lock();
+    writeln!(out, "{:<14} {:>6}  {:<10}  {:<40} because", "item", "score", "signal", "name")?;
     for shown in &answer.items {
         let because = shown.because.as_deref().map_or(String::new(), |id| format!("{id} {}", name_of(id)));
         let signal = format!("{:?}", shown.signal).to_lowercase();
         let name: String = shown.item.name.chars().take(40).collect();
-        println!("{:<14} {:>6.4}  {signal:<10}  {name:<40} {because}", &*shown.item.id, shown.score);
+        writeln!(out, "{:<14} {:>6.4}  {signal:<10}  {name:<40} {because}", &*shown.item.id, shown.score)?;
     }
+    Ok(())
 }

@@ -140,7 +140,7 @@ pub fn personal(
         knn_scale: 0.0,
     };
     scratch.sum(strategy, seeds, &tables);
-    (tables.coview_scale, tables.knn_scale) = scratch.scales(weights.coview, weights.knn);
+    (tables.coview_scale, tables.knn_scale) = scratch.scales(strategy);
     scratch.rank(snapshot, strategy, seeds, &tables);
     scratch.take_best(wanted.min(MAX_WANTED), allowed, out);
     scratch.explain(snapshot, strategy, seeds, &tables, out);
@@ -181,12 +181,15 @@ impl Scratch {
         }
     }
 
-    fn scales(&self, coview: f32, knn: f32) -> (f32, f32) {
+    /// What makes the sums signals: the greatest one of a candidate becomes 1, times the table's weight.
+    fn scales(&self, strategy: &Strategy) -> (f32, f32) {
+        let seen_too = strategy.seen != Seen::Exclude;
         let cells = self.touched.iter().filter_map(|item| self.cells.get(*item as usize));
-        let (most_coview, most_knn) =
-            cells.fold((0f32, 0f32), |(coview, knn), cell| (coview.max(cell.coview), knn.max(cell.knn)));
+        let (coview, knn) = cells
+            .filter(|cell| seen_too || cell.seed == 0)
+            .fold((0f32, 0f32), |(coview, knn), cell| (coview.max(cell.coview), knn.max(cell.knn)));
         let scale = |weight: f32, most: f32| if most > 0.0 { weight / most } else { 0.0 };
-        (scale(coview, most_coview), scale(knn, most_knn))
+        (scale(strategy.weights.coview, coview), scale(strategy.weights.knn, knn))
     }
 
     fn rank(&mut self, snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed], tables: &Tables<'_>) {
