@@ -1,10 +1,21 @@
-//! Verge at the edge.
+//! Verge at the edge: a Cloudflare Worker that answers from a snapshot kept in the isolate.
+//!
+//! The way of a request: [`route`] finds what is asked; [`visit`] reads who asks, from headers and cookies alone;
+//! `load` finds the region's snapshot, in the [`store`] or in KV; [`answers`] computes, [`reply`] is what goes
+//! back. [`events`] takes what a visitor did, `forward` hands it on. `fetch`, `load` and `forward` are all that
+//! touches the platform; they exist on wasm only, and everything else is tested anywhere.
 
-use worker::{Context, Env, Request, Response, Result, event};
-
-/// Answers one request.
-#[event(fetch)]
-async fn fetch(_request: Request, env: Env, _context: Context) -> Result<Response> {
-    let bytes = env.kv("SNAPSHOTS")?.get("manifest/world").bytes().await?;
-    Response::ok(format!("{:?}", bytes.map(|bytes| bytes.len())))
-}
+pub mod answers;
+pub mod config;
+pub mod events;
+#[cfg(target_arch = "wasm32")]
+mod fetch;
+#[cfg(target_arch = "wasm32")]
+mod forward;
+pub mod id;
+#[cfg(target_arch = "wasm32")]
+mod load;
+pub mod reply;
+pub mod route;
+pub mod store;
+pub mod visit;

@@ -1,0 +1,226 @@
+//! The answers to `GET`: recommendations, popular, similar, one item, and the Worker's health.
+
+use crate::config::Config;
+use crate::reply::{Problem, Reply};
+use crate::route::Route;
+use crate::store::{Ready, Store};
+use crate::visit::Visit;
+use serde::Serialize;
+use serde_json::Value;
+use snapshots::answer::{self, Answer, Degraded, ItemView, Recommended};
+use snapshots::manifest::{Manifest, WORLD, content_hash};
+use snapshots::query::{Query, QueryError};
+use snapshots::score::Scratch;
+use snapshots::time::Timestamp;
+
+/// How long others may keep an answer that is the same for everybody.
+const SHARED: &str = "public, max-age=30";
+/// An answer to one visitor is for that visitor only.
+const PERSONAL: &str = "private, no-store";
+/// When to ask again while there is no snapshot, in seconds.
+const RETRY_AFTER_S: &str = "5";
+
+/// A request for an answer.
+pub struct Ask<'a> {
+    /// What is asked for.
+    pub route: &'a Route,
+    /// The address, as it came.
+    pub url: &'a str,
+    /// What the query string says.
+    pub query: &'a Query,
+    /// `If-None-Match`, where it was sent.
+    pub known: Option<&'a str>,
+    /// The visitor.
+    pub visit: &'a Visit,
+    /// This request's id.
+    pub id: &'a str,
+    /// The time.
+    pub now: Timestamp,
+}
+
+#[derive(Serialize)]
+struct SnapshotInfo<'a> {
+    version: &'a str,
+    built_at: Timestamp,
+    age_s: i64,
+}
+
+impl<'a> SnapshotInfo<'a> {
+    fn of(ready: &'a Ready, now: Timestamp) -> Self {
+        let Manifest { version, built_at, .. } = &ready.loaded.manifest;
+        let age_s = now.0.saturating_sub(built_at.0).max(0) / 1_000;
+        Self { version, built_at: *built_at, age_s }
+    }
+}
+
+#[derive(Serialize)]
+struct AnswerBody<'a> {
+    items: &'a [Recommended<'a>],
+    next: Option<&'a str>,
+    region: &'a str,
+    strategy: &'a str,
+    snapshot: SnapshotInfo<'a>,
+    degraded: Option<Degraded>,
+    request: &'a str,
+}
+
+#[derive(Serialize)]
+struct StaticBody<'a> {
+    items: Vec<&'a Value>,
+    next: Option<&'a str>,
+    region: &'a str,
+    strategy: &'a str,
+    snapshot: Option<SnapshotInfo<'a>>,
+    degraded: Option<Degraded>,
+    request: &'a str,
+}
+
+#[derive(Serialize)]
+struct ItemBody<'a> {
+    #[serde(flatten)]
+    item: ItemView<'a>,
+    region: &'a str,
+    snapshot: SnapshotInfo<'a>,
+    request: &'a str,
+}
+
+/// Answers a request for recommendations, popular or similar items, or one item from a snapshot, if there is one.
+///
+/// # Errors
+/// A [`Problem`] when the query makes no sense here, the item is unknown, or there is no snapshot yet.
+pub fn answer(
+    config: &Config,
+    ask: &Ask<'_>,
+    ready: Option<&Ready>,
+    scratch: &mut Scratch,
+) -> Result<Reply, Problem> {
+    let Some(ready) = ready else { return without_snapshot(config, ask) };
+    if *ask.route == Route::Recommendations {
+        return Ok(compute(ask, ready, scratch)?.with("cache-control", PERSONAL));
+    }
+    let tag = etag(ask, ready);
+    let reply = if ask.known.is_some_and(|known| matches_tag(known, &tag)) {
+        Reply::empty(304)
+    } else {
+        compute(ask, ready, scratch)?
+    };
+    Ok(reply.with("etag", tag).with("cache-control", SHARED))
+}
+
+/// What a client is told of a query that makes no sense.
+pub fn query_problem(error: QueryError) -> Problem {
+    Problem::bad_request(error.field, error.detail)
+}
+
+fn compute(ask: &Ask<'_>, ready: &Ready, scratch: &mut Scratch) -> Result<Reply, Problem> {
+    let snapshot = &ready.loaded.snapshot;
+    let found = match ask.route {
+        Route::Item(id) => return item(ask, id, ready),
+        Route::Popular => answer::popular(snapshot, ask.query, scratch),
+        Route::Similar(id) => answer::similar(snapshot, id, ask.query, scratch),
+        _ => answer::recommend(snapshot, ask.query, &ask.visit.recents, ask.now, scratch),
+    };
+    let Answer { items, next, strategy, degraded } = found.map_err(query_problem)?;
+    let body = AnswerBody {
+        items: &items,
+        next: next.as_deref(),
+        region: &ready.loaded.manifest.region,
+        strategy,
+        snapshot: SnapshotInfo::of(ready, ask.now),
+        degraded: degraded.or(ready.stale.then_some(Degraded::Stale)),
+        request: ask.id,
+    };
+    Ok(Reply::json(200, &body))
+}
+
+fn item(ask: &Ask<'_>, id: &str, ready: &Ready) -> Result<Reply, Problem> {
+    let region = &ready.loaded.manifest.region;
+    let Some(item) = answer::item(&ready.loaded.snapshot, id) else {
+        let detail = format!("Region '{region}' knows no item with this id. Ids are compared byte for byte.");
+        return Err(Problem { field: Some("id".to_owned()), ..Problem::new(404, "Unknown item", detail) });
+    };
+    Ok(Reply::json(
+        200,
+        &ItemBody { item, region, snapshot: SnapshotInfo::of(ready, ask.now), request: ask.id },
+    ))
+}
+
+/// The same for equal content: what is asked, of which region, from which version.
+fn etag(ask: &Ask<'_>, ready: &Ready) -> String {
+    let manifest = &ready.loaded.manifest;
+    let asked = format!("{}\n{}\n{}", ask.url, manifest.region, ready.stale);
+    let asked: String = content_hash(asked.as_bytes()).chars().take(16).collect();
+    format!("W/\"{}-{asked}\"", manifest.version)
+}
+
+/// Whether an `If-None-Match` header names `tag`; weakly, as RFC 9110 wants it there.
+fn matches_tag(known: &str, tag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    known.trim() == "*" || known.split(',').any(|one| opaque(one) == opaque(tag))
+}
+
+/// An answer from the settings alone, while no snapshot can be had.
+fn without_snapshot(config: &Config, ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let is_list = !matches!(ask.route, Route::Item(_));
+    if config.static_items.is_empty() || !is_list {
+        let detail =
+            "No snapshot could be loaded yet. Try again; if this lasts, publish one with `verge publish`.";
+        return Err(Problem::new(503, "No snapshot", detail).with("retry-after", RETRY_AFTER_S));
+    }
+    let on_screen = if let Route::Similar(id) = ask.route { Some(id) } else { None };
+    let unwanted = |id: &str| {
+        ask.query.exclude.iter().chain(&ask.query.items).chain(on_screen).any(|unwanted| unwanted == id)
+    };
+    let wanted = |item: &&Value| item.get("id").and_then(Value::as_str).is_some_and(|id| !unwanted(id));
+    let body = StaticBody {
+        items: config.static_items.iter().filter(wanted).take(ask.query.limit).collect(),
+        next: None,
+        region: WORLD,
+        strategy: "static",
+        snapshot: None,
+        degraded: Some(Degraded::Static),
+        request: ask.id,
+    };
+    Ok(Reply::json(200, &body).with("cache-control", "no-store"))
+}
+
+/// What this isolate holds. Nothing is read for it, so that it tells of the Worker alone.
+pub fn health(store: &Store) -> Reply {
+    #[derive(Serialize)]
+    struct Held<'a> {
+        region: &'a str,
+        version: &'a str,
+        built_at: Timestamp,
+        items: usize,
+        bytes: u64,
+    }
+    #[derive(Serialize)]
+    struct Health<'a> {
+        status: &'static str,
+        snapshots: Vec<Held<'a>>,
+    }
+    let held = store.held().map(|(region, loaded)| Held {
+        region,
+        version: &loaded.manifest.version,
+        built_at: loaded.manifest.built_at,
+        items: loaded.snapshot.len(),
+        bytes: loaded.manifest.blobs.iter().map(|blob| blob.bytes).sum(),
+    });
+    let mut snapshots: Vec<_> = held.collect();
+    snapshots.sort_by_key(|held| held.region);
+    Reply::json(200, &Health { status: "ok", snapshots }).with("cache-control", "no-store")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_compared_weakly() {
+        assert!(matches_tag("*", "W/\"a\""));
+        assert!(matches_tag("\"b\", \"a\"", "W/\"a\""));
+        assert!(matches_tag("W/\"a\"", "W/\"a\""));
+        assert!(!matches_tag("W/\"b\"", "W/\"a\""));
+        assert!(!matches_tag("", "W/\"a\""));
+    }
+}

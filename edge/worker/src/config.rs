@@ -1,0 +1,176 @@
+//! What can be set: the variables and secrets of the Worker, with their defaults.
+
+use serde_json::Value;
+
+/// Who may be given a `verge_visitor` cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Everybody: the shop has asked before it let anybody in.
+    Always,
+    /// Nobody.
+    Never,
+    /// Whoever has this cookie with this value.
+    Cookie(String, String),
+}
+
+/// Where events go.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The origin's address, without a slash at the end.
+    pub url: String,
+    /// The secret it expects.
+    pub key: Option<String>,
+}
+
+/// The Worker's settings. README's table of variables tells what each is for.
+#[derive(Clone)]
+pub struct Config {
+    /// `MANIFEST_TTL_S`: how long a manifest is taken to be the newest, in ms.
+    pub manifest_ttl_ms: i64,
+    /// `STALE_AFTER_S`: how long refreshing may fail before answers say `stale`, in ms.
+    pub stale_after_ms: i64,
+    /// `LOAD_DEADLINE_MS`: how long a request waits for the first snapshot of an isolate.
+    pub load_deadline_ms: i64,
+    /// `CONSENT`: `always`, `never` or `cookie:NAME=VALUE`.
+    pub consent: Consent,
+    /// `CORS_ORIGINS`: origins whose pages may call, separated by commas.
+    pub cors_origins: Vec<String>,
+    /// `ORIGIN_URL` and the secret `ORIGIN_KEY`.
+    pub origin: Option<Origin>,
+    /// `STATIC_ITEMS`: items to answer with while there is no snapshot: ids, or objects with an `id`.
+    pub static_items: Vec<Value>,
+}
+
+impl Config {
+    /// Reads the settings through `get`. What makes no sense keeps its default, and is told in the list.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> (Self, Vec<String>) {
+        let mut complaints = Vec::new();
+        let mut number = |name: &str, default: i64| match get(name).map(|text| text.trim().parse::<u32>()) {
+            None => default,
+            Some(Ok(number)) => i64::from(number),
+            Some(Err(_)) => {
+                complaints.push(format!("{name} should be a whole number; taking {default}"));
+                default
+            }
+        };
+        let manifest_ttl_ms = number("MANIFEST_TTL_S", 30).saturating_mul(1_000);
+        let stale_after_ms = number("STALE_AFTER_S", 600).saturating_mul(1_000);
+        let load_deadline_ms = number("LOAD_DEADLINE_MS", 2_000);
+        let consent = match get("CONSENT").as_deref().map(str::trim) {
+            None | Some("" | "never") => Consent::Never,
+            Some("always") => Consent::Always,
+            Some(text) => match text.strip_prefix("cookie:").and_then(|pair| pair.split_once('=')) {
+                Some((name, value)) => Consent::Cookie(name.trim().to_owned(), value.trim().to_owned()),
+                None => {
+                    complaints
+                        .push("CONSENT is one of always, never, cookie:NAME=VALUE; taking never".into());
+                    Consent::Never
+                }
+            },
+        };
+        let cors_origins = get("CORS_ORIGINS")
+            .unwrap_or_default()
+            .split(',')
+            .map(|origin| origin.trim().trim_end_matches('/').to_owned())
+            .filter(|origin| !origin.is_empty())
+            .collect();
+        let origin = match get("ORIGIN_URL").filter(|url| !url.is_empty()) {
+            Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
+                let key = get("ORIGIN_KEY").filter(|key| !key.is_empty());
+                Some(Origin { url: url.trim_end_matches('/').to_owned(), key })
+            }
+            Some(_) => {
+                complaints.push("ORIGIN_URL should begin with https://; events are not forwarded".into());
+                None
+            }
+            None => None,
+        };
+        let static_items = get("STATIC_ITEMS").map_or_else(Vec::new, |text| {
+            static_items(&text).unwrap_or_else(|| {
+                let expected = "a JSON array of ids or of objects with an id";
+                complaints.push(format!("STATIC_ITEMS should be {expected}; passing over it"));
+                Vec::new()
+            })
+        });
+        let config = Self {
+            manifest_ttl_ms,
+            stale_after_ms,
+            load_deadline_ms,
+            consent,
+            cors_origins,
+            origin,
+            static_items,
+        };
+        (config, complaints)
+    }
+}
+
+/// The items as objects in the shape of an answer's.
+fn static_items(text: &str) -> Option<Vec<Value>> {
+    let Value::Array(items) = serde_json::from_str(text).ok()? else { return None };
+    let shaped = |item| {
+        let mut object = match item {
+            Value::String(id) => serde_json::Map::from_iter([("id".to_owned(), Value::String(id))]),
+            Value::Object(object) if object.get("id").is_some_and(Value::is_string) => object,
+            _ => return None,
+        };
+        object.entry("score").or_insert_with(|| 0.into());
+        object.entry("signal").or_insert_with(|| "popularity".into());
+        object.entry("because").or_insert(Value::Null);
+        Some(Value::Object(object))
+    };
+    items.into_iter().map(shaped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> (Config, Vec<String>) {
+        Config::read(|name| {
+            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn nothing_set_gives_the_defaults_and_no_complaint() {
+        let (config, complaints) = read(&[]);
+        assert_eq!(complaints, [""; 0]);
+        assert_eq!((config.manifest_ttl_ms, config.load_deadline_ms), (30_000, 2_000));
+        assert_eq!(config.consent, Consent::Never);
+        assert!(config.origin.is_none() && config.cors_origins.is_empty() && config.static_items.is_empty());
+    }
+
+    #[test]
+    fn what_is_set_is_read() {
+        let (config, complaints) = read(&[
+            ("MANIFEST_TTL_S", "0"),
+            ("CONSENT", "cookie:cookie_consent=yes"),
+            ("CORS_ORIGINS", "https://shop.example/, https://m.shop.example"),
+            ("ORIGIN_URL", "https://verge.shop.example/"),
+            ("STATIC_ITEMS", r#"["a",{"id":"b","price":2.5}]"#),
+        ]);
+        assert_eq!(complaints, [""; 0]);
+        assert_eq!(config.manifest_ttl_ms, 0);
+        assert_eq!(config.consent, Consent::Cookie("cookie_consent".into(), "yes".into()));
+        assert_eq!(config.cors_origins, ["https://shop.example", "https://m.shop.example"]);
+        assert_eq!(config.origin.map(|origin| origin.url).as_deref(), Some("https://verge.shop.example"));
+        assert_eq!(config.static_items.len(), 2);
+        assert_eq!(config.static_items[1]["price"], 2.5);
+        assert_eq!(config.static_items[0]["because"], Value::Null);
+    }
+
+    #[test]
+    fn nonsense_keeps_the_default_and_is_told() {
+        let (config, complaints) = read(&[
+            ("MANIFEST_TTL_S", "soon"),
+            ("CONSENT", "sure"),
+            ("ORIGIN_URL", "ftp://x"),
+            ("STATIC_ITEMS", "{}"),
+        ]);
+        assert_eq!(complaints.len(), 4, "{complaints:?}");
+        assert_eq!(config.manifest_ttl_ms, 30_000);
+        assert_eq!(config.consent, Consent::Never);
+        assert!(config.origin.is_none() && config.static_items.is_empty());
+    }
+}

@@ -1,0 +1,149 @@
+//! Taking events: what of a body is kept, what the visitor's cookies become, what the origin is told.
+
+use crate::id;
+use crate::reply::{Problem, Reply};
+use crate::visit::{VISITOR_COOKIE, Visit, remove_cookie, set_cookie};
+use serde::Serialize;
+use snapshots::event::{BodyError, Event, Kind, Rejected, parse_batch};
+use snapshots::recents;
+use snapshots::time::Timestamp;
+
+/// The most events of one body.
+const MAX_EVENTS: usize = 500;
+/// The most bytes of one body.
+pub const MAX_BODY: usize = 256 << 10;
+/// Takes a body of events: the `202` that tells what was accepted, and the events for the origin.
+///
+/// # Errors
+/// A [`Problem`] when the body cannot be read, holds too many events, or no valid one.
+pub fn take(body: &[u8], visit: &Visit, now: Timestamp) -> Result<(Reply, Vec<Event>), Problem> {
+    let batch = parse_batch(body, MAX_EVENTS, now, || id::ulid(now)).map_err(|error| match error {
+        BodyError::NotJson(_) => Problem::bad_request("body", error.to_string()),
+        BodyError::TooMany(_) => too_large(error.to_string()),
+    })?;
+    if batch.events.is_empty() {
+        let detail = "No event of the body is valid; `rejected` tells why.";
+        let rejected = serde_json::to_value(&batch.rejected).ok();
+        return Err(Problem { rejected, ..Problem::bad_request("body", detail) });
+    }
+
+    #[derive(Serialize)]
+    struct Taken<'a> {
+        accepted: usize,
+        rejected: &'a [Rejected],
+    }
+    let taken = Taken { accepted: batch.events.len(), rejected: &batch.rejected };
+    let mut reply = Reply::json(202, &taken).with("cache-control", "no-store");
+
+    let mut recents = visit.recents.clone();
+    for event in &batch.events {
+        recents.touch(&event.item, event.kind, event.at);
+    }
+    if batch.events.iter().any(|event| event.kind != Kind::Impression) {
+        reply = reply.with("set-cookie", set_cookie(recents::COOKIE, &recents.encode()));
+    }
+    let visitor = visit.consents.then(|| visit.visitor.clone().unwrap_or_else(id::visitor));
+    if let Some(visitor) = &visitor {
+        reply = reply.with("set-cookie", set_cookie(VISITOR_COOKIE, visitor));
+    } else if visit.has_visitor_cookie {
+        reply = reply.with("set-cookie", remove_cookie(VISITOR_COOKIE));
+    }
+
+    let events = batch.events.into_iter().map(|event| complete(event, visit, visitor.as_deref()));
+    Ok((reply, events.collect()))
+}
+
+/// The event with what the edge knows about its visitor.
+fn complete(mut event: Event, visit: &Visit, visitor: Option<&str>) -> Event {
+    if visit.opted_out {
+        event.visitor = None;
+    } else {
+        event.visitor = event.visitor.or_else(|| visitor.map(str::to_owned));
+    }
+    event.region = event.region.or_else(|| visit.country.clone());
+    event
+}
+
+/// The problem of a body beyond [`MAX_BODY`].
+pub fn body_too_large() -> Problem {
+    too_large(format!("The body has more than {MAX_BODY} bytes. Send the events in parts."))
+}
+
+fn too_large(detail: String) -> Problem {
+    Problem { field: Some("body".to_owned()), ..Problem::new(413, "Content too large", detail) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+    fn visit(consent: &str, cookies: &str, gpc: bool) -> Visit {
+        let (config, _) = Config::read(|name| (name == "CONSENT").then(|| consent.to_owned()));
+        Visit::read(&config, Some("GB".to_owned()), |name| match name {
+            "cookie" => Some(cookies.to_owned()),
+            "sec-gpc" => gpc.then(|| "1".to_owned()),
+            _ => None,
+        })
+    }
+
+    fn cookies(reply: &Reply) -> Vec<&str> {
+        let set = reply.headers.iter().filter(|(name, _)| *name == "set-cookie");
+        set.map(|(_, value)| value.split(';').next().unwrap()).collect()
+    }
+
+    #[test]
+    fn events_become_recents_and_go_on_with_the_country() {
+        let body = br#"[{"kind":"view","item":"b"},{"kind":"cart","item":"a"},{"kind":"veiw","item":"c"}]"#;
+        let before = "verge_recents=1|a:v:ht7ui|z:v:ht7ui";
+        let (reply, events) = take(body, &visit("never", before, false), NOW).unwrap();
+        assert_eq!(reply.status, 202);
+        let told: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!((&told["accepted"], &told["rejected"][0]["index"]), (&2.into(), &2.into()));
+        assert_eq!(cookies(&reply), ["verge_recents=1|a:a2:ht7ui|b:v:ht7ui|z:v:ht7ui"]);
+        assert_eq!(events[0].region.as_deref(), Some("gb"));
+        assert_eq!(events[0].visitor, None);
+    }
+
+    #[test]
+    fn impressions_change_no_cookie() {
+        let body = br#"{"kind":"impression","item":"b"}"#;
+        let (reply, events) = take(body, &visit("never", "", false), NOW).unwrap();
+        assert_eq!((cookies(&reply), events.len()), (vec![], 1));
+    }
+
+    #[test]
+    fn a_browser_gets_an_id_with_consent_only_and_loses_it_without() {
+        let body = br#"{"kind":"view","item":"b"}"#;
+        let named = br#"{"kind":"view","item":"b","visitor":"shop-7"}"#;
+        let (reply, events) = take(body, &visit("always", "", false), NOW).unwrap();
+        let id = events[0].visitor.clone().unwrap();
+        assert_eq!(cookies(&reply)[1], format!("verge_visitor={id}"));
+        let known = format!("verge_visitor={id}");
+        let (reply, events) = take(body, &visit("always", &known, false), NOW).unwrap();
+        assert_eq!((cookies(&reply)[1], events[0].visitor.as_deref()), (&*known, Some(&*id)));
+        for (consent, gpc) in [("never", false), ("always", true)] {
+            let (reply, events) = take(body, &visit(consent, &known, gpc), NOW).unwrap();
+            assert_eq!(cookies(&reply)[1], "verge_visitor=");
+            assert_eq!(events[0].visitor, None);
+        }
+        let (_, events) = take(named, &visit("always", &known, false), NOW).unwrap();
+        assert_eq!(events[0].visitor.as_deref(), Some("shop-7"));
+        let (_, events) = take(named, &visit("always", &known, true), NOW).unwrap();
+        assert_eq!(events[0].visitor, None);
+    }
+
+    #[test]
+    fn a_body_without_a_valid_event_is_refused_with_the_reasons() {
+        let refuse = |body: &[u8]| take(body, &Visit::default(), NOW).unwrap_err();
+        let problem = refuse(br#"[{"kind":"view"}]"#);
+        assert_eq!((problem.status, problem.field.as_deref()), (400, Some("body")));
+        assert_eq!(problem.rejected.unwrap()[0]["field"], "item");
+        assert_eq!(refuse(b"").status, 400);
+        assert_eq!(refuse(b"[]").status, 400);
+        let many = format!("[{}7]", r#"{"kind":"view","item":"a"},"#.repeat(MAX_EVENTS));
+        assert_eq!(refuse(many.as_bytes()).status, 413);
+    }
+}

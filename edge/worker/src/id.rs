@@ -1,0 +1,64 @@
+//! Random identifiers: of a request or event (a ULID), and of a browser.
+
+use data_encoding::BASE64URL_NOPAD;
+use snapshots::time::Timestamp;
+
+const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// `N` random bytes; zeros where the platform has none to give, which it always has.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    let _ = getrandom::fill(&mut bytes);
+    bytes
+}
+
+/// A ULID: 26 characters that sort by time, of which 80 bits are random.
+pub fn ulid(now: Timestamp) -> String {
+    ulid_of(now, random())
+}
+
+fn ulid_of(now: Timestamp, random: [u8; 10]) -> String {
+    let time = u128::from(now.0.clamp(0, (1 << 48) - 1).unsigned_abs());
+    let bits = random.iter().fold(time, |bits, byte| bits << 8 | u128::from(*byte));
+    (0..26)
+        .rev()
+        .filter_map(|place| CROCKFORD.get((bits >> (place * 5) & 31) as usize))
+        .map(|byte| char::from(*byte))
+        .collect()
+}
+
+/// A browser's id: 128 random bits in 22 characters of base64url.
+pub fn visitor() -> String {
+    BASE64URL_NOPAD.encode(&random::<16>())
+}
+
+/// Whether `text` is a browser's id as [`visitor`] makes them.
+pub fn is_visitor(text: &str) -> bool {
+    text.len() == 22 && BASE64URL_NOPAD.decode(text.as_bytes()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ulid_is_written_as_its_specification_shows() {
+        // The specification's own example of a time, 01ARYZ6S41, is 1469918176385.
+        assert_eq!(ulid_of(Timestamp(1_469_918_176_385), [0; 10]), "01ARYZ6S410000000000000000");
+        assert_eq!(ulid_of(Timestamp(1_469_918_176_385), [0xff; 10]), "01ARYZ6S41ZZZZZZZZZZZZZZZZ");
+        assert_eq!(ulid_of(Timestamp(i64::MAX), [0xff; 10]), "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+        assert_eq!(ulid_of(Timestamp(-1), [0; 10]), "0".repeat(26));
+    }
+
+    #[test]
+    fn a_visitor_is_random_and_known_again() {
+        let (one, other) = (visitor(), visitor());
+        assert_ne!(one, other);
+        assert!(
+            is_visitor(&one)
+                && !is_visitor("")
+                && !is_visitor(&"a".repeat(23))
+                && !is_visitor("é".repeat(11).as_str())
+        );
+    }
+}

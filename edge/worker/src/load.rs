@@ -1,0 +1,167 @@
+//! Reading snapshots from KV, and finding the one that a visitor is answered from.
+
+use crate::config::Config;
+use crate::fetch::{KV, now};
+use crate::store::{Freshness, Loaded, Look, Outcome, Ready, Store};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use snapshots::manifest::{Manifest, WORLD, blob_key, content_hash, manifest_key};
+use snapshots::{Bytes, Snapshot};
+use std::cell::RefCell;
+use std::time::Duration;
+use worker::{Context, Delay, Env, KvStore, console_error, console_log};
+
+/// The shortest time KV lets a value be cached at the edge, in seconds.
+const MIN_CACHE_S: u64 = 30;
+/// How long blobs are cached at the edge, in seconds: they never change.
+const BLOB_CACHE_S: u64 = 30 * 86_400;
+/// How many blobs are read at once: Workers allow 6 connections that wait.
+const AT_ONCE: usize = 6;
+/// How often a request looks whether a snapshot has arrived.
+const LOOK_AGAIN: Duration = Duration::from_millis(4);
+
+thread_local! {
+    static STORE: RefCell<Store> = RefCell::default();
+}
+
+/// Lets `read` see what the isolate holds.
+pub fn with_store<T>(read: impl FnOnce(&Store) -> T) -> T {
+    STORE.with_borrow(read)
+}
+
+/// What a request needs to reach KV.
+pub struct Loader<'a> {
+    /// The Worker's bindings.
+    pub env: &'a Env,
+    /// The request's context, in which loading goes on behind the answer.
+    pub context: &'a Context,
+    /// The settings.
+    pub config: &'a Config,
+}
+
+impl Loader<'_> {
+    /// The snapshot for a visitor: of the region `asked` for where there is one, of the country's region
+    /// otherwise, of the world where that has none. `None` when nothing can be had within the deadline.
+    pub async fn find(&self, asked: Option<&str>, country: Option<&str>) -> Option<Ready> {
+        let deadline = now().saturating_add(self.config.load_deadline_ms);
+        let world = self.ready(WORLD, deadline).await?;
+        let regions = &world.loaded.manifest.regions;
+        let asked = asked.filter(|name| regions.values().any(|region| region == name));
+        let region = asked.or_else(|| regions.get(country?).map(String::as_str)).unwrap_or(WORLD);
+        if region == WORLD {
+            return Some(world);
+        }
+        let region = self.ready(region, deadline).await;
+        Some(region.unwrap_or(world))
+    }
+
+    /// One region's snapshot. The first request of an isolate waits for it; later ones get what is there, and
+    /// one of them now and then refreshes it behind its answer.
+    async fn ready(&self, region: &str, deadline: i64) -> Option<Ready> {
+        let freshness =
+            Freshness { ttl_ms: self.config.manifest_ttl_ms, stale_after_ms: self.config.stale_after_ms };
+        let mut loading = false;
+        loop {
+            match STORE.with_borrow_mut(|store| store.look(region, now(), freshness)) {
+                Look::Ready(ready) => {
+                    if ready.refresh {
+                        self.load_behind(region);
+                    }
+                    return Some(ready);
+                }
+                Look::Load if loading => {
+                    // Ours has failed, and the time to the next attempt is over.
+                    STORE.with_borrow_mut(|store| store.finish(region, Outcome::Failed, now()));
+                    return None;
+                }
+                Look::Load => {
+                    self.load_behind(region);
+                    loading = true;
+                }
+                Look::Wait => {}
+                Look::Failed => return None,
+            }
+            if now() >= deadline {
+                console_error!("region '{region}': no snapshot within the deadline");
+                return None;
+            }
+            Delay::from(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Loads a region in the background of this request.
+    fn load_behind(&self, region: &str) {
+        let kv = self.env.kv(KV);
+        let region = region.to_owned();
+        let manifest_cache_s = self.config.manifest_ttl_ms.unsigned_abs() / 1_000;
+        self.context.wait_until(async move {
+            let outcome = match kv {
+                Ok(kv) => load(&kv, &region, manifest_cache_s.max(MIN_CACHE_S)).await,
+                Err(error) => Err(format!("the binding {KV} is missing in wrangler.toml ({error})")),
+            };
+            let outcome = outcome.unwrap_or_else(|why| {
+                console_error!("region '{region}': cannot load the snapshot: {why}");
+                Outcome::Failed
+            });
+            if let Outcome::Loaded(loaded) = &outcome {
+                console_log!("region '{region}': version {}", loaded.manifest.version);
+            }
+            STORE.with_borrow_mut(|store| store.finish(&region, outcome, now()));
+        });
+    }
+}
+
+/// Reads a region's manifest and those of its blobs that the isolate does not hold.
+async fn load(kv: &KvStore, region: &str, cache_s: u64) -> Result<Outcome, String> {
+    let key = manifest_key(region);
+    let Some(bytes) = read(kv, &key, cache_s).await? else {
+        return Err(format!("the key {key} is not there; publish with `verge publish`"));
+    };
+    let manifest = Manifest::parse(&bytes).map_err(|error| format!("{key}: {error}"))?;
+    let unchanged =
+        with_store(|store| store.get(region).is_some_and(|held| held.manifest.version == manifest.version));
+    if unchanged {
+        return Ok(Outcome::Unchanged);
+    }
+
+    let held: Vec<_> = with_store(|store| manifest.blobs.iter().map(|blob| store.blob(&blob.hash)).collect());
+    let whole = total(manifest.blobs.iter().map(|blob| blob.bytes));
+    let missing = manifest.blobs.iter().zip(&held).filter(|(_, held)| held.is_none());
+    let missing = total(missing.map(|(blob, _)| blob.bytes));
+    STORE.with_borrow_mut(|store| store.make_room(region, whole, missing))?;
+
+    let blobs = manifest.blobs.iter().zip(held).map(|(blob, held)| async move {
+        match held {
+            Some(bytes) => Ok(bytes),
+            None => read_blob(kv, &blob.hash, blob.bytes).await,
+        }
+    });
+    let blobs: Vec<Bytes> = stream::iter(blobs).buffered(AT_ONCE).try_collect().await?;
+    let snapshot = Snapshot::open(&blobs).map_err(|error| error.to_string())?;
+    Ok(Outcome::Loaded(Box::new(Loaded { manifest, snapshot, blobs })))
+}
+
+fn total(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
+}
+
+/// Reads a blob and checks that it is the one that was named.
+async fn read_blob(kv: &KvStore, hash: &str, length: u64) -> Result<Bytes, String> {
+    let key = blob_key(hash);
+    let bytes = match read(kv, &key, BLOB_CACHE_S).await? {
+        Some(bytes) => bytes,
+        // A manifest can arrive before its blobs. KV caches that a key is missing too, for as long as was asked
+        // for; asking for less shortens it.
+        None => read(kv, &key, MIN_CACHE_S).await?.ok_or_else(|| format!("{key} is not there (yet)"))?,
+    };
+    if u64::try_from(bytes.len()) != Ok(length) {
+        return Err(format!("{key} has {} bytes, and its manifest says {length}", bytes.len()));
+    }
+    if content_hash(&bytes) != hash {
+        return Err(format!("{key} holds other bytes than its name says; publish again"));
+    }
+    Ok(Bytes::from(bytes))
+}
+
+async fn read(kv: &KvStore, key: &str, cache_s: u64) -> Result<Option<Vec<u8>>, String> {
+    kv.get(key).cache_ttl(cache_s).bytes().await.map_err(|error| format!("cannot read {key}: {error}"))
+}

@@ -1,0 +1,132 @@
+//! What goes back: status, headers and body, before they are the platform's.
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// A response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// Header names and values. A name may come twice.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// A response without a body.
+    pub const fn empty(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// `value` as JSON.
+    pub fn json(status: u16, value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(body) => Self { status, headers: Vec::new(), body }.with("content-type", "application/json"),
+            Err(_) => Problem::internal().reply(""),
+        }
+    }
+
+    /// The response with one more header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// An error as RFC 9457 wants it: what is wrong and what to do, never an internal message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// What kind of problem this is, the same text each time.
+    pub title: &'static str,
+    /// What is wrong here, and what to do.
+    pub detail: String,
+    /// The parameter, header or part of the body at fault.
+    pub field: Option<String>,
+    /// The events of a batch that were refused, where that is the problem.
+    pub rejected: Option<Value>,
+    /// A header that belongs to the status: `Allow` or `Retry-After`.
+    pub header: Option<(&'static str, String)>,
+}
+
+impl Problem {
+    /// A problem with no field at fault.
+    pub fn new(status: u16, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, title, detail: detail.into(), field: None, rejected: None, header: None }
+    }
+
+    /// A part of the request that makes no sense.
+    pub fn bad_request(field: &str, detail: impl Into<String>) -> Self {
+        Self { field: Some(field.to_owned()), ..Self::new(400, "Bad request", detail) }
+    }
+
+    /// Something that should not happen; the Worker's log tells what.
+    pub fn internal() -> Self {
+        Self::new(500, "Internal error", "The answer could not be computed. Try again.")
+    }
+
+    /// The problem with a header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.header = Some((name, value.into()));
+        self
+    }
+
+    /// The response, naming the request so that it can be found in a log.
+    pub fn reply(self, request: &str) -> Reply {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            r#type: &'static str,
+            title: &'static str,
+            status: u16,
+            detail: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            field: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            rejected: Option<&'a Value>,
+            #[serde(skip_serializing_if = "str::is_empty")]
+            request: &'a str,
+        }
+        let body = Body {
+            r#type: "about:blank",
+            title: self.title,
+            status: self.status,
+            detail: &self.detail,
+            field: self.field.as_deref(),
+            rejected: self.rejected.as_ref(),
+            request,
+        };
+        // These types cannot fail to serialise; an empty body would still carry the status.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut reply = Reply { status: self.status, headers: Vec::new(), body }
+            .with("content-type", "application/problem+json")
+            .with("cache-control", "no-store");
+        reply.headers.extend(self.header);
+        reply
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_json_with_its_type_and_header() {
+        let reply =
+            Problem { field: Some("limit".into()), ..Problem::new(400, "Bad request", "expected 1 to 100") }
+                .with("retry-after", "1")
+                .reply("01JD");
+        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({"type": "about:blank", "title": "Bad request", "status": 400,
+                "detail": "expected 1 to 100", "field": "limit", "request": "01JD"})
+        );
+        let names: Vec<_> = reply.headers.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["content-type", "cache-control", "retry-after"]);
+    }
+}

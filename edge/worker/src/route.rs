@@ -1,0 +1,104 @@
+//! Which request goes where.
+
+use percent_encoding::percent_decode_str;
+use snapshots::event::{MAX_ITEM_ID, is_printable};
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `GET /v1/recommendations`
+    Recommendations,
+    /// `GET /v1/popular`
+    Popular,
+    /// `GET /v1/items/{id}`
+    Item(String),
+    /// `GET /v1/items/{id}/similar`
+    Similar(String),
+    /// `POST /v1/events`
+    Events,
+    /// `GET /healthz`
+    Health,
+    /// Whether a page of another origin may call: `OPTIONS` of any of them.
+    Preflight,
+}
+
+/// Why a request goes nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoRoute {
+    /// There is nothing at this path.
+    NotFound,
+    /// There is, for these methods.
+    MethodNotAllowed(&'static str),
+    /// The item id in the path cannot be one.
+    BadItemId,
+}
+
+/// Finds the route of `method` and `path`, which is percent-encoded as it came.
+///
+/// # Errors
+/// [`NoRoute`].
+pub fn route(method: &str, path: &str) -> Result<Route, NoRoute> {
+    let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
+    let found = match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some("healthz"), None, ..) => Route::Health,
+        (Some("v1"), Some("recommendations"), None, ..) => Route::Recommendations,
+        (Some("v1"), Some("popular"), None, ..) => Route::Popular,
+        (Some("v1"), Some("events"), None, ..) => Route::Events,
+        (Some("v1"), Some("items"), Some(id), None, _) => Route::Item(item_id(id)?),
+        (Some("v1"), Some("items"), Some(id), Some("similar"), None) => Route::Similar(item_id(id)?),
+        _ => return Err(NoRoute::NotFound),
+    };
+    match (&found, method) {
+        (_, "OPTIONS") => Ok(Route::Preflight),
+        (Route::Events, "POST") => Ok(found),
+        (Route::Events, _) => Err(NoRoute::MethodNotAllowed("POST, OPTIONS")),
+        (_, "GET" | "HEAD") => Ok(found),
+        _ => Err(NoRoute::MethodNotAllowed("GET, HEAD, OPTIONS")),
+    }
+}
+
+fn item_id(encoded: &str) -> Result<String, NoRoute> {
+    let id = percent_decode_str(encoded).decode_utf8().map_err(|_| NoRoute::BadItemId)?;
+    if is_printable(&id, MAX_ITEM_ID) { Ok(id.into_owned()) } else { Err(NoRoute::BadItemId) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_path_has_its_route() {
+        for (method, path, expected) in [
+            ("GET", "/v1/recommendations", Ok(Route::Recommendations)),
+            ("HEAD", "/v1/popular", Ok(Route::Popular)),
+            ("GET", "/healthz", Ok(Route::Health)),
+            ("POST", "/v1/events", Ok(Route::Events)),
+            ("GET", "/v1/items/85123A", Ok(Route::Item("85123A".into()))),
+            ("GET", "/v1/items/a%2Fb%20%C3%A9/similar", Ok(Route::Similar("a/b é".into()))),
+            ("OPTIONS", "/v1/events", Ok(Route::Preflight)),
+            ("GET", "/v1/events", Err(NoRoute::MethodNotAllowed("POST, OPTIONS"))),
+            ("DELETE", "/v1/popular", Err(NoRoute::MethodNotAllowed("GET, HEAD, OPTIONS"))),
+            ("BREW", "/healthz", Err(NoRoute::MethodNotAllowed("GET, HEAD, OPTIONS"))),
+            ("GET", "/v1/items/", Err(NoRoute::BadItemId)),
+            ("GET", "/v1/items/%ff", Err(NoRoute::BadItemId)),
+            ("GET", "/v1/items/%00", Err(NoRoute::BadItemId)),
+            ("GET", "/v1/items/a/b", Err(NoRoute::NotFound)),
+            ("GET", "/v1/items", Err(NoRoute::NotFound)),
+            ("GET", "/v1/items/a/similar/b", Err(NoRoute::NotFound)),
+            ("GET", "/v1/popular/x", Err(NoRoute::NotFound)),
+            ("OPTIONS", "/v1/x", Err(NoRoute::NotFound)),
+            ("GET", "/v2/popular", Err(NoRoute::NotFound)),
+            ("GET", "", Err(NoRoute::NotFound)),
+        ] {
+            assert_eq!(route(method, path), expected, "{method} {path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_answered(method in "GET|POST|[A-Z]{0,9}", path in "(/v1/items/)?\\PC{0,40}") {
+            let _ = route(&method, &path);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a request says about its visitor: the country, the recents, and whether they may be known again.
+
+use crate::config::{Config, Consent};
+use crate::id;
+use snapshots::recents::{self, Recents};
+
+/// The cookie with a browser's random id.
+pub const VISITOR_COOKIE: &str = "verge_visitor";
+/// How long a browser keeps its id, in seconds: the 30 days of the recents.
+const MAX_AGE_S: u32 = recents::MAX_AGE_S;
+
+/// A request's visitor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Visit {
+    /// Lower-case ISO 3166 code of the country, where it is known.
+    pub country: Option<String>,
+    /// The latest items.
+    pub recents: Recents,
+    /// The browser's id, where it is one of ours; whatever may be done with it.
+    pub visitor: Option<String>,
+    /// Whether there is a cookie for it, with whatever in it.
+    pub has_visitor_cookie: bool,
+    /// Whether the visitor objects to being known again (`Sec-GPC: 1`).
+    pub opted_out: bool,
+    /// Whether the visitor agreed to it, and did not object.
+    pub consents: bool,
+}
+
+impl Visit {
+    /// Reads the headers through `get`, by lower-case name.
+    pub fn read(config: &Config, country: Option<String>, get: impl Fn(&str) -> Option<String>) -> Self {
+        let cookies = get("cookie").unwrap_or_default();
+        let opted_out = get("sec-gpc").is_some_and(|value| value.trim() == "1");
+        let agreed = match &config.consent {
+            Consent::Always => true,
+            Consent::Never => false,
+            Consent::Cookie(name, value) => cookie(&cookies, name) == Some(value),
+        };
+        Self {
+            country: country.and_then(|code| country_code(&code)),
+            recents: cookie(&cookies, recents::COOKIE).map(Recents::parse).unwrap_or_default(),
+            visitor: cookie(&cookies, VISITOR_COOKIE).filter(|id| id::is_visitor(id)).map(str::to_owned),
+            has_visitor_cookie: cookie(&cookies, VISITOR_COOKIE).is_some(),
+            opted_out,
+            consents: agreed && !opted_out,
+        }
+    }
+}
+
+/// Cloudflare's `XX` (unknown) and `T1` (Tor) are no countries.
+fn country_code(code: &str) -> Option<String> {
+    let legal = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_alphabetic());
+    (legal && !code.eq_ignore_ascii_case("xx")).then(|| code.to_ascii_lowercase())
+}
+
+/// The value of the first cookie `name` in a `Cookie` header.
+fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    header.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// A `Set-Cookie` header that keeps `value` for 30 days.
+pub fn set_cookie(name: &str, value: &str) -> String {
+    format!("{name}={value}; Max-Age={MAX_AGE_S}; Path=/; Secure; SameSite=Lax")
+}
+
+/// A `Set-Cookie` header that removes the cookie.
+pub fn remove_cookie(name: &str) -> String {
+    format!("{name}=; Max-Age=0; Path=/; Secure; SameSite=Lax")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn visit(consent: &str, cookies: &str, gpc: Option<&str>) -> Visit {
+        let (config, _) = Config::read(|name| (name == "CONSENT").then(|| consent.to_owned()));
+        Visit::read(&config, Some("GB".to_owned()), |name| match name {
+            "cookie" => Some(cookies.to_owned()),
+            "sec-gpc" => gpc.map(str::to_owned),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn cookies_are_found_by_their_whole_name() {
+        let found =
+            visit("never", "xverge_recents=1|x:v:1; verge_recents=1|a:v:1;verge_recents=1|b:v:1", None);
+        assert_eq!(found.recents.entries().len(), 1);
+        assert_eq!(found.recents.entries()[0].item, "a");
+        assert_eq!(found.country.as_deref(), Some("gb"));
+        assert_eq!(country_code("XX"), None);
+        assert_eq!(country_code("T1"), None);
+    }
+
+    #[test]
+    fn opting_out_is_stronger_than_consent() {
+        assert!(visit("always", "", None).consents);
+        assert!(!visit("always", "", Some("1")).consents);
+        assert!(!visit("never", "", None).consents);
+        assert!(visit("cookie:ok=yes", "a=b; ok=yes", None).consents);
+        assert!(!visit("cookie:ok=yes", "ok=yesno", None).consents);
+        assert!(!visit("cookie:ok=yes", "ok=yes", Some("1")).consents);
+    }
+
+    #[test]
+    fn an_id_that_is_none_of_ours_is_not_taken() {
+        assert_eq!(visit("always", "verge_visitor=me@example.org", None).visitor, None);
+        let ours = id::visitor();
+        assert_eq!(visit("always", &format!("verge_visitor={ours}"), None).visitor, Some(ours));
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read(cookies in "(verge_recents=)?\\PC{0,100}") {
+            visit("cookie:a=b", &cookies, Some("é"));
+        }
+    }
+}
