@@ -46,7 +46,7 @@ pub struct GenerateArgs {
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=50_000_000))]
     items: u32,
 
-    /// Visits, of seven events each on average
+    /// Visits, of eight events each on average
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
     sessions: u64,
 

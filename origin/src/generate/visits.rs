@@ -130,7 +130,9 @@ impl<'a> Visits<'a> {
     }
 
     fn person(&mut self) -> Person {
-        if !self.people.is_empty() && self.random.chance(0.45) {
+        // On the first day few can have been there before.
+        let known = self.people.len() as f64;
+        if self.random.chance(0.45 * known / (known + 300.0)) {
             return *self.random.pick(&self.people);
         }
         self.visitors += 1;
@@ -178,7 +180,7 @@ impl<'a> Visits<'a> {
             }
             self.make(Kind::View, item, at, person, 1);
             if self.catalogue.goods[item as usize].in_stock
-                && self.random.chance(0.09)
+                && self.random.chance(0.06)
                 && !cart.contains(&item)
             {
                 let wait = 4_000 + self.random.exponential(15_000.0) as i64;

@@ -1,7 +1,6 @@
 //! The account of an import: every row is in exactly one of its counts.
 
 use super::Reject;
-use super::fields::shown;
 use crate::store::Totals;
 use serde::Serialize;
 use snapshots::event::Event;
@@ -92,7 +91,7 @@ impl Report {
             rows: 0,
             first: format!("{file}:{line}"),
             detail: reject.detail.clone(),
-            excerpt: shown(row),
+            excerpt: row.chars().take(70).flat_map(char::escape_debug).collect(),
         };
         self.reasons.entry(reject.reason).or_insert_with(first).rows += 1;
     }
