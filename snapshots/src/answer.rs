@@ -8,7 +8,7 @@ use crate::{
     recents::Recents,
     score::{MAX_SEEDS, Scored, Scratch, Seed, Signal, personal},
     snapshot::Snapshot,
-    strategy::{DEFAULT, SIMILAR, Strategy},
+    strategy::{DEFAULT, SIMILAR, Seen, Strategy},
     time::Timestamp,
 };
 use serde::{Serialize, Serializer};
@@ -220,13 +220,17 @@ fn page<'s>(
     seeds: &[Seed],
     scratch: &mut Scratch,
 ) -> Answer<'s> {
-    let filter = Filter::new(snapshot, query);
+    let mut filter = Filter::new(snapshot, query);
+    if strategy.seen == Seen::Exclude {
+        // All of them, also those too old to lead anywhere.
+        filter.excluded.extend(seeds.iter().map(|seed| seed.item));
+    }
     // One more than asked for tells whether there is another page.
     let wanted = query.limit + 1;
     let mut found: Vec<Scored> = Vec::with_capacity(wanted);
     personal(snapshot, strategy, seeds, wanted, scratch, |item| filter.lets_pass(item), &mut found);
     if found.len() < wanted {
-        fill(snapshot, strategy, seeds, wanted, &filter, &mut found);
+        fill(snapshot, strategy, wanted, &filter, &mut found);
     }
     let more = found.len() > query.limit;
     let mut best = f32::INFINITY;
@@ -250,13 +254,11 @@ fn page<'s>(
 fn fill(
     snapshot: &Snapshot,
     strategy: &Strategy,
-    seeds: &[Seed],
     wanted: usize,
     filter: &Filter<'_>,
     found: &mut Vec<Scored>,
 ) {
     let mut taken: HashSet<u32> = found.iter().map(|scored| scored.item).collect();
-    taken.extend(seeds.iter().map(|seed| seed.item));
     let rest = 0..u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
     for item in snapshot.popularity.order().chain(rest).take(MAX_SCAN) {
         if found.len() >= wanted {
@@ -327,3 +329,6 @@ pub fn similar<'s>(
     }
     Ok(answer)
 }
+
+#[cfg(test)]
+mod tests;

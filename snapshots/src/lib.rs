@@ -12,6 +12,8 @@ pub mod cursor;
 pub mod envelope;
 mod error;
 pub mod event;
+#[cfg(test)]
+mod fixture;
 pub mod ids;
 mod layout;
 pub mod manifest;

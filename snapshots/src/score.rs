@@ -312,3 +312,6 @@ impl Scratch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+use super::*;
+use crate::fixture::{self, NOW};
+use proptest::prelude::*;
+
+fn query(text: &str) -> Query {
+    Query::parse(text).unwrap()
+}
+
+fn ask<'s>(snapshot: &'s Snapshot, text: &str, recents: &[&str]) -> Answer<'s> {
+    let recents = Recents::from_ids(recents.iter().copied(), NOW);
+    recommend(snapshot, &query(text), &recents, NOW, &mut Scratch::default()).unwrap()
+}
+
+fn ids(answer: &Answer<'_>) -> Vec<String> {
+    answer.items.iter().map(|shown| shown.item.id.to_string()).collect()
+}
+
+fn shop() -> Snapshot {
+    fixture::shop(&fixture::chain(4), &vec![Vec::new(); 30])
+}
+
+#[test]
+fn one_recent_and_two_lead_to_different_answers_and_none_to_the_popular() {
+    let shop = shop();
+    let one = ask(&shop, "limit=3&strategy=next", &["item-3"]);
+    let two = ask(&shop, "limit=3&strategy=next", &["item-12", "item-3"]);
+    assert_ne!(ids(&one), ids(&two));
+    let none = ask(&shop, "limit=3", &[]);
+    assert_eq!(ids(&none), ["item-0", "item-1", "item-3"], "item-2 is out of stock");
+    assert_eq!((none.degraded, none.items[0].signal), (None, Signal::Popularity));
+    let unknown = ask(&shop, "limit=3", &["gone"]);
+    assert_eq!((ids(&unknown), unknown.degraded), (ids(&none), Some(Degraded::PopularOnly)));
+}
+
+#[test]
+fn what_is_on_screen_seen_or_out_of_stock_is_not_answered() {
+    let shop = shop();
+    let answer = ask(&shop, "placement=product&item=item-3&limit=100", &["item-7", "item-3"]);
+    let shown = ids(&answer);
+    assert!(!shown.contains(&"item-3".to_owned()) && !shown.contains(&"item-7".to_owned()));
+    assert_eq!(shown.len(), 20 - 2, "all else that is in stock");
+    assert!(answer.items.iter().all(|shown| shown.item.in_stock));
+    let screen = ask(&shop, "item=item-3&strategy=next&limit=100", &["item-7"]);
+    assert!(!ids(&screen).contains(&"item-3".to_owned()) && ids(&screen).contains(&"item-7".to_owned()));
+}
+
+#[test]
+fn filters_hold_in_every_part_of_an_answer() {
+    let shop = shop();
+    let under = |text: &str| ids(&ask(&shop, &format!("limit=100&{text}"), &["item-8"]));
+    assert_eq!(under("category=Garden").len(), 7 + 7, "ten of Garden and ten of Tools, in stock, not seen");
+    assert_eq!(under("category=Garden+%3E+Tools").len(), 7);
+    assert!(under("category=Gard").is_empty() && under("brand=Odd").is_empty());
+    assert_eq!(under("price_min=10&price_max=12"), ["item-10", "item-12"]);
+    assert!(under("brand=Even&exclude=item-0").iter().all(|id| id != "item-0"));
+    assert_eq!(under("brand=Even").len(), 10);
+}
+
+#[test]
+fn similar_leads_with_the_row_and_never_with_the_item() {
+    let shop = shop();
+    let answer = similar(&shop, "item-3", &query("limit=5"), &mut Scratch::default()).unwrap();
+    assert_eq!(ids(&answer)[0], "item-4");
+    assert_eq!(answer.items[0].because.as_deref(), Some("item-3"));
+    let unknown = similar(&shop, "gone", &query("limit=5"), &mut Scratch::default()).unwrap();
+    assert_eq!((unknown.degraded, unknown.items.len()), (Some(Degraded::PopularOnly), 5));
+}
+
+#[test]
+fn an_unknown_strategy_is_an_error_that_lists_the_known() {
+    let error = popular(&shop(), &query("strategy=best"), &mut Scratch::default()).unwrap_err();
+    assert_eq!((error.field, error.detail.contains("default")), ("strategy", true));
+}
+
+#[test]
+fn json_is_that_of_the_contract() {
+    let shop = shop();
+    let json = serde_json::to_value(ask(&shop, "limit=1&strategy=next", &["item-3"])).unwrap();
+    assert_eq!(json["items"][0]["id"], "item-4");
+    assert_eq!(json["items"][0]["because"], "item-3");
+    assert_eq!(json["items"][0]["price"], 4.0);
+    assert_eq!(json["items"][0]["currency"], "EUR");
+    assert_eq!((&json["strategy"], &json["degraded"]), (&"next".into(), &serde_json::Value::Null));
+    assert!(json["next"].is_string() && json["items"][0]["score"].is_number());
+    assert!(item(&shop, "item-4").is_some() && item(&shop, "gone").is_none());
+}
+
+proptest! {
+    #[test]
+    fn pages_show_everything_once_whatever_changes_between_them(
+        limit in 1usize..9, recents in proptest::collection::vec(0u32..30, 0..12),
+    ) {
+        let shop = shop();
+        let mut shown = Vec::new();
+        let mut cursor = String::new();
+        // The visitor goes on looking at items while paging.
+        for step in 0.. {
+            let recents: Vec<String> = recents.iter().take(step).map(|item| fixture::id(*item)).collect();
+            let recents: Vec<&str> = recents.iter().map(|id| &**id).collect();
+            let page = ask(&shop, &format!("limit={limit}&cursor={cursor}&strategy=next"), &recents);
+            shown.extend(ids(&page));
+            match page.next {
+                Some(next) => cursor = next,
+                None => break,
+            }
+        }
+        let mut distinct = shown.clone();
+        distinct.sort();
+        distinct.dedup();
+        prop_assert_eq!(distinct.len(), shown.len(), "an item came twice");
+        prop_assert_eq!(shown.len(), 20, "an item in stock was left out");
+    }
+
+    #[test]
+    fn damaged_blobs_are_refused_or_answered_without_panic(
+        blob in 0usize..4, at in any::<usize>(), to in any::<u8>(), cut in any::<bool>(),
+    ) {
+        let mut blobs = fixture::blobs(&fixture::chain(4), &fixture::chain(2));
+        let bytes = &mut blobs[blob];
+        let at = at % bytes.len();
+        let old = bytes[at];
+        if cut { bytes.truncate(at) } else { bytes[at] = to }
+        if let Ok(shop) = fixture::open(&blobs) {
+            prop_assert!(!cut);
+            let _ = ask(&shop, "limit=100", &["item-3", "item-4"]).items.len();
+            let _ = similar(&shop, "item-5", &query(""), &mut Scratch::default());
+            if to != old {
+                // Outside the sections only words that nobody reads can differ.
+                let _ = shop.verify();
+            }
+        }
+    }
+}

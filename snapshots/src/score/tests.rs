@@ -1,0 +1,135 @@
+use super::*;
+use crate::{
+    fixture,
+    strategy::{Strategy, Weights},
+};
+use proptest::prelude::{Strategy as _, any, prop_assert, prop_assert_eq, proptest};
+use std::collections::HashMap;
+
+fn seed(item: u32, age: u32) -> Seed {
+    Seed { item, kind: Kind::View, count: 1, age }
+}
+
+fn score(snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed], scratch: &mut Scratch) -> Vec<Scored> {
+    let mut out = Vec::new();
+    personal(snapshot, strategy, seeds, MAX_WANTED, scratch, |_| true, &mut out);
+    out
+}
+
+/// The formula of the module's head over hash maps, in double precision.
+fn by_definition(snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed]) -> HashMap<u32, f64> {
+    let seeds = &seeds[..seeds.len().min(strategy.recents.into())];
+    let weight = |place: usize, seed: &Seed| {
+        (place as f64 + 1.0).powf(-f64::from(strategy.position))
+            * f64::from(strategy.kinds[seed.kind as usize])
+            * 0.5f64.powf(f64::from(seed.age) / f64::from(strategy.half_life)).max(1e-6)
+    };
+    let seen = |item| seeds.iter().any(|seed| seed.item == item);
+    let shown = |item| strategy.seen != Seen::Exclude || !seen(item);
+    let mut sums = [HashMap::<u32, f64>::new(), HashMap::new()];
+    let mut votes = HashMap::<u32, std::collections::HashSet<usize>>::new();
+    for (place, seed) in seeds.iter().enumerate() {
+        for (sums, rows) in sums.iter_mut().zip([&snapshot.coview, &snapshot.knn]) {
+            rows.as_ref().unwrap().for_each(seed.item, |item, value| {
+                *sums.entry(item).or_default() += weight(place, seed) * f64::from(value);
+                votes.entry(item).or_default().insert(place);
+            });
+        }
+    }
+    let most = |sums: &HashMap<u32, f64>| {
+        sums.iter().filter(|(item, _)| shown(**item)).map(|(_, sum)| *sum).fold(0.0, f64::max)
+    };
+    let most = [most(&sums[0]), most(&sums[1])];
+    let weights = strategy.weights;
+    let tables = |item: u32| {
+        let part = |at: usize, weight: f32| {
+            let sum = sums[at].get(&item).copied().unwrap_or(0.0);
+            if most[at] > 0.0 { f64::from(weight) * sum / most[at] } else { 0.0 }
+        };
+        let votes = votes.get(&item).map_or(0, std::collections::HashSet::len) as f64;
+        (part(0, weights.coview) + part(1, weights.knn))
+            * (1.0 + f64::from(strategy.votes) * (votes - 1.0).max(0.0))
+    };
+    let mut candidates: std::collections::HashSet<u32> = votes.keys().copied().collect();
+    candidates.extend(seeds.iter().map(|seed| seed.item));
+    candidates.retain(|item| shown(*item));
+    let best = candidates.iter().map(|item| tables(*item)).fold(0.0, f64::max);
+    let result = candidates.into_iter().map(|item| {
+        let mut score = tables(item);
+        if let (Some(place), Seen::Boost { last_mul, mul, last_add, add }) =
+            (seeds.iter().position(|seed| seed.item == item), strategy.seen)
+        {
+            let halvings = place.saturating_sub(1) as i32;
+            let (mul, add) = if place == 0 {
+                (f64::from(last_mul), f64::from(last_add))
+            } else {
+                (f64::from(mul), f64::from(add) * 0.5f64.powi(halvings))
+            };
+            let often = 2f64.powi(i32::from(seeds[place].count.clamp(1, 3)) - 1);
+            score = score * mul * 0.8f64.powi(seeds.len() as i32 - 1) + best * add * often;
+        }
+        score += f64::from(weights.popularity * snapshot.popularity.of(item));
+        score += f64::from(weights.recency * snapshot.popularity.recency(item));
+        (item, score / f64::from(weights.sum()))
+    });
+    result.collect()
+}
+
+fn table() -> impl proptest::strategy::Strategy<Value = fixture::Table> {
+    let row = proptest::collection::btree_map(0..fixture::ITEMS, 0.01f32..5.0, 0..8).prop_map(|row| {
+        let mut row: Vec<(u32, f32)> = row.into_iter().collect();
+        row.sort_by(|a, b| b.1.total_cmp(&a.1));
+        row
+    });
+    proptest::collection::vec(row, fixture::ITEMS as usize)
+}
+
+proptest! {
+    #[test]
+    fn scores_are_those_of_the_formula(
+        coview in table(), knn in table(), boosted in any::<bool>(), votes in 0.0f32..1.0,
+        seeds in proptest::collection::hash_map(0..fixture::ITEMS, (0u32..9_000, 1u8..5, 1u8..5), 0..8),
+    ) {
+        let snapshot = fixture::shop(&coview, &knn);
+        let seen = if boosted { fixture::boost() } else { Seen::Exclude };
+        let strategy = Strategy { votes, seen, ..Strategy::default() };
+        let seeds: Vec<Seed> = seeds
+            .into_iter()
+            .map(|(item, (age, kind, count))| Seed { item, kind: Kind::from_u8(kind).unwrap(), count, age })
+            .collect();
+        let mut scratch = Scratch::default();
+        let expected = by_definition(&snapshot, &strategy, &seeds);
+        // Twice: what one request leaves behind must not reach the next.
+        for _ in 0..2 {
+            let scored = score(&snapshot, &strategy, &seeds, &mut scratch);
+            prop_assert_eq!(scored.len(), expected.len());
+            for item in &scored {
+                let exact = expected[&item.item];
+                prop_assert!((f64::from(item.score) - exact).abs() < 1e-4, "{:?} {}", item, exact);
+            }
+            prop_assert!(scored.is_sorted_by(|a, b| a.score > b.score || a.score == b.score && a.item < b.item));
+        }
+    }
+}
+
+#[test]
+fn each_item_names_the_recent_it_came_from() {
+    let snapshot = fixture::shop(&fixture::chain(3), &vec![Vec::new(); 30]);
+    let only_tables = Weights { popularity: 0.0, recency: 0.0, ..Weights::default() };
+    let strategy = Strategy { weights: only_tables, ..Strategy::default() };
+    let scored = score(&snapshot, &strategy, &[seed(3, 0), seed(20, 0)], &mut Scratch::default());
+    let because = |item| scored.iter().find(|scored| scored.item == item).unwrap().because;
+    assert_eq!((because(4), because(6), because(21)), (Some(3), Some(3), Some(20)));
+    assert!(scored.iter().all(|scored| scored.signal == Signal::Coview));
+}
+
+#[test]
+fn old_recents_and_unknown_indices_do_no_harm() {
+    let snapshot = fixture::shop(&fixture::chain(3), &fixture::chain(1));
+    let mut scratch = Scratch::default();
+    let old = score(&snapshot, &Strategy::default(), &[seed(3, u32::MAX)], &mut scratch);
+    let new = score(&snapshot, &Strategy::default(), &[seed(3, 0)], &mut scratch);
+    assert_eq!(old, new, "with one recent its age changes nothing");
+    assert_eq!(score(&snapshot, &Strategy::default(), &[seed(u32::MAX, 0)], &mut scratch), []);
+    assert_eq!(score(&snapshot, &Strategy::default(), &[], &mut scratch), []);
+}
