@@ -1,8 +1,147 @@
 //! `cargo xtask`: everything that is built, run and tested here, by one name.
-use anyhow::Result;
+
+mod demo;
+mod test;
+
+use anyhow::{Context, Result, anyhow, bail};
+use demo::Demo;
+use std::env;
+use xtask::shop::{Log, Source};
+use xtask::steps::Steps;
+use xtask::{process, root, worker};
+
+/// Items of the demo's made-up shop.
+const DEMO_ITEMS: u32 = 2_000;
+/// Where the demo listens, as `wrangler dev` does.
+const DEMO_PORT: u16 = 8787;
+
+fn help() -> String {
+    let steps: String = test::steps().map(|(name, about)| format!("    {name:8} {about}\n")).collect();
+    format!(
+        "\
+Builds, runs and tests Verge. Needs Rust (rustup) and npm; installs the rest by itself.
+
+cargo xtask demo [--import FORMAT:FILE]... [--items N] [--port P]
+    A shop on http://127.0.0.1:{DEMO_PORT}, in the same workerd that Cloudflare runs: learns from a log, builds
+    snapshots, publishes them to a local KV, and answers. Ctrl-C stops it. What was built and imported is
+    kept in target/demo, so that the next start takes seconds.
+      --import FORMAT:FILE  a log of yours, plain, .gz or .zst; repeat it for several. FORMAT is one of
+                            online-retail, rees46, retailrocket, alibaba, sessions, jsonl
+      --items N             without --import: how many items the made-up shop has (default {DEMO_ITEMS})
+      --port P              where to listen (default {DEMO_PORT})
+    Examples:
+      cargo xtask demo
+      cargo xtask demo --import online-retail:online_retail.csv.zst
+
+cargo xtask test [STEP]...
+    Everything there is to test, or the steps named:
+{steps}
+cargo xtask worker
+    Builds the Worker into target/worker and prints its size. `npx wrangler dev` and `npx wrangler deploy`
+    call it by themselves, through [build] in wrangler.toml.
+"
+    )
+}
+
 fn main() -> Result<()> {
-    xtask::process::stop_all_on_signal("stopped", 130)?;
-    let steps = xtask::steps::Steps::new(&xtask::root().join("target/xtask"))?;
-    println!("{}", xtask::worker::build(&steps)?);
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("--help", [].as_slice()),
+    };
+    if rest.iter().any(|argument| argument == "--help" || argument == "-h") {
+        print!("{}", help());
+        return Ok(());
+    }
+    process::unless_signalled(match command {
+        "demo" => demo::run(demo_arguments(rest)?),
+        "test" => test::run(rest),
+        "worker" => build_worker(rest),
+        "help" | "--help" | "-h" => {
+            print!("{}", help());
+            Ok(())
+        }
+        unknown => {
+            Err(anyhow!("there is no `cargo xtask {unknown}`; `cargo xtask --help` tells what there is"))
+        }
+    })
+}
+
+fn build_worker(rest: &[String]) -> Result<()> {
+    if let Some(unknown) = rest.first() {
+        bail!("`cargo xtask worker` takes no arguments, and got '{unknown}'");
+    }
+    process::stop_all_on_signal("stopped", 130)?;
+    let steps = Steps::new(&root().join("target/worker/log"))?;
+    println!("{}", worker::build(&steps)?);
     Ok(())
+}
+
+fn demo_arguments(rest: &[String]) -> Result<Demo> {
+    let (mut logs, mut items, mut port) = (Vec::new(), None, DEMO_PORT);
+    let mut rest = rest.iter();
+    while let Some(argument) = rest.next() {
+        let (name, given) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (argument.as_str(), None),
+        };
+        let mut value = || {
+            given.clone().or_else(|| rest.next().cloned()).with_context(|| format!("{name} needs a value"))
+        };
+        match name {
+            "--import" => logs.push(Log::parse(&value()?)?),
+            "--items" => match value()?.parse() {
+                Ok(number @ 1..=50_000_000) => items = Some(number),
+                _ => bail!("--items needs a whole number from 1 to 50000000"),
+            },
+            "--port" => match value()?.parse() {
+                Ok(number @ 1..) => port = number,
+                _ => bail!("--port needs a number from 1 to 65535"),
+            },
+            unknown => bail!("`cargo xtask demo` knows no '{unknown}'; see `cargo xtask --help`"),
+        }
+    }
+    if !logs.is_empty() && items.is_some() {
+        bail!("--items is for a made-up shop; leave it out with --import");
+    }
+    let source =
+        if logs.is_empty() { Source::Generated(items.unwrap_or(DEMO_ITEMS)) } else { Source::Files(logs) };
+    Ok(Demo { source, port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &[&str]) -> Result<Demo> {
+        demo_arguments(&arguments.iter().map(|argument| (*argument).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_demo_takes_what_its_help_says() {
+        let plain = read(&[]).unwrap();
+        assert_eq!((plain.source, plain.port), (Source::Generated(DEMO_ITEMS), DEMO_PORT));
+        let chosen = read(&["--items=7", "--port", "99"]).unwrap();
+        assert_eq!((chosen.source, chosen.port), (Source::Generated(7), 99));
+        let imported = read(&["--import", "jsonl:Cargo.toml", "--import=rees46:Cargo.toml"]).unwrap().source;
+        let Source::Files(logs) = imported else { panic!("no files") };
+        assert_eq!(logs.iter().map(|log| &*log.format).collect::<Vec<_>>(), ["jsonl", "rees46"]);
+        assert!(logs[0].file.is_absolute());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (arguments, expected) in [
+            (&["--import", "nothing"][..], "FORMAT:FILE"),
+            (&["--import", "jsonl:not-there"], "not-there"),
+            (&["--import"], "--import needs a value"),
+            (&["--items", "0"], "--items"),
+            (&["--port", "70000"], "--port"),
+            (&["--prot", "1"], "--prot"),
+            (&["--import", "jsonl:Cargo.toml", "--items", "5"], "--items"),
+        ] {
+            let Err(error) = read(arguments) else { panic!("{arguments:?} was taken") };
+            assert!(format!("{error:#}").contains(expected), "{error:#}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{os::unix::process::CommandExt, thread};
 
@@ -19,6 +20,9 @@ struct Registry {
 }
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { stopping: false, groups: Vec::new() });
+
+/// Whether a signal is ending this program.
+static SIGNALLED: AtomicBool = AtomicBool::new(false);
 
 fn registry() -> std::sync::MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -101,6 +105,26 @@ fn end_group(group: Pid, deadline: Instant) {
     }
 }
 
+/// Stops every [`Running`] process, and lets no new one start.
+pub fn stop_all() {
+    let groups = {
+        let mut registry = registry();
+        registry.stopping = true;
+        registry.groups.clone()
+    };
+    for group in &groups {
+        ask_to_stop(*group);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    for group in &groups {
+        // A leader that is gone stays visible until the thread that started it has waited for it.
+        while kill(*group, None).is_ok() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+        }
+        end_group(*group, deadline);
+    }
+}
+
 /// From now on Ctrl-C, SIGTERM and SIGHUP stop every [`Running`] process, print `farewell` and end this
 /// program with `exit_code`.
 ///
@@ -108,24 +132,18 @@ fn end_group(group: Pid, deadline: Instant) {
 /// When a handler was installed before.
 pub fn stop_all_on_signal(farewell: &'static str, exit_code: i32) -> Result<()> {
     ctrlc::set_handler(move || {
-        let groups = {
-            let mut registry = registry();
-            registry.stopping = true;
-            registry.groups.clone()
-        };
-        for group in &groups {
-            ask_to_stop(*group);
-        }
-        let deadline = Instant::now() + PATIENCE;
-        for group in &groups {
-            // A leader that is gone stays visible until the thread that started it has waited for it.
-            while kill(*group, None).is_ok() && Instant::now() < deadline {
-                thread::sleep(Duration::from_millis(10));
-            }
-            end_group(*group, deadline);
-        }
-        eprintln!("\n{farewell}");
+        SIGNALLED.store(true, Ordering::SeqCst);
+        stop_all();
+        println!("\n{farewell}");
         std::process::exit(exit_code);
     })
     .context("cannot listen for Ctrl-C")
+}
+
+/// The result of the program; never returns when a signal is ending it, because what failed then failed of that.
+pub fn unless_signalled<T>(result: T) -> T {
+    while SIGNALLED.load(Ordering::SeqCst) {
+        thread::park();
+    }
+    result
 }

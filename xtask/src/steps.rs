@@ -1,9 +1,10 @@
 //! Steps of a longer command: what runs, how long it took, and on failure the end of its output.
 
-use crate::process::Running;
+use crate::process::{Running, stop_all};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -82,4 +83,30 @@ pub fn last_lines(file: &Path, count: usize) -> String {
         .filter(|line| !line.trim().is_empty())
         .collect();
     lines.iter().skip(lines.len().saturating_sub(count)).copied().collect::<Vec<_>>().join("\n")
+}
+
+/// Work that [`together`] does beside other work.
+pub type Job<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
+
+/// Does all jobs at the same time. When one fails, the processes of the others are stopped.
+///
+/// # Errors
+/// The first failure.
+pub fn together<const N: usize>(jobs: [Job<'_>; N]) -> Result<()> {
+    thread::scope(|scope| {
+        let (done, results) = mpsc::channel();
+        for job in jobs {
+            let done = done.clone();
+            scope.spawn(move || done.send(job()));
+        }
+        drop(done);
+        let mut first = Ok(());
+        for result in results {
+            if result.is_err() && first.is_ok() {
+                first = result;
+                stop_all();
+            }
+        }
+        first
+    })
 }

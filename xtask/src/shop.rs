@@ -1,0 +1,192 @@
+//! A shop to look at: a log imported or made up, its snapshots, and their way into a local KV.
+
+use crate::root;
+use crate::steps::Steps;
+use crate::tools::cargo;
+use crate::wrangler::{Dev, NAMESPACE};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::UNIX_EPOCH;
+use std::{env, fs};
+
+/// Visits a made-up shop has an item.
+const SESSIONS_PER_ITEM: u32 = 10;
+
+/// What a shop is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Logs to import.
+    Files(Vec<Log>),
+    /// A made-up shop of so many items.
+    Generated(u32),
+}
+
+/// A log and its format, by the name `verge import` knows it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `online-retail`, `rees46`, …
+    pub format: String,
+    /// The file, absolute.
+    pub file: PathBuf,
+}
+
+impl Log {
+    /// Reads `FORMAT:FILE`; a relative file is one of the working directory.
+    ///
+    /// # Errors
+    /// There is no colon, or no such file.
+    pub fn parse(text: &str) -> Result<Self> {
+        let Some((format, file)) = text.split_once(':') else {
+            bail!("'{text}' is not FORMAT:FILE, as in online-retail:online_retail.csv.zst");
+        };
+        let file = env::current_dir()?.join(file);
+        fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Self { format: format.to_owned(), file })
+    }
+}
+
+/// A shop in a directory of its own, which is kept from one run to the next.
+pub struct Shop {
+    source: Source,
+    dir: PathBuf,
+    verge: PathBuf,
+}
+
+impl Shop {
+    /// A shop below `parent`, handled by the binary `verge`.
+    pub fn new(source: Source, parent: &Path, verge: PathBuf) -> Self {
+        let name = match &source {
+            Source::Generated(items) => format!("generated-{items}"),
+            Source::Files(logs) => {
+                let names = logs.iter().map(|log| {
+                    let file = log.file.file_name().unwrap_or_default().to_string_lossy();
+                    format!("{}-{file}", log.format)
+                });
+                names.collect::<Vec<_>>().join("+")
+            }
+        };
+        Self { source, dir: parent.join(name), verge }
+    }
+
+    /// Where its KV is kept.
+    pub fn kv_dir(&self) -> PathBuf {
+        self.dir.join("kv")
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    fn verge(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.verge);
+        // A configuration or token meant for production has no say here.
+        command.current_dir(&self.dir).env_remove("VERGE_CONFIG").env_remove("VERGE_KV_TOKEN");
+        command.arg("--data-dir").arg(self.data_dir()).args(arguments);
+        command
+    }
+
+    /// Makes the snapshots, unless they were made from the same by the same program before.
+    ///
+    /// # Errors
+    /// When a command of `verge` fails.
+    pub fn prepare(&self, steps: &Steps) -> Result<()> {
+        let made_from = self.dir.join("made-from.txt");
+        let fingerprint = self.fingerprint()?;
+        if fs::read_to_string(&made_from).is_ok_and(|before| before == fingerprint) {
+            steps.say("✓ snapshots (there already)");
+            return Ok(());
+        }
+        let data = self.data_dir();
+        if data.exists() {
+            fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
+        }
+        fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+        match &self.source {
+            Source::Files(logs) => {
+                for log in logs {
+                    let name = format!("import of {}", log.file.file_name().unwrap_or_default().display());
+                    let mut command = self.verge(&["import", "--format", &log.format]);
+                    let report = steps.run(&name, command.arg(&log.file))?;
+                    print_indented(&report);
+                }
+            }
+            Source::Generated(items) => {
+                let sessions = items.saturating_mul(SESSIONS_PER_ITEM).to_string();
+                let items = items.to_string();
+                let arguments = ["generate", "--items", &items, "--sessions", &sessions, "--into-store"];
+                steps.run(&format!("a made-up shop of {items} items"), &mut self.verge(&arguments))?;
+            }
+        }
+        steps.run("tables and snapshots", &mut self.verge(&["build"]))?;
+        fs::write(made_from, fingerprint)?;
+        Ok(())
+    }
+
+    fn fingerprint(&self) -> Result<String> {
+        let state = |file: &Path| -> Result<String> {
+            let meta = fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let changed = meta.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
+            Ok(format!("{} {} {changed}\n", file.display(), meta.len()))
+        };
+        let mut fingerprint = state(&self.verge)?;
+        match &self.source {
+            Source::Generated(items) => fingerprint.push_str(&format!("generated {items}\n")),
+            Source::Files(logs) => {
+                for log in logs {
+                    fingerprint.push_str(&format!("{} {}", log.format, state(&log.file)?));
+                }
+            }
+        }
+        Ok(fingerprint)
+    }
+
+    /// Publishes the snapshots to the KV of a running Worker.
+    ///
+    /// # Errors
+    /// When `verge publish` fails.
+    pub fn publish(&self, steps: &Steps, dev: &Dev) -> Result<()> {
+        let mut command = self.verge(&["publish", "--to", "kv", "--prune"]);
+        command.env("VERGE_KV_BASE", dev.kv_api()).env("VERGE_KV_NAMESPACE", NAMESPACE);
+        steps.run("publishing", &mut command).map(drop)
+    }
+
+    /// The regions that were built.
+    pub fn regions(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.data_dir().join("snapshots/manifest")).into_iter().flatten();
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+fn print_indented(text: &str) {
+    for line in text.lines().map(|line| line.rsplit('\r').next().unwrap_or(line)) {
+        println!("           {line}");
+    }
+}
+
+/// Builds the binary `verge` as `cargo build` with these arguments does, and returns its path.
+///
+/// # Errors
+/// When it does not compile.
+pub fn build_verge(steps: &Steps, profile: Profile) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args(["build", "--package", "origin", "--bin", "verge"]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    steps.run("verge", &mut command)?;
+    let folder = if profile == Profile::Release { "release" } else { "debug" };
+    Ok(root().join("target").join(folder).join("verge"))
+}
+
+/// How to compile: fast to run, or fast to compile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// With all optimisation.
+    Release,
+    /// As the tests are.
+    Debug,
+}
