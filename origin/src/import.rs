@@ -64,7 +64,10 @@ Latin-1. A quoted field must end on its line.
 IMPORTING TWICE changes nothing: the same file again, also one that has grown at its end, adds only what is
 new, and an interrupted import is completed by repeating it.
 
-REJECTED lines are counted by reason and all kept in DATA_DIR/rejects/NAME.csv (line, reason, row).
+REJECTED lines are counted by reason and all kept as they are, visitors' ids included, in
+DATA_DIR/rejects/NAME.csv (line, reason, row).
+
+VISITORS and sessions go into the store as keyed hashes only.
 
 EXAMPLES
   verge import --format online-retail online_retail.csv.zst

@@ -50,7 +50,7 @@ CREATE TABLE events (
     price REAL, currency TEXT, placement TEXT, request TEXT, id TEXT NOT NULL UNIQUE
 ) STRICT;";
 
-/// One event as learning reads it: 48 bytes, indexes instead of names.
+/// One event as learning reads it: 40 bytes, indexes instead of names.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogEvent {
     /// When it happened.

@@ -82,7 +82,7 @@ struct FileRun<'a> {
 impl FileRun<'_> {
     fn run(&mut self, path: &Path) -> Result<()> {
         let mut input = Input::open(path)?;
-        let mut progress = Progress::new(self.name.clone(), input.size);
+        let mut progress = Progress::new(short_name(path), input.size);
         let mut buffer = Vec::new();
         let mut number = 0;
         let mut started = false;
@@ -192,6 +192,11 @@ impl FileRun<'_> {
         self.ends.clear();
         Ok(())
     }
+}
+
+/// The file's own name, which leaves room for the bar.
+fn short_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// Ids of a source rise with its lines, so that the store's index grows at its end.

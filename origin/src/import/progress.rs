@@ -22,7 +22,7 @@ impl Progress {
     pub fn new(name: String, size: Option<u64>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let template = match size {
-                Some(_) => "{prefix} {bar:30} {percent:>3} % · {msg} · {eta} left",
+                Some(_) => "{prefix} {wide_bar} {percent:>3} % · {msg} · {eta} left",
                 None => "{prefix} {spinner} {msg}",
             };
             let style =
