@@ -2,9 +2,13 @@
 import * as worker from "./index.js";
 
 const state = worker.__worker_init_state();
+// What an aborted instance was working on is never answered by it.
+const waiting = new Set();
 
 function noteAbort(error) {
-  if (error instanceof WebAssembly.RuntimeError) state.criticalError = true;
+  if (!(error instanceof WebAssembly.RuntimeError)) return;
+  state.criticalError = true;
+  for (const fail of waiting) fail(error);
 }
 
 addEventListener("error", (event) => noteAbort(event.error));
@@ -15,8 +19,10 @@ export default {
       worker.__wbg_reset_state();
       state.criticalError = false;
     }
+    const { promise: aborted, reject: fail } = Promise.withResolvers();
+    waiting.add(fail);
     try {
-      return await worker.fetch(request, env, ctx);
+      return await Promise.race([worker.fetch(request, env, ctx), aborted]);
     } catch (error) {
       noteAbort(error);
       console.error(error);
@@ -30,6 +36,8 @@ export default {
         status: 500,
         headers: { "content-type": "application/problem+json", "cache-control": "no-store" },
       });
+    } finally {
+      waiting.delete(fail);
     }
   },
 };
