@@ -2,6 +2,7 @@
 
 use crate::{
     config::Config,
+    evaluate::protocol::Test,
     learn::{Table, content, coview, popularity, sessions::Sessions},
     regions::{self, Regions},
     store::{Item, Log, Store},
@@ -220,26 +221,62 @@ impl<'a> Catalogue<'a> {
     }
 }
 
+/// A log made ready for learning: items in index order and sessions of their indices.
+pub struct Prepared {
+    /// Time of the newest event.
+    pub built_at: Timestamp,
+    /// Index → item of the log.
+    pub order: Vec<u32>,
+    /// Item of the log → index.
+    pub index: Vec<u32>,
+    /// Sessions of item indices.
+    pub sessions: Sessions,
+    /// How popularity is counted.
+    pub decay: popularity::Decay,
+}
+
+impl Prepared {
+    /// Orders the items and cuts the sessions.
+    ///
+    /// # Errors
+    /// The log holds no event or too many items.
+    pub fn new(log: &Log) -> Result<Self> {
+        let Some(built_at) = log.events.iter().map(|event| event.at).max() else {
+            bail!("the store holds no events; run `verge import` or `verge generate --into-store` first");
+        };
+        let count = log.items.len();
+        if count > ids::MAX_ITEMS {
+            bail!("{count} items; a snapshot holds at most {}", ids::MAX_ITEMS);
+        }
+        let decay = popularity::Decay::default();
+        let order = popularity::rank_items(&log.events, count, &decay, built_at);
+        let mut index = vec![0u32; count];
+        for (place, item) in (0u32..).zip(&order) {
+            index[*item as usize] = place;
+        }
+        let sessions = Sessions::cut(&log.events, &index);
+        Ok(Self { built_at, order, index, sessions, decay })
+    }
+
+    /// Test sessions of the log's items, by index, and how often training met each item.
+    pub fn test(&self, sessions: &[Vec<u32>]) -> Test {
+        let indexed = |session: &Vec<u32>| session.iter().map(|item| self.index[*item as usize]).collect();
+        let mut events = vec![0; self.order.len()];
+        for item in self.sessions.iter().flat_map(|session| session.clicks) {
+            events[*item as usize] += 1;
+        }
+        Test { sessions: sessions.iter().map(indexed).collect(), events }
+    }
+}
+
 /// Learns and packs everything; `report` is told each step when it is done.
 ///
 /// # Errors
 /// The log holds no event or too many items.
 pub fn build(log: &Log, regions: &Regions, k: usize, mut report: impl FnMut(&str)) -> Result<Built> {
-    let Some(built_at) = log.events.iter().map(|event| event.at).max() else {
-        bail!("the store holds no events; run `verge import` or `verge generate --into-store` first");
-    };
-    let count = log.items.len();
-    if count > ids::MAX_ITEMS {
-        bail!("{count} items; a snapshot holds at most {}", ids::MAX_ITEMS);
-    }
-    let decay = popularity::Decay::default();
-    let order = popularity::rank_items(&log.events, count, &decay, built_at);
-    let mut index = vec![0u32; count];
-    for (place, item) in (0u32..).zip(&order) {
-        index[*item as usize] = place;
-    }
+    let Prepared { built_at, order, index, sessions, decay } = Prepared::new(log)?;
+    let count = order.len();
     let catalogue = Catalogue::new(&log.items, &order);
-    let sessions = Sessions::cut(&log.events, &index);
     report(&format!("{} sessions of {} clicks", sessions.len(), sessions.clicks()));
     let coview = coview::learn(&sessions, count, &coview::Recipe { k, ..Default::default() });
     report(&format!("co-view: {} neighbours", coview.iter().map(Vec::len).sum::<usize>()));

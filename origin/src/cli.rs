@@ -3,7 +3,7 @@
 //! A command is a module with `pub struct XArgs` (clap's `Args`) and `pub fn run(&XArgs, &Config)`; here it
 //! takes a line in [`Command`] and a line in [`Cli::run`].
 
-use crate::{build, config::Config, inspect, publish, recommend};
+use crate::{build, config::Config, evaluate, inspect, publish, recommend};
 use crate::{generate, import};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -46,6 +46,7 @@ enum Command {
     Rollback(publish::RollbackArgs),
     Recommend(recommend::RecommendArgs),
     Inspect(inspect::InspectArgs),
+    Evaluate(evaluate::EvaluateArgs),
 }
 
 impl Cli {
@@ -63,6 +64,7 @@ impl Cli {
             Command::Rollback(args) => publish::run_rollback(&args, &config),
             Command::Recommend(args) => recommend::run(&args, &config),
             Command::Inspect(args) => inspect::run(&args),
+            Command::Evaluate(args) => evaluate::run(&args, &config),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! the order of time as they are written.
 
 mod catalogue;
-mod random;
+pub(crate) mod random;
 mod visits;
 mod words;
 

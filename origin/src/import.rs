@@ -13,7 +13,7 @@
 mod alibaba;
 mod countries;
 mod fields;
-mod input;
+pub(crate) mod input;
 mod jsonl;
 mod online_retail;
 mod pipeline;

@@ -1,11 +1,12 @@
 //! Verge's origin: imports and keeps events, learns the tables, builds and publishes snapshots.
 //!
-//! The data's way is [`import`] or [`generate`] → [`store`] → [`learn`] → [`build`] → [`publish`]; [`recommend`] and
-//! [`inspect`] let people look. The binary `verge` is [`cli`] and nothing else.
+//! The data's way is [`import`] or [`generate`] → [`store`] → [`learn`] → [`build`] → [`publish`]; [`recommend`],
+//! [`inspect`] and [`evaluate`] let people look. The binary `verge` is [`cli`] and nothing else.
 
 pub mod build;
 pub mod cli;
 pub mod config;
+pub mod evaluate;
 pub mod generate;
 pub mod import;
 pub mod inspect;

@@ -6,6 +6,7 @@
 
 pub mod content;
 pub mod coview;
+pub mod order;
 pub mod popularity;
 pub mod sessions;
 
@@ -17,7 +18,7 @@ pub type Table = Vec<Vec<(u32, f32)>>;
 /// A dense row being summed: only touched entries are read or cleared, so that a row costs its entries and not
 /// the catalogue.
 #[derive(Default)]
-struct DenseRow {
+pub struct DenseRow {
     values: Vec<f32>,
     touched: Vec<u32>,
 }
@@ -27,7 +28,8 @@ impl DenseRow {
         Self { values: vec![0.0; items], touched: Vec::new() }
     }
 
-    fn add(&mut self, item: u32, value: f32) {
+    /// Adds to one entry.
+    pub fn add(&mut self, item: u32, value: f32) {
         let sum = &mut self.values[item as usize];
         if *sum == 0.0 {
             self.touched.push(item);
@@ -36,7 +38,7 @@ impl DenseRow {
     }
 
     /// Empties the row into (item, value), each value passed through `map`.
-    fn drain(&mut self, mut map: impl FnMut(u32, f32) -> f32) -> Vec<(u32, f32)> {
+    pub fn drain(&mut self, mut map: impl FnMut(u32, f32) -> f32) -> Vec<(u32, f32)> {
         let values = &mut self.values;
         self.touched
             .drain(..)
@@ -59,7 +61,7 @@ pub fn prune(mut row: Vec<(u32, f32)>, k: usize) -> Vec<(u32, f32)> {
 }
 
 /// Makes every item's row on all cores, each with a dense row of its own to sum in.
-fn rows(items: usize, make: impl Fn(u32, &mut DenseRow) -> Vec<(u32, f32)> + Sync) -> Table {
+pub fn rows(items: usize, make: impl Fn(u32, &mut DenseRow) -> Vec<(u32, f32)> + Sync) -> Table {
     (0..items as u32)
         .into_par_iter()
         .with_min_len(64)

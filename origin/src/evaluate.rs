@@ -1,0 +1,170 @@
+//! `verge evaluate`: learns from the older part of a log and judges on the later, through a packed snapshot and the
+//! very scorer of the edge, beside what a shop could have without it.
+
+pub mod baselines;
+pub mod measures;
+mod plot;
+pub mod protocol;
+pub mod report;
+pub mod split;
+pub mod tables;
+pub mod vmis;
+
+use crate::{
+    build::{self, Prepared},
+    config::Config,
+    regions::Regions,
+    store::Store,
+};
+use anyhow::{Context, Result, bail};
+use baselines::{LastItem, Popular, SessionPopular, Training};
+use protocol::{Model, Variant, judge};
+use report::Report;
+use snapshots::manifest::WORLD;
+use split::{Cut, Split};
+use std::{path::PathBuf, time::Instant};
+
+/// Judge the tables on sessions they were not learnt from.
+///
+/// Test sessions are revealed click by click; after each, all items are ranked, and the very next click and those
+/// that remain are looked for among the first 20. Takes the store with its last day as the test unless told
+/// otherwise.
+#[derive(Debug, clap::Args)]
+pub struct EvaluateArgs {
+    /// A file to learn from in place of the store: one session a line, item ids separated by white space
+    #[arg(long, value_name = "FILE", requires = "test")]
+    train: Option<PathBuf>,
+    /// A file to judge on, of the same kind
+    #[arg(long, value_name = "FILE", requires = "train")]
+    test: Option<PathBuf>,
+    /// What the two files are
+    #[arg(long, value_enum, default_value_t = Format::Sessions)]
+    format: Format,
+    /// Days at the end of the store's log to judge on
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = positive, conflicts_with_all = ["train", "last_share"])]
+    last_days: f64,
+    /// Share of the store's events, from its end, to judge on (0.1)
+    #[arg(long, value_name = "SHARE", value_parser = positive, conflicts_with = "train")]
+    last_share: Option<f64>,
+    /// Variant a: the item on screen may be recommended; b: it never is [default: both]
+    #[arg(long, value_enum)]
+    variant: Option<VariantArg>,
+    /// Strategies to judge
+    #[arg(long, value_delimiter = ',', default_value = "next")]
+    strategy: Vec<String>,
+    /// Leave the baselines out
+    #[arg(long)]
+    no_baselines: bool,
+    /// Neighbours kept a row, 1 to 255
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..))]
+    k: u8,
+    /// Draws the sessions for the intervals
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Draw HR and MRR into this file
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+enum Format {
+    Sessions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+enum VariantArg {
+    A,
+    B,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|value: &f64| *value > 0.0 && value.is_finite())
+        .ok_or_else(|| "a number above 0".into())
+}
+
+impl EvaluateArgs {
+    fn split(&self, config: &Config) -> Result<Split> {
+        if let (Some(train), Some(test)) = (&self.train, &self.test) {
+            let Format::Sessions = self.format;
+            return Split::from_files(train, test);
+        }
+        let log = Store::open(&config.data_dir)?.log()?;
+        Split::by_time(log, self.last_share.map_or(Cut::Days(self.last_days), Cut::Share))
+    }
+
+    fn variants(&self) -> &[Variant] {
+        match self.variant {
+            None => &[Variant::A, Variant::B],
+            Some(VariantArg::A) => &[Variant::A],
+            Some(VariantArg::B) => &[Variant::B],
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// There is nothing to learn from or to judge on, a strategy is unknown, or a file cannot be read or written.
+pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
+    let start = Instant::now();
+    let step = |text: &str| eprintln!("{:>7.2} s  {text}", start.elapsed().as_secs_f64());
+    let split = args.split(config)?;
+    step(&format!(
+        "{} events to learn from, {} sessions to judge on",
+        split.train.events.len(),
+        split.test.len()
+    ));
+    let prepared = Prepared::new(&split.train)?;
+    let regions = Regions::automatic(&split.train.events, &split.train.areas, usize::MAX);
+    let snapshot = build::build(&split.train, &regions, args.k.into(), step)?.open(WORLD)?;
+    let test = prepared.test(&split.test);
+    if test.predictions() == 0 {
+        bail!("no test session has two clicks on items that training knows; take a longer test");
+    }
+    let training = Training::new(&prepared.sessions, &test.events);
+    let mut models: Vec<Box<dyn Model + '_>> = Vec::new();
+    for name in &args.strategy {
+        let strategy = snapshot.strategy(name).with_context(|| {
+            let names: Vec<&str> = snapshot.strategies.iter().map(|known| &*known.name).collect();
+            format!("no strategy '{name}'; one of {}", names.join(", "))
+        })?;
+        models.push(Box::new(tables::Tables { name, snapshot: &snapshot, strategy }));
+    }
+    if !args.no_baselines {
+        models.push(Box::new(vmis::VmisKnn(&training)));
+        models.push(Box::new(LastItem::sequential_rules(&training)));
+        models.push(Box::new(LastItem::association_rules(&training)));
+        models.push(Box::new(LastItem::item_knn(&training)));
+        models.push(Box::new(SessionPopular(&training)));
+        models.push(Box::new(Popular(&training)));
+    }
+    let mut report = Report {
+        training_events: split.train.events.len(),
+        sessions: test.sessions.len(),
+        predictions: test.predictions(),
+        dropped: split.dropped,
+        results: Vec::new(),
+    };
+    for variant in args.variants() {
+        for model in &models {
+            let outcome = judge(&**model, &test, *variant);
+            report.results.push(report::Result::new(model.name(), *variant, &outcome, args.seed));
+            step(&format!("judged {} ({})", model.name(), variant.letter()));
+        }
+    }
+    if let Some(path) = &args.plot {
+        std::fs::write(path, plot::svg(&report))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        return Ok(std::io::Write::write_all(&mut out, b"\n")?);
+    }
+    Ok(report.print(&mut out)?)
+}

@@ -1,0 +1,162 @@
+//! What is learnt from and what is judged on: a log cut in time, or two files.
+
+use crate::{
+    import::input::{Input, Line, text},
+    store::{Item, Log, LogEvent},
+};
+use anyhow::{Result, bail};
+use snapshots::{
+    event::Kind,
+    time::{DAY_MS, Timestamp},
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+};
+
+/// Milliseconds from one session of a file without times to the next.
+const EVERY_MS: i64 = 30_000;
+
+/// A log to learn from and sessions to judge on, which came later.
+#[derive(Debug)]
+pub struct Split {
+    /// Everything that may be learnt from.
+    pub train: Log,
+    /// Sessions as items of `train`, oldest click first.
+    pub test: Vec<Vec<u32>>,
+    /// Clicks of the test that no catalogue knows, left out of `test`.
+    pub dropped: usize,
+}
+
+/// Where a log is cut.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cut {
+    /// The last so many days, counted back from the newest event, are for the test.
+    Days(f64),
+    /// The last share of the events is for the test.
+    Share(f64),
+}
+
+impl Split {
+    /// Cuts a log in two by time: events before the cut teach, sessions after it judge.
+    ///
+    /// # Errors
+    /// One of the two would be empty.
+    pub fn by_time(mut log: Log, cut: Cut) -> Result<Self> {
+        let Some(newest) = log.events.last().map(|event| event.at) else {
+            bail!("the log holds no events; run `verge import` or `verge generate --into-store` first");
+        };
+        let first = match cut {
+            Cut::Days(days) => Timestamp(newest.0 - (days * DAY_MS as f64) as i64 + 1),
+            Cut::Share(share) => {
+                let place = log.events.len() as f64 * (1.0 - share.clamp(0.0, 1.0));
+                log.events[(place as usize).min(log.events.len() - 1)].at
+            }
+        };
+        let place = log.events.partition_point(|event| event.at < first);
+        let later = log.events.split_off(place);
+        if log.events.is_empty() {
+            bail!("all {} events fall into the test; take fewer days or a smaller share", later.len());
+        }
+        let identity: Vec<u32> = (0..log.items.len() as u32).collect();
+        let sessions = crate::learn::sessions::Sessions::cut(&later, &identity);
+        let test = sessions.iter().map(|session| session.clicks.to_vec()).collect();
+        Ok(Self { train: log, test, dropped: 0 })
+    }
+
+    /// Reads a pair of files of one session a line, item ids separated by white space, oldest first.
+    ///
+    /// # Errors
+    /// A file cannot be read or holds no session; the text names it.
+    pub fn from_files(train: &Path, test: &Path) -> Result<Self> {
+        let (train_lines, test_lines) = (lines(train)?, lines(test)?);
+        let known: BTreeSet<&str> = train_lines.iter().flatten().map(String::as_str).collect();
+        let items = known.iter().map(|id| Item { id: (*id).to_owned(), ..Item::default() }).collect();
+        let numbers: HashMap<&str, u32> = known.into_iter().zip(0..).collect();
+        let mut events = Vec::new();
+        for (session, ids) in (0i64..).zip(&train_lines) {
+            for (place, id) in (0i64..).zip(ids) {
+                events.push(LogEvent {
+                    at: Timestamp(session * EVERY_MS + place),
+                    kind: Kind::View,
+                    item: numbers[&**id],
+                    visitor: 0,
+                    session: session.cast_unsigned() + 1,
+                    area: 0,
+                    quantity: 1,
+                });
+            }
+        }
+        events.sort_by_key(|event| event.at);
+        let known_of = |ids: &Vec<String>| ids.iter().filter_map(|id| numbers.get(&**id).copied()).collect();
+        let test: Vec<Vec<u32>> = test_lines.iter().map(known_of).collect();
+        let dropped =
+            test_lines.iter().map(Vec::len).sum::<usize>() - test.iter().map(Vec::len).sum::<usize>();
+        Ok(Self { train: Log { events, items, areas: vec![String::new()] }, test, dropped })
+    }
+}
+
+fn lines(path: &Path) -> Result<Vec<Vec<String>>> {
+    let mut input = Input::open(path)?;
+    let (mut line, mut sessions, mut number) = (Vec::new(), Vec::new(), 0);
+    loop {
+        number += 1;
+        match input.next_line(&mut line)? {
+            Line::Full => {
+                let ids: Vec<String> = text(&line).split_whitespace().map(str::to_owned).collect();
+                if !ids.is_empty() {
+                    sessions.push(ids);
+                }
+            }
+            Line::TooLong => bail!("{}:{number}: the line is too long to be a session", path.display()),
+            Line::End => break,
+        }
+    }
+    if sessions.is_empty() {
+        bail!("{} holds no session", path.display());
+    }
+    Ok(sessions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(hours: &[i64]) -> Log {
+        let event = |at: &i64| LogEvent {
+            at: Timestamp(at * DAY_MS / 24),
+            kind: Kind::View,
+            item: 0,
+            visitor: 1,
+            session: 0,
+            area: 0,
+            quantity: 1,
+        };
+        Log { events: hours.iter().map(event).collect(), items: vec![Item::default()], areas: vec![] }
+    }
+
+    #[test]
+    fn nothing_of_the_test_is_learnt() {
+        let split = Split::by_time(log(&[0, 10, 20, 30, 44, 44]), Cut::Days(1.0)).unwrap();
+        assert_eq!((split.train.events.len(), split.test), (3, vec![vec![0], vec![0, 0]]));
+        let split = Split::by_time(log(&[0, 10, 20, 30, 44, 44]), Cut::Share(0.2)).unwrap();
+        assert_eq!((split.train.events.len(), split.test), (4, vec![vec![0, 0]]));
+        assert!(Split::by_time(log(&[0, 1]), Cut::Days(1.0)).is_err());
+        assert!(Split::by_time(log(&[]), Cut::Days(1.0)).is_err());
+    }
+
+    #[test]
+    fn files_share_their_items_and_the_unknown_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let (train, test) = (file("train", "b a\n\na c c\n"), file("test", "c x a\ny\n"));
+        let split = Split::from_files(&train, &test).unwrap();
+        assert_eq!((split.test, split.dropped), (vec![vec![2, 0], vec![]], 2));
+        assert_eq!(split.train.events.iter().map(|event| event.item).collect::<Vec<_>>(), [1, 0, 0, 2, 2]);
+        assert!(Split::from_files(&train, &file("empty", "\n")).is_err());
+    }
+}
