@@ -3,7 +3,7 @@
 use crate::{
     config::Config,
     evaluate::protocol::Test,
-    learn::{Table, content, coview, popularity, sessions::Sessions},
+    learn::{Table, content, coview, order, popularity, sessions::Sessions},
     regions::{self, Regions},
     store::{Item, Log, Store},
 };
@@ -274,7 +274,7 @@ impl Prepared {
 /// # Errors
 /// The log holds no event or too many items.
 pub fn build(log: &Log, regions: &Regions, k: usize, mut report: impl FnMut(&str)) -> Result<Built> {
-    let Prepared { built_at, order, index, sessions, decay } = Prepared::new(log)?;
+    let Prepared { built_at, order, mut index, sessions, decay } = Prepared::new(log)?;
     let count = order.len();
     let catalogue = Catalogue::new(&log.items, &order);
     report(&format!("{} sessions of {} clicks", sessions.len(), sessions.clicks()));
@@ -282,6 +282,15 @@ pub fn build(log: &Log, regions: &Regions, k: usize, mut report: impl FnMut(&str
     report(&format!("co-view: {} neighbours", coview.iter().map(Vec::len).sum::<usize>()));
     let knn = catalogue.content_table(k);
     report(&format!("knn: {} neighbours", knn.iter().map(Vec::len).sum::<usize>()));
+
+    // Learning counts items by how much they are wanted; the snapshot by neighbourhood, which packs better.
+    let clustered = order::cluster(&[&coview, &knn], count);
+    let place = order::places(&clustered);
+    let [coview, knn] = [coview, knn].map(|table| order::rename(table, &place));
+    index.iter_mut().for_each(|index| *index = place[*index as usize]);
+    let order: Vec<u32> = clustered.iter().map(|index| order[*index as usize]).collect();
+    let catalogue = Catalogue::new(&log.items, &order);
+    report("items ordered by neighbourhood");
 
     let mut built = Built::default();
     let item_ids = Section::new(ids::NAME, ids::VERSION, catalogue.ids());

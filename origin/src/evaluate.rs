@@ -127,13 +127,15 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
         bail!("no test session has two clicks on items that training knows; take a longer test");
     }
     let training = Training::new(&prepared.sessions, &test.events);
+    let ids = prepared.order.iter().map(|item| &*split.train.items[*item as usize].id);
+    let numbering = tables::Numbering::new(&snapshot, ids)?;
     let mut models: Vec<Box<dyn Model + '_>> = Vec::new();
     for name in &args.strategy {
         let strategy = snapshot.strategy(name).with_context(|| {
             let names: Vec<&str> = snapshot.strategies.iter().map(|known| &*known.name).collect();
             format!("no strategy '{name}'; one of {}", names.join(", "))
         })?;
-        models.push(Box::new(tables::Tables { name, snapshot: &snapshot, strategy }));
+        models.push(Box::new(tables::Tables { name, snapshot: &snapshot, strategy, numbering: &numbering }));
     }
     if !args.no_baselines {
         models.push(Box::new(vmis::VmisKnn(&training)));

@@ -104,6 +104,7 @@ fn print_rows(out: &mut impl Write, snapshot: &Snapshot, item: u32) -> Result<()
         let Some(rows) = rows else { continue };
         let mut row = Vec::new();
         rows.for_each(item, |neighbour, weight| row.push((neighbour, weight)));
+        row.sort_by(|a, b| b.1.total_cmp(&a.1));
         for (neighbour, weight) in row.iter().take(5) {
             writeln!(out, "  {name:<8} {weight:.4}  {}", label(*neighbour))?;
         }

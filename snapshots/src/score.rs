@@ -91,8 +91,7 @@ pub struct Scratch {
     reasons: Vec<[Reason; 2]>,
 }
 
-/// A score and an item as one number that sorts as they should: by score, then the lower index (the item more
-/// popular everywhere) first. Scores are finite and not negative, so their bits sort as they do.
+/// A score and an item as one number that sorts as they should: by score, then the lower index first. Scores are finite and not negative, so their bits sort as they do.
 fn rank_key(score: f32, item: u32) -> u64 {
     u64::from(score.max(0.0).to_bits()) << 32 | u64::from(!item)
 }

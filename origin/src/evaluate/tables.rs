@@ -1,5 +1,8 @@
 //! The edge's own scorer over a packed snapshot, as a model.
 
+use crate::learn::order;
+use anyhow::{Context, Result};
+
 use super::{
     measures::SHOWN,
     protocol::{Model, Ranker},
@@ -19,6 +22,26 @@ pub struct Tables<'a> {
     pub snapshot: &'a Snapshot,
     /// The strategy.
     pub strategy: &'a Strategy,
+    /// How the snapshot counts the items.
+    pub numbering: &'a Numbering,
+}
+
+/// Learning and snapshot count items in different orders.
+pub struct Numbering {
+    to_snapshot: Vec<u32>,
+    from_snapshot: Vec<u32>,
+}
+
+impl Numbering {
+    /// From the ids in the order of learning.
+    ///
+    /// # Errors
+    /// The snapshot lacks one of them.
+    pub fn new<'i>(snapshot: &Snapshot, ids: impl Iterator<Item = &'i str>) -> Result<Self> {
+        let index = |id| snapshot.ids.index(id).with_context(|| format!("the snapshot lacks item '{id}'"));
+        let to_snapshot = ids.map(index).collect::<Result<Vec<u32>>>()?;
+        Ok(Self { from_snapshot: order::places(&to_snapshot), to_snapshot })
+    }
 }
 
 /// The recents that these clicks, oldest first, leave behind: distinct, newest first.
@@ -44,18 +67,21 @@ impl Model for Tables<'_> {
         let mut best = Vec::new();
         Box::new(move |clicks, without, out| {
             seeds(clicks, &mut recents);
+            recents.iter_mut().for_each(|seed| seed.item = self.numbering.to_snapshot[seed.item as usize]);
+            let without = without.map(|item| self.numbering.to_snapshot[item as usize]);
             let may = |item| Some(item) != without;
             personal(self.snapshot, self.strategy, &recents, SHOWN, &mut scratch, may, &mut best);
             out.clear();
             out.extend(best.iter().map(|scored| scored.item));
             for item in self.snapshot.popularity.order() {
                 if out.len() >= SHOWN {
-                    return;
+                    break;
                 }
                 if may(item) && !out.contains(&item) && !recents.iter().any(|seed| seed.item == item) {
                     out.push(item);
                 }
             }
+            out.iter_mut().for_each(|item| *item = self.numbering.from_snapshot[*item as usize]);
         })
     }
 }
