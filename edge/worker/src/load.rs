@@ -45,7 +45,7 @@ impl Loader<'_> {
         let deadline = now().saturating_add(self.config.load_deadline_ms);
         let world = self.ready(WORLD, deadline).await?;
         let regions = &world.loaded.manifest.regions;
-        let asked = asked.filter(|name| regions.values().any(|region| region == name));
+        let asked = asked.filter(|name| *name == WORLD || regions.values().any(|region| region == name));
         let region = asked.or_else(|| regions.get(country?).map(String::as_str)).unwrap_or(WORLD);
         if region == WORLD {
             return Some(world);
