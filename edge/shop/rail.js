@@ -2,7 +2,7 @@
 
 import { Problem, getItem, send, settled } from "./api.js";
 import { recents } from "./recents.js";
-import { announce, card, h, nameOf, regionName, skeleton, toast } from "./view.js";
+import { announce, card, h, inRegion, nameOf, skeleton, toast } from "./view.js";
 
 const DONE = { view: "viewed", click: "viewed", cart: "added", purchase: "bought" };
 const DEGRADED = {
@@ -92,7 +92,7 @@ function arrows(list) {
 
 /** Why an item is here, by its signal and the item it goes back to, whose name is filled in when known. */
 function reasonOf({ signal, because }, region, here) {
-  if (!because) return h("span", {}, `${signal === "recency" ? "Trending" : "Popular"} in ${regionName(region)}`);
+  if (!because) return h("span", {}, `${signal === "recency" ? "Trending" : "Popular"} in ${inRegion(region)}`);
   if (because === here) return h("span", {}, signal === "knn" ? "Similar to this one" : "Often seen with this one");
   const kind = recents().find(({ id }) => id === because)?.kind ?? "view";
   const name = h("b", {}, because);

@@ -3,7 +3,7 @@
 import { Problem, get, getItem, region, send, settled } from "./api.js";
 import { attribution, rail } from "./rail.js";
 import { forget, rawRecents, recents } from "./recents.js";
-import { byId, categoryPath, h, nameOf, pictureOf, priceOf, problemNotice, regionName, skeleton, toast } from "./view.js";
+import { byId, categoryPath, h, inRegion, nameOf, pictureOf, priceOf, problemNotice, regionName, skeleton, toast } from "./view.js";
 import { webAddress } from "./art.js";
 
 const main = byId("main");
@@ -46,7 +46,10 @@ function home() {
       h("header", {}, h("h2", {}, "For you")),
       h("p", { class: "empty" }, "Nothing yet. Open an item or two below, come back, and this rail is yours.")),
     rail({
-      title: (answer) => `Popular in ${popularIn(answer?.region)}`,
+      title(answer) {
+        const code = answer?.region ?? region();
+        return `Popular in ${code ? inRegion(code) : "your region"}`;
+      },
       layout: "grid", placement: "popular", fail,
       load: async (cursor) => learnRegion(await get("/v1/popular", { limit: 12, cursor }, signal)),
     }),
@@ -161,17 +164,11 @@ function showProblem(problem) {
   main.replaceChildren(problemNotice(problem, () => show({ moved: true })));
 }
 
-const popularIn = (answered) => {
-  const code = answered ?? region();
-  if (!code) return "your region";
-  return code === "world" ? "the world" : regionName(code).replace(/^(United|Netherlands)/, "the $1");
-};
-
 /** Takes a region the API answered for into the switch, and shows what "auto" or a region without tables came to. */
 function learnRegion(answer) {
   const code = answer.body.region;
   regions.add(code);
-  if (region() && region() !== code) toast(`${regionName(region())} has no tables of its own: this is ${popularIn(code)}.`);
+  if (region() && region() !== code) toast(`${regionName(region())} has no tables of its own: this is ${inRegion(code)}.`);
   drawRegions(region() === "" ? code : undefined);
   return answer;
 }

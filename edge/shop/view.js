@@ -70,6 +70,9 @@ export function regionName(code) {
   return COUNTRIES.of(code.toUpperCase());
 }
 
+/** A region's name after "in": `the United Kingdom`, `France`, `the world`. */
+export const inRegion = (code) => (code === "world" ? "the world" : regionName(code).replace(/^(?=United|Netherlands)/, "the "));
+
 /** The picture of an item, as large as the box it is put into. */
 export const pictureOf = (item) => h("span", { class: "frame" }, picture(item, initialsOf(item)));
 
