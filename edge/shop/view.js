@@ -45,9 +45,13 @@ export function categoryPath(item) {
   return parts.map((part) => sentence(part.replaceAll("_", " ")));
 }
 
+/** Whether nothing but the id is known. */
+const isBare = (item) => !item.name && !item.brand && !item.category;
+
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function initialsOf(item) {
+  if (isBare(item)) return item.id.slice(-2).toUpperCase();
   const words = nameOf(item).match(/[\p{L}\p{N}]+/gu) ?? ["?"];
   return words.slice(0, 2).map((word) => word[0].toUpperCase()).join("");
 }
@@ -88,7 +92,7 @@ export function card(item, { reason = null, badge = null, onopen = () => {} } = 
       h("span", { class: "card-name" }, nameOf(item)),
       h("span", { class: "card-line" },
         h("span", { class: "price" }, priceOf(item) ?? "\u00a0"),
-        h("span", { class: "kicker" }, item.name ? kind : item.id)),
+        h("span", { class: "kicker" }, item.name ? kind : isBare(item) ? "" : item.id)),
       reason && h("span", { class: "reason" }, reason)));
 }
 
