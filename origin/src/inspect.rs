@@ -5,7 +5,7 @@ use snapshots::{
     Bytes, Snapshot,
     envelope::Envelope,
     manifest::{Manifest, blob_key},
-    rows::Rows,
+    rows::Table,
 };
 use std::{
     io::{Write, stdout},
@@ -84,7 +84,7 @@ fn print_sections(out: &mut impl Write, sections: &[snapshots::envelope::Section
 }
 
 fn print_counts(out: &mut impl Write, snapshot: &Snapshot) -> Result<()> {
-    let rows = |rows: &Option<Rows>| rows.as_ref().map_or(0, Rows::neighbours);
+    let rows = |rows: &Option<Table>| rows.as_ref().map_or(0, Table::neighbours);
     writeln!(out, "\nitems      {}", snapshot.len())?;
     writeln!(out, "co-view    {} neighbours", rows(&snapshot.coview))?;
     writeln!(out, "knn        {} neighbours", rows(&snapshot.knn))?;
@@ -97,7 +97,8 @@ fn print_counts(out: &mut impl Write, snapshot: &Snapshot) -> Result<()> {
 fn print_rows(out: &mut impl Write, snapshot: &Snapshot, item: u32) -> Result<()> {
     let label = |item: u32| {
         let id = snapshot.ids.id(item).map(|id| id.to_string()).unwrap_or_default();
-        format!("{id} {}", snapshot.attributes.item(item).name)
+        let name = snapshot.attributes.item(item, &id).name;
+        format!("{id} {name}")
     };
     writeln!(out, "\n{}  (popularity {:.3})", label(item), snapshot.popularity.of(item))?;
     for (name, rows) in [("co-view", &snapshot.coview), ("knn", &snapshot.knn)] {

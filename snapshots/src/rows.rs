@@ -31,10 +31,13 @@ use crate::{
     layout::{U32s, join, split},
 };
 use bytes::Bytes;
+use std::sync::Arc;
 
+mod table;
 mod write;
 
-pub use write::{DEFAULT_LEVELS, write, write_shard};
+pub use table::Table;
+pub use write::{DEFAULT_LEVELS, write, write_shard, write_shards};
 
 /// Name of the co-view table's section.
 pub const COVIEW: &str = "coview";
@@ -76,7 +79,7 @@ pub struct Rows {
     neighbours: u32,
     greatest: f32,
     first_order: u32,
-    levels: Box<[Level; 1 << MAX_CODE]>,
+    levels: Arc<[Level; 1 << MAX_CODE]>,
     blocks: U32s,
     offsets: Bytes,
     bits: Bytes,
@@ -145,6 +148,11 @@ impl Rows {
         self.first
     }
 
+    /// One past the last item that has a row here.
+    pub fn end(&self) -> u32 {
+        self.first.saturating_add(self.count)
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.count as usize
@@ -205,12 +213,12 @@ impl Rows {
 }
 
 /// The code of the levels, from their lengths: every 8 bits that may come, and which level they begin with.
-fn open_levels(head: &[u8], count: usize) -> Option<Box<[Level; 1 << MAX_CODE]>> {
+fn open_levels(head: &[u8], count: usize) -> Option<Arc<[Level; 1 << MAX_CODE]>> {
     let (lengths, weights) = head.split_at_checked(count)?;
     if count > MAX_LEVELS || weights.len() != count * 4 {
         return None;
     }
-    let mut table = Box::new([Level::default(); 1 << MAX_CODE]);
+    let mut table = [Level::default(); 1 << MAX_CODE];
     for (code, (length, weight)) in
         canonical(lengths)?.into_iter().zip(lengths.iter().zip(weights.as_chunks().0))
     {
@@ -225,7 +233,7 @@ fn open_levels(head: &[u8], count: usize) -> Option<Box<[Level; 1 << MAX_CODE]>>
             *entry = Level { weight, bits: *length };
         }
     }
-    Some(table)
+    Some(Arc::new(table))
 }
 
 /// The codes that belong to these lengths (0: the level does not occur), bits reversed to be read from the least

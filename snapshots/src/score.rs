@@ -9,7 +9,7 @@
 
 use crate::{
     event::Kind,
-    rows::Rows,
+    rows::Table,
     snapshot::Snapshot,
     strategy::{Seen, Strategy},
 };
@@ -109,8 +109,8 @@ fn seed_weight(strategy: &Strategy, place: usize, seed: &Seed) -> f32 {
 
 /// The tables a strategy reads, each with its weight and then the scale that makes it a signal.
 struct Tables<'a> {
-    coview: Option<&'a Rows>,
-    knn: Option<&'a Rows>,
+    coview: Option<&'a Table>,
+    knn: Option<&'a Table>,
     coview_scale: f32,
     knn_scale: f32,
 }
@@ -158,7 +158,7 @@ impl Scratch {
     fn sum(&mut self, strategy: &Strategy, seeds: &[Seed], tables: &Tables<'_>) {
         for (place, seed) in (1u8..).zip(seeds) {
             let weight = seed_weight(strategy, usize::from(place) - 1, seed);
-            let mut add = |rows: Option<&Rows>, sum: fn(&mut Cell) -> &mut f32| {
+            let mut add = |rows: Option<&Table>, sum: fn(&mut Cell) -> &mut f32| {
                 let Some(rows) = rows else { return };
                 rows.for_each(seed.item, |neighbour, value| {
                     if let Some(cell) = self.touch(neighbour) {
@@ -268,7 +268,7 @@ impl Scratch {
         self.reasons.resize(out.len(), Default::default());
         for (place, seed) in seeds.iter().enumerate() {
             let weight = seed_weight(strategy, place, seed);
-            let mut note = |rows: Option<&Rows>, reason: fn(&mut [Reason; 2]) -> &mut Reason| {
+            let mut note = |rows: Option<&Table>, reason: fn(&mut [Reason; 2]) -> &mut Reason| {
                 let Some(rows) = rows else { return };
                 rows.for_each(seed.item, |neighbour, value| {
                     let slot = self.cells.get(neighbour as usize).map_or(0, |cell| usize::from(cell.slot));

@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     ids::{self, Ids},
     popularity::{self, Popularity},
-    rows::{self, Rows},
+    rows::{self, Table},
     strategy::{self, Strategy},
     time::Timestamp,
 };
@@ -24,9 +24,9 @@ pub struct Snapshot {
     /// What a page shows of the items.
     pub attributes: Attributes,
     /// Items seen together; absent in a snapshot of popularity alone.
-    pub coview: Option<Rows>,
+    pub coview: Option<Table>,
     /// Items that are alike.
-    pub knn: Option<Rows>,
+    pub knn: Option<Table>,
     /// What the region wants.
     pub popularity: Popularity,
     /// The named sets of weights.
@@ -64,12 +64,17 @@ impl Snapshot {
         let ids = Ids::open(need(ids::NAME, ids::VERSION)?)?;
         let items = ids.len();
         let counted = |section, length| if length == items { Ok(()) } else { Err(Error::Mixed { section }) };
-        let table = |name| match find(name, rows::VERSION)? {
-            Some(bytes) => {
-                let rows = Rows::open(name, bytes)?;
-                counted(name, rows.len()).map(|()| Some(rows))
+        let table = |name: &'static str| {
+            let parts = || sections.iter().filter(|section| section.name == name);
+            if let Some(other) = parts().find(|section| section.version != rows::VERSION) {
+                return Err(Error::Format { found: other.version, supported: rows::VERSION });
             }
-            None => Ok(None),
+            let table = Table::open(name, parts().map(|section| &section.bytes))?;
+            // Rows of a shard that is not here yet are no error; rows past the catalogue are.
+            if table.end() as usize > items {
+                return Err(Error::Mixed { section: name });
+            }
+            Ok(parts().next().map(|_| table))
         };
         let attributes = Attributes::open(need(attributes::NAME, attributes::VERSION)?)?;
         counted(attributes::NAME, attributes.len())?;

@@ -105,3 +105,27 @@ fn codes_are_prefix_free_and_bounded() {
     assert_eq!(canonical(&[1, 2, 2]), Some(vec![0b0, 0b01, 0b11]));
     assert_eq!(canonical(&[9]), None);
 }
+
+#[test]
+fn a_table_in_shards_answers_as_the_whole_and_what_is_not_at_hand_is_empty() {
+    let rows: Vec<Row> = (0..500u32)
+        .map(|item| (0..20).map(|step| ((item * 7 + step * 11) % 5_000, 1.0 + step as f32)).collect())
+        .collect();
+    let shards: Vec<Bytes> = write_shards(&rows, 1_500).into_iter().map(Bytes::from).collect();
+    assert!(shards.len() > 5 && shards.iter().all(|shard| shard.len() <= 1_500), "{}", shards.len());
+    let ids = |table: &Table, item| {
+        let mut ids = Vec::new();
+        table.for_each(item, |neighbour, _| ids.push(neighbour));
+        ids
+    };
+    let whole = Table::open(COVIEW, [Bytes::from(write(&rows))].iter()).unwrap();
+    let cut = Table::open(COVIEW, shards.iter().rev()).unwrap();
+    assert_eq!((cut.neighbours(), cut.end()), (whole.neighbours(), 500));
+    let partly = Table::open(COVIEW, shards.iter().skip(1)).unwrap();
+    let missing = Rows::open(COVIEW, &shards[0]).unwrap().end();
+    for item in 0..501 {
+        assert_eq!(ids(&cut, item), ids(&whole, item));
+        assert_eq!(ids(&partly, item), if item < missing { vec![] } else { ids(&whole, item) });
+    }
+    assert!(Table::open(COVIEW, shards.iter().chain(&shards)).is_err(), "twice the same rows");
+}

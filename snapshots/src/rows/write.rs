@@ -131,6 +131,33 @@ pub fn write(rows: &[Vec<(u32, f32)>]) -> Vec<u8> {
     write_shard(rows, 0, DEFAULT_LEVELS)
 }
 
+/// Packs a table into shards of at most `limit` bytes, in order; one shard where it fits. A single row may be
+/// larger than a very small limit.
+pub fn write_shards(rows: &[Vec<(u32, f32)>], limit: usize) -> Vec<Vec<u8>> {
+    let whole = write(rows);
+    if whole.len() <= limit || rows.len() <= 1 {
+        return vec![whole];
+    }
+    // A tenth less than the average allows, as rows differ; what is still too large is halved.
+    let share = (limit as f64 / whole.len() as f64 * rows.len() as f64 * 0.9) as usize;
+    drop(whole);
+    let mut shards = Vec::new();
+    let mut ahead: Vec<(usize, &[Vec<(u32, f32)>])> = Vec::new();
+    for (number, part) in rows.chunks(share.max(1)).enumerate() {
+        ahead.push((number * share.max(1), part));
+        while let Some((first, part)) = ahead.pop() {
+            let shard = write_shard(part, u32::try_from(first).unwrap_or(u32::MAX), DEFAULT_LEVELS);
+            if shard.len() <= limit || part.len() <= 1 {
+                shards.push(shard);
+                continue;
+            }
+            let (left, right) = part.split_at(part.len() / 2);
+            ahead.extend([(first + left.len(), right), (first, left)]);
+        }
+    }
+    shards
+}
+
 /// Packs the rows of the items from `first` on. Of each row the heaviest [`MAX_ROW`] neighbours with a weight
 /// above 0 and at most 1e9 are kept, each once; `levels` is from 1 to [`MAX_LEVELS`].
 pub fn write_shard(rows: &[Vec<(u32, f32)>], first: u32, levels: usize) -> Vec<u8> {
