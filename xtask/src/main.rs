@@ -3,9 +3,10 @@
 mod demo;
 mod test;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use demo::Demo;
 use std::env;
+use std::process::ExitCode;
 use xtask::shop::{Log, Source};
 use xtask::steps::Steps;
 use xtask::{process, root, worker};
@@ -43,7 +44,17 @@ cargo xtask worker
     )
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match process::unless_signalled(run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let (command, rest) = match arguments.split_first() {
         Some((command, rest)) => (command.as_str(), rest),
@@ -53,7 +64,7 @@ fn main() -> Result<()> {
         print!("{}", help());
         return Ok(());
     }
-    process::unless_signalled(match command {
+    match command {
         "demo" => demo::run(demo_arguments(rest)?),
         "test" => test::run(rest),
         "worker" => build_worker(rest),
@@ -61,10 +72,8 @@ fn main() -> Result<()> {
             print!("{}", help());
             Ok(())
         }
-        unknown => {
-            Err(anyhow!("there is no `cargo xtask {unknown}`; `cargo xtask --help` tells what there is"))
-        }
-    })
+        unknown => bail!("there is no `cargo xtask {unknown}`; `cargo xtask --help` tells what there is"),
+    }
 }
 
 fn build_worker(rest: &[String]) -> Result<()> {

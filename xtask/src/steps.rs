@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-/// Lines of a failed step's output that are shown.
-const SHOWN_LINES: usize = 40;
+/// Lines of a failed step's output that are shown from its beginning, and from its end.
+const SHOWN_LINES: (usize, usize) = (20, 30);
 
 /// Where steps report, and where they leave their output.
 #[derive(Clone)]
@@ -66,23 +66,34 @@ impl Steps {
             }
         };
         if !status.success() {
-            let end = last_lines(&log, SHOWN_LINES);
-            bail!("{name} failed ({status}). The end of its output, from {}:\n{end}", log.display());
+            bail!("{name} failed ({status}). Its output, from {}:\n{}", log.display(), excerpt(&log));
         }
         self.say(&format!("✓ {name} ({:.1} s)", began.elapsed().as_secs_f64()));
         Ok(fs::read_to_string(&log).unwrap_or_default())
     }
 }
 
-/// The last `count` lines of a file that have text; progress that was drawn over itself counts as one line.
-pub fn last_lines(file: &Path, count: usize) -> String {
+/// The lines of a file that have text; progress that was drawn over itself counts as one line.
+fn lines(file: &Path) -> Vec<String> {
     let text = String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
-    let lines: Vec<_> = text
-        .lines()
-        .map(|line| line.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or_default())
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    lines.iter().skip(lines.len().saturating_sub(count)).copied().collect::<Vec<_>>().join("\n")
+    let shown = text.lines().filter_map(|line| line.rsplit('\r').find(|part| !part.trim().is_empty()));
+    shown.map(str::to_owned).collect()
+}
+
+/// The last `count` lines of a file that have text.
+pub fn last_lines(file: &Path, count: usize) -> String {
+    let lines = lines(file);
+    lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect::<Vec<_>>().join("\n")
+}
+
+/// The beginning and the end of a file: a tool may say what is wrong at either.
+fn excerpt(file: &Path) -> String {
+    let (first, last) = SHOWN_LINES;
+    let mut lines = lines(file);
+    if let Some(left_out) = lines.len().checked_sub(first + last).filter(|count| *count > 0) {
+        lines.splice(first..first + left_out, [format!("… {left_out} lines …")]);
+    }
+    lines.join("\n")
 }
 
 /// Work that [`together`] does beside other work.
