@@ -3,7 +3,8 @@
 use crate::{
     config::Config,
     evaluate::protocol::Test,
-    learn::{Table, content, coview, order, popularity, sessions::Sessions},
+    learn::{Table, blend, content, coview, embedding, nearest, order, popularity, sessions::Sessions, walk},
+    recipe::Recipe,
     regions::{self, Regions},
     store::{Item, Log, Store},
 };
@@ -13,8 +14,7 @@ use snapshots::{
     envelope::{Envelope, Section},
     ids,
     manifest::{BlobRef, Manifest, WORLD, blob_key, content_hash, manifest_key},
-    rows,
-    strategy::{self, Seen, Strategy, Weights},
+    rows, strategy,
     time::{DAY_MS, Timestamp},
 };
 use std::{
@@ -32,9 +32,12 @@ pub struct BuildArgs {
     /// Where to put the snapshots [default: snapshots in the data directory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Neighbours kept a row, 1 to 255
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..))]
-    k: u8,
+    /// Neighbours kept a row, 1 to 255 [default: the recipe's]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
+    k: Option<u8>,
+    /// The numbers to learn with [default: recipe.toml in the data directory, if there is one]
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
     /// Events that make an area a region of its own, where none are configured
     #[arg(long, default_value_t = regions::MIN_EVENTS)]
     min_events: usize,
@@ -155,17 +158,6 @@ pub(crate) fn write_if_new(path: &Path, bytes: &[u8]) -> Result<u64> {
     Ok(bytes.len() as u64)
 }
 
-/// The strategies every snapshot carries.
-fn strategies() -> Vec<Strategy> {
-    let similar = Weights { coview: 0.3, knn: 0.6, popularity: 0.0, recency: 0.0 };
-    let boost = Seen::Boost { last_mul: 1.0, mul: 3.0, last_add: 0.4, add: 0.5 };
-    vec![
-        Strategy::default(),
-        Strategy { name: strategy::SIMILAR.to_owned(), weights: similar, ..Strategy::default() },
-        Strategy { name: strategy::NEXT.to_owned(), seen: boost, ..Strategy::default() },
-    ]
-}
-
 fn category_path(category: &str) -> String {
     let separator = if category.contains('>') { '>' } else { '.' };
     let parts: Vec<&str> = category.split(separator).map(str::trim).filter(|part| !part.is_empty()).collect();
@@ -190,8 +182,12 @@ impl<'a> Catalogue<'a> {
         (0.0..f64::from(u32::MAX)).contains(&hundredths).then_some(hundredths as u32)
     }
 
+    fn id_texts(&self) -> Vec<&str> {
+        self.items.iter().map(|item| &*item.id).collect()
+    }
+
     fn ids(&self) -> Vec<u8> {
-        ids::write(&self.items.iter().map(|item| &*item.id).collect::<Vec<_>>())
+        ids::write(&self.id_texts())
     }
 
     fn attributes(&self) -> Vec<u8> {
@@ -261,27 +257,48 @@ impl Prepared {
     /// Test sessions of the log's items, by index, and how often training met each item.
     pub fn test(&self, sessions: &[Vec<u32>]) -> Test {
         let indexed = |session: &Vec<u32>| session.iter().map(|item| self.index[*item as usize]).collect();
-        let mut events = vec![0; self.order.len()];
-        for item in self.sessions.iter().flat_map(|session| session.clicks) {
-            events[*item as usize] += 1;
-        }
+        let events = self.sessions.events(self.order.len());
         Test { sessions: sessions.iter().map(indexed).collect(), events }
     }
+}
+
+/// Learns the co-view and the KNN table.
+fn learn_tables(
+    sessions: &Sessions,
+    catalogue: &Catalogue<'_>,
+    recipe: &Recipe,
+    report: &mut impl FnMut(&str),
+) -> (Table, Table) {
+    let (count, k) = (catalogue.items.len(), usize::from(recipe.k));
+    let coview = coview::learn(sessions, count, &recipe.coview, walk::KEPT.max(k));
+    report(&format!("co-view: {} neighbours", coview.iter().map(Vec::len).sum::<usize>()));
+    let coview = walk::walk(coview, recipe.walk);
+    report("walked");
+    let content = catalogue.content_table(k);
+    report(&format!("content: {} neighbours", content.iter().map(Vec::len).sum::<usize>()));
+    let events = sessions.events(count);
+    let model = embedding::learn(sessions, count, &recipe.embedding, |epoch| {
+        report(&format!("embedding: {epoch} of {} passes", recipe.embedding.epochs));
+    });
+    let taught: Vec<bool> = events.iter().map(|events| *events > 0).collect();
+    let learnt = nearest::exact(&model, recipe.embedding.scale, nearest::KEPT, &taught);
+    report("nearest found");
+    let folded = blend::fold(&coview, &learnt, recipe.fold, k);
+    let knn = blend::by_evidence(&learnt, &content, &events, recipe.few, k);
+    report(&format!("knn: {} neighbours", knn.iter().map(Vec::len).sum::<usize>()));
+    (folded, knn)
 }
 
 /// Learns and packs everything; `report` is told each step when it is done.
 ///
 /// # Errors
 /// The log holds no event or too many items.
-pub fn build(log: &Log, regions: &Regions, k: usize, mut report: impl FnMut(&str)) -> Result<Built> {
+pub fn build(log: &Log, regions: &Regions, recipe: &Recipe, mut report: impl FnMut(&str)) -> Result<Built> {
     let Prepared { built_at, order, mut index, sessions, decay } = Prepared::new(log)?;
     let count = order.len();
     let catalogue = Catalogue::new(&log.items, &order);
     report(&format!("{} sessions of {} clicks", sessions.len(), sessions.clicks()));
-    let coview = coview::learn(&sessions, count, &coview::Recipe { k, ..Default::default() });
-    report(&format!("co-view: {} neighbours", coview.iter().map(Vec::len).sum::<usize>()));
-    let knn = catalogue.content_table(k);
-    report(&format!("knn: {} neighbours", knn.iter().map(Vec::len).sum::<usize>()));
+    let (coview, knn) = learn_tables(&sessions, &catalogue, recipe, &mut report);
 
     // Learning counts items by how much they are wanted; the snapshot by neighbourhood, which packs better.
     let clustered = order::cluster(&[&coview, &knn], count);
@@ -309,7 +326,7 @@ pub fn build(log: &Log, regions: &Regions, k: usize, mut report: impl FnMut(&str
         let section = Section::new(name, rows::VERSION, rows::write(table));
         shared.push(built.add(name, &envelope("", timeless, vec![section]))?);
     }
-    let strategies = strategy::write(&strategies())?;
+    let strategies = strategy::write(&recipe.strategies)?;
     for region in regions.names() {
         let members = regions.members(region, &log.areas);
         let wanted =
@@ -344,7 +361,8 @@ pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
         Some(regions) => Regions::configured(regions)?,
         None => Regions::automatic(&log.events, &log.areas, args.min_events),
     };
-    let built = build(&log, &regions, args.k.into(), step)?;
+    let recipe = Recipe::chosen(args.recipe.as_deref(), &config.data_dir, args.k)?;
+    let built = build(&log, &regions, &recipe, step)?;
     for manifest in &built.manifests {
         built.open(&manifest.region).context("what was built cannot be read back")?;
     }

@@ -13,6 +13,7 @@ pub mod vmis;
 use crate::{
     build::{self, Prepared},
     config::Config,
+    recipe::Recipe,
     regions::Regions,
     store::Store,
 };
@@ -55,9 +56,12 @@ pub struct EvaluateArgs {
     /// Leave the baselines out
     #[arg(long)]
     no_baselines: bool,
-    /// Neighbours kept a row, 1 to 255
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..))]
-    k: u8,
+    /// Neighbours kept a row, 1 to 255 [default: the recipe's]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
+    k: Option<u8>,
+    /// The numbers to learn with [default: recipe.toml in the data directory, if there is one]
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
     /// Draws the sessions for the intervals
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -119,9 +123,15 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
         split.train.events.len(),
         split.test.len()
     ));
+    let recipe = match &args.train {
+        Some(_) if args.recipe.is_none() => {
+            Recipe { k: args.k.unwrap_or(Recipe::default().k), ..Recipe::default() }
+        }
+        _ => Recipe::chosen(args.recipe.as_deref(), &config.data_dir, args.k)?,
+    };
     let prepared = Prepared::new(&split.train)?;
     let regions = Regions::automatic(&split.train.events, &split.train.areas, usize::MAX);
-    let snapshot = build::build(&split.train, &regions, args.k.into(), step)?.open(WORLD)?;
+    let snapshot = build::build(&split.train, &regions, &recipe, step)?.open(WORLD)?;
     let test = prepared.test(&split.test);
     if test.predictions() == 0 {
         bail!("no test session has two clicks on items that training knows; take a longer test");

@@ -12,6 +12,7 @@ pub mod import;
 pub mod inspect;
 pub mod learn;
 pub mod publish;
+pub mod recipe;
 pub mod recommend;
 pub mod regions;
 pub mod store;

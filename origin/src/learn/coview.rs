@@ -5,7 +5,7 @@
 //! C[i,j] = Σ over sessions holding i and j of w_s·|s|^−g           |s| = distinct items of the session
 //! F[i,j] = Σ of w_s·e^(−(d−1)/t) where j follows i at distance d, plus β times the same where it precedes
 //! out_i  = weighted count of clicks on i that are not the last of their session
-//! w_s    = e^(−age of the session / τ)
+//! w_s    = e^(−age of the session / (τ · span of the log))
 //! ```
 //! Normalised co-occurrence mixed with near transitions, in the spirit of SLIST (Choi et al., "Session-aware
 //! Linear Item-Item Models for Session-based Recommendation", WWW 2021), without its n×n inverse: measured on
@@ -15,9 +15,11 @@
 //! memory in the clicks (16 bytes each) plus one dense row a core, and rows are independent of each other.
 
 use super::{DenseRow, Table, prune, rows, sessions::Sessions};
+use serde::{Deserialize, Serialize};
 
 /// The recipe's numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Recipe {
     /// Share of co-occurrence; the rest are transitions.
     pub a: f32,
@@ -31,15 +33,13 @@ pub struct Recipe {
     pub lambda: f32,
     /// Popular neighbours count `(pop + 1)^−c`.
     pub c: f32,
-    /// Decay of sessions with age, in milliseconds; `None` for the span of the log.
-    pub tau_ms: Option<f32>,
-    /// Neighbours kept a row.
-    pub k: usize,
+    /// Decay of sessions with age, as a share of the span of the log.
+    pub tau: f32,
 }
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { a: 0.5, g: 0.5, t: 0.5, beta: 0.25, lambda: 10.0, c: 0.15, tau_ms: None, k: 50 }
+        Self { a: 0.5, g: 0.5, t: 0.5, beta: 0.25, lambda: 10.0, c: 0.15, tau: 1.0 }
     }
 }
 
@@ -53,10 +53,10 @@ struct Click {
     place: u32,
 }
 
-/// Learns the table of `items` items.
-pub fn learn(sessions: &Sessions, items: usize, recipe: &Recipe) -> Table {
+/// Learns the table of `items` items, `k` neighbours a row.
+pub fn learn(sessions: &Sessions, items: usize, recipe: &Recipe, k: usize) -> Table {
     let Some((first, last)) = sessions.span() else { return vec![Vec::new(); items] };
-    let tau = recipe.tau_ms.unwrap_or((last.0 - first.0) as f32).max(1.0);
+    let tau = (recipe.tau * (last.0 - first.0) as f32).max(1.0);
     let weights: Vec<f32> =
         sessions.iter().map(|session| (-((last.0 - session.at.0) as f32) / tau).exp()).collect();
     let distinct: Vec<Vec<u32>> = sessions.iter().map(|session| distinct(session.clicks)).collect();
@@ -94,7 +94,7 @@ pub fn learn(sessions: &Sessions, items: usize, recipe: &Recipe) -> Table {
                 row.add(*before, forward * recipe.beta * weight * fade);
             }
         }
-        prune(row.drain(|neighbour, sum| sum / evidence * discount[neighbour as usize]), recipe.k)
+        prune(row.drain(|neighbour, sum| sum / evidence * discount[neighbour as usize]), k)
     })
 }
 
@@ -186,7 +186,7 @@ mod tests {
         }
         let recipe = Recipe { lambda: 1.0, ..Recipe::default() };
         let expected = by_definition(&log, 4, &recipe);
-        let table = learn(&sessions, 4, &recipe);
+        let table = learn(&sessions, 4, &recipe, 50);
         let mut entries = 0;
         for (item, row) in (0u32..).zip(&table) {
             for (neighbour, weight) in row {
@@ -203,6 +203,6 @@ mod tests {
 
     #[test]
     fn an_empty_log_gives_empty_rows() {
-        assert_eq!(learn(&Sessions::default(), 3, &Recipe::default()), vec![Vec::new(); 3]);
+        assert_eq!(learn(&Sessions::default(), 3, &Recipe::default(), 50), vec![Vec::new(); 3]);
     }
 }

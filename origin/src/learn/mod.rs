@@ -4,11 +4,16 @@
 //! Tables count items by their *index*: the place in the order of [`popularity::rank_items`], most wanted first,
 //! which is also the order of the snapshot's dictionary.
 
+pub mod blend;
 pub mod content;
 pub mod coview;
+pub mod embedding;
+mod matrix;
+pub mod nearest;
 pub mod order;
 pub mod popularity;
 pub mod sessions;
+pub mod walk;
 
 use rayon::prelude::*;
 

@@ -88,6 +88,15 @@ impl Sessions {
         self.clicks.len()
     }
 
+    /// How often each of `items` items was clicked.
+    pub fn events(&self, items: usize) -> Vec<u32> {
+        let mut events = vec![0; items];
+        for item in &self.clicks {
+            events[*item as usize] += 1;
+        }
+        events
+    }
+
     /// Time of the oldest and of the newest session's end; `None` when there is no session.
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
         Some((self.ends.first()?.1, self.ends.last()?.1))

@@ -1,0 +1,114 @@
+//! The recipe: every number that learning takes, and the strategies that serving takes. `recipe.toml` in the data
+//! directory holds a shop's own, as `verge tune` found it; without it, or for what it leaves out, the defaults
+//! apply.
+
+use crate::learn::{coview, embedding};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use snapshots::strategy::{self, Seen, Strategy, Weights};
+use std::path::Path;
+
+/// The file in the data directory.
+pub const FILE: &str = "recipe.toml";
+
+/// All numbers of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// Neighbours kept a row, 1 to 255.
+    pub k: u8,
+    /// μ of the walk; 0 for none.
+    pub walk: f32,
+    /// ν: mass of the learnt neighbours that are folded into the co-view rows; 0 for none.
+    pub fold: f32,
+    /// An item with so many events has a KNN row half from content, half learnt.
+    pub few: f32,
+    /// The co-view table.
+    pub coview: coview::Recipe,
+    /// The learnt vectors.
+    pub embedding: embedding::Recipe,
+    /// The strategies of the snapshot.
+    pub strategies: Vec<Strategy>,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            k: 50,
+            walk: 1.6,
+            fold: 0.5,
+            few: 5.0,
+            coview: coview::Recipe::default(),
+            embedding: embedding::Recipe::default(),
+            strategies: strategies(),
+        }
+    }
+}
+
+/// The strategies every snapshot carries unless a recipe names others.
+fn strategies() -> Vec<Strategy> {
+    let similar = Weights { coview: 0.3, knn: 0.6, popularity: 0.0, recency: 0.0 };
+    let boost = Seen::Boost { last_mul: 1.0, mul: 3.0, last_add: 0.4, add: 0.5 };
+    let tables = Weights { coview: 1.0, knn: 0.0, popularity: 0.0, recency: 0.0 };
+    vec![
+        Strategy::default(),
+        Strategy { name: strategy::SIMILAR.to_owned(), weights: similar, ..Strategy::default() },
+        Strategy { name: strategy::NEXT.to_owned(), weights: tables, seen: boost, ..Strategy::default() },
+    ]
+}
+
+impl Recipe {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, is no TOML, or has an unknown key or a wrong type; the text names file, line and key.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the recipe {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("in the recipe {}", path.display()))
+    }
+
+    /// Reads [`FILE`] in a data directory; the defaults where there is none.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub fn of(data_dir: &Path) -> Result<Self> {
+        let path = data_dir.join(FILE);
+        if path.exists() { Self::read(&path) } else { Ok(Self::default()) }
+    }
+
+    /// The one a command is told to use: `file`, else that of the data directory, `k` going before what it says.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub fn chosen(file: Option<&Path>, data_dir: &Path, k: Option<u8>) -> Result<Self> {
+        let recipe = file.map_or_else(|| Self::of(data_dir), Self::read)?;
+        Ok(Self { k: k.unwrap_or(recipe.k), ..recipe })
+    }
+
+    /// As TOML.
+    ///
+    /// # Errors
+    /// Never, with numbers that are finite.
+    pub fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_reads_as_it_was_written_and_names_what_it_does_not_know() {
+        let recipe = Recipe { walk: 0.25, ..Recipe::default() };
+        assert_eq!(toml::from_str::<Recipe>(&recipe.to_toml().unwrap()).unwrap(), recipe);
+        let sparse: Recipe = toml::from_str("walk = 0.25\n[coview]\na = 0.75\n").unwrap();
+        assert_eq!((sparse.coview.a, sparse.coview.g, sparse.k), (0.75, 0.5, 50));
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Recipe::of(dir.path()).unwrap(), Recipe::default());
+        std::fs::write(dir.path().join(FILE), "[coview]\nlamda = 1.0\n").unwrap();
+        let error = format!("{:#}", Recipe::of(dir.path()).unwrap_err());
+        assert!(error.contains(FILE) && error.contains("lamda"), "{error}");
+    }
+}
