@@ -3,7 +3,9 @@
 use crate::{
     config::Config,
     evaluate::protocol::Test,
-    learn::{Table, blend, content, coview, embedding, nearest, order, popularity, sessions::Sessions, walk},
+    learn::{
+        Table, blend, content, coview, embedding, nearest, order, popularity, sessions::Sessions, walk,
+    },
     recipe::Recipe,
     regions::{self, Regions},
     store::{Item, Log, Store},
@@ -193,17 +195,17 @@ impl<'a> Catalogue<'a> {
     fn attributes(&self) -> Vec<u8> {
         let text = |field: &'a Option<String>| field.as_deref().unwrap_or("");
         let views = self.items.iter().zip(&self.categories).map(|(item, category)| attributes::Item {
-            name: text(&item.name),
+            name: text(&item.name).into(),
             category,
             brand: text(&item.brand),
-            image: text(&item.image),
-            url: text(&item.url),
+            image: text(&item.image).into(),
+            url: text(&item.url).into(),
             price: Self::price(item),
             added: item.added_at.map_or(0, |at| u16::try_from(at.0 / DAY_MS).unwrap_or(0)),
             in_stock: item.in_stock.unwrap_or(true),
         });
         let currency = self.items.iter().find_map(|item| item.currency.as_deref()).unwrap_or("");
-        attributes::write(currency, &views.collect::<Vec<_>>())
+        attributes::write(currency, &self.id_texts(), &views.collect::<Vec<_>>())
     }
 
     fn content_table(&self, k: usize) -> Table {

@@ -5,7 +5,7 @@
 use crate::learn::{coview, embedding};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use snapshots::strategy::{self, Seen, Strategy, Weights};
+use snapshots::strategy::{self, Repeats, Seen, Strategy, Weights};
 use std::path::Path;
 
 /// The file in the data directory.
@@ -48,7 +48,7 @@ impl Default for Recipe {
 /// The strategies every snapshot carries unless a recipe names others.
 fn strategies() -> Vec<Strategy> {
     let similar = Weights { coview: 0.3, knn: 0.6, popularity: 0.0, recency: 0.0 };
-    let boost = Seen::Boost { last_mul: 1.0, mul: 3.0, last_add: 0.4, add: 0.5 };
+    let boost = Seen::Boost(Repeats::default());
     let tables = Weights { coview: 1.0, knn: 0.0, popularity: 0.0, recency: 0.0 };
     vec![
         Strategy::default(),

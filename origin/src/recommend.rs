@@ -80,7 +80,9 @@ pub fn run(args: &RecommendArgs, config: &Config) -> Result<()> {
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&answer)?)?;
         return Ok(());
     }
-    print_table(&answer, &|id| answer::item(&snapshot, id).map_or("", |item| item.name).to_owned())?;
+    print_table(&answer, &|id| {
+        answer::item(&snapshot, id).map_or(String::new(), |item| item.name.into_owned())
+    })?;
     writeln!(
         stdout(),
         "region {}, strategy {}, {:.1} µs{}",

@@ -12,11 +12,12 @@ use crate::{
     time::Timestamp,
 };
 use serde::{Serialize, Serializer};
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 /// How many items of the popularity order one request looks at to fill a filtered page: a bound on the time of
 /// a filter that almost nothing passes.
 const MAX_SCAN: usize = 50_000;
+const _: () = assert!(MAX_SCAN <= crate::popularity::MAX_ORDER);
 
 /// An item as a page shows it. Empty and unknown fields are left out.
 #[derive(Clone, Debug, Serialize)]
@@ -26,7 +27,7 @@ pub struct ItemView<'s> {
     pub id: ItemId,
     /// Name.
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub name: &'s str,
+    pub name: Cow<'s, str>,
     /// Category path.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub category: &'s str,
@@ -35,10 +36,10 @@ pub struct ItemView<'s> {
     pub brand: &'s str,
     /// Address of a picture.
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub image: &'s str,
+    pub image: Cow<'s, str>,
     /// Address of the item's page.
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub url: &'s str,
+    pub url: Cow<'s, str>,
     /// Price in units of the currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<f64>,
@@ -103,9 +104,10 @@ fn units(hundredths: u32) -> f64 {
 }
 
 fn view(snapshot: &Snapshot, item: u32) -> Option<ItemView<'_>> {
-    let attributes = snapshot.attributes.item(item);
+    let id = snapshot.ids.id(item)?;
+    let attributes = snapshot.attributes.item(item, &id);
     Some(ItemView {
-        id: snapshot.ids.id(item)?,
+        id,
         name: attributes.name,
         category: attributes.category,
         brand: attributes.brand,

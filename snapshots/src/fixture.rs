@@ -4,7 +4,7 @@ use crate::{
     Bytes, Snapshot, attributes,
     envelope::{Envelope, Section},
     ids, popularity, rows,
-    strategy::{self, NEXT, SIMILAR, Seen, Strategy},
+    strategy::{self, NEXT, Repeats, SIMILAR, Seen, Strategy},
     time::Timestamp,
 };
 
@@ -25,17 +25,17 @@ pub fn id(item: u32) -> String {
 }
 
 pub fn boost() -> Seen {
-    Seen::Boost { last_mul: 1.0, mul: 3.0, last_add: 0.4, add: 0.5 }
+    Seen::Boost(Repeats { spread: 0.7, fade: 0.6, often: 1.5, ..Repeats::default() })
 }
 
 /// The blobs of the shop with these tables.
 pub fn blobs(coview: &Table, knn: &Table) -> Vec<Vec<u8>> {
     let names: Vec<String> = (0..ITEMS).map(id).collect();
-    let ids =
-        Section::new(ids::NAME, ids::VERSION, ids::write(&names.iter().map(|id| &**id).collect::<Vec<_>>()));
+    let texts: Vec<&str> = names.iter().map(|id| &**id).collect();
+    let ids = Section::new(ids::NAME, ids::VERSION, ids::write(&texts));
     let items: Vec<attributes::Item<'_>> = (0..ITEMS)
         .map(|item| attributes::Item {
-            name: "Thing",
+            name: "Thing".into(),
             category: ["Garden", "Garden > Tools", "Gardening"][item as usize / 10],
             brand: if item % 2 == 0 { "Even" } else { "" },
             price: Some(item * 100),
@@ -57,7 +57,13 @@ pub fn blobs(coview: &Table, knn: &Table) -> Vec<Vec<u8>> {
     };
     let section = |name, version, bytes| Section::new(name, version, bytes);
     vec![
-        blob("", vec![ids, section(attributes::NAME, attributes::VERSION, attributes::write("EUR", &items))]),
+        blob(
+            "",
+            vec![
+                ids,
+                section(attributes::NAME, attributes::VERSION, attributes::write("EUR", &texts, &items)),
+            ],
+        ),
         blob("", vec![section(rows::COVIEW, rows::VERSION, rows::write(coview))]),
         blob("", vec![section(rows::KNN, rows::VERSION, rows::write(knn))]),
         blob(

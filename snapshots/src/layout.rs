@@ -22,33 +22,134 @@ impl U32s {
         Some(u32::from_le_bytes(bytes.try_into().ok()?))
     }
 
-    pub(crate) fn range(&self, start: usize, end: usize) -> Option<impl Iterator<Item = u32>> {
-        let bytes = self.0.get(start.checked_mul(4)?..end.checked_mul(4)?)?;
-        Some(bytes.as_chunks::<4>().0.iter().map(|chunk| u32::from_le_bytes(*chunk)))
-    }
-
     pub(crate) fn write(values: impl IntoIterator<Item = u32>) -> Vec<u8> {
         values.into_iter().flat_map(u32::to_le_bytes).collect()
     }
 }
 
-/// A column of strings: `n + 1` offsets, then the text of all.
+/// A column of numbers of `width` bits each, 0 to 32: as many as the greatest needs.
+///
+/// One byte of width, the count as `u32`, the numbers from the lowest bit of each byte up, and eight zero bytes,
+/// so that every read is one load of eight.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Packed {
+    bits: Bytes,
+    width: u32,
+    count: u32,
+}
+
+const PACKED_HEAD: usize = 5;
+
+impl Packed {
+    pub(crate) fn open(bytes: Bytes) -> Option<Self> {
+        let [width, count @ ..] = *bytes.first_chunk::<PACKED_HEAD>()?;
+        let (width, count) = (u32::from(width), u32::from_le_bytes(count));
+        let bits = bytes.slice_ref(bytes.get(PACKED_HEAD..)?);
+        let needed = (u64::from(count) * u64::from(width)).div_ceil(8) + 8;
+        (width <= 32 && bits.len() as u64 == needed).then_some(Self { bits, width, count })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    pub(crate) fn width(&self) -> u32 {
+        self.width
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<u32> {
+        if index >= self.len() {
+            return None;
+        }
+        let bit = index as u64 * u64::from(self.width);
+        let word = u64::from_le_bytes(*self.bits.get((bit >> 3) as usize..)?.first_chunk()?);
+        Some((word >> (bit & 7) & ((1 << self.width) - 1)) as u32)
+    }
+
+    pub(crate) fn write(values: &[u32]) -> Vec<u8> {
+        let width = values.iter().max().and_then(|most| most.checked_ilog2()).map_or(0, |log| log + 1);
+        let mut out = vec![width as u8];
+        out.extend(u32::try_from(values.len()).unwrap_or(u32::MAX).to_le_bytes());
+        let (mut pending, mut count) = (0u64, 0);
+        for value in values {
+            pending |= u64::from(*value) << count;
+            count += width;
+            while count >= 8 {
+                out.push(pending as u8);
+                pending >>= 8;
+                count -= 8;
+            }
+        }
+        if count > 0 {
+            out.push(pending as u8);
+        }
+        out.extend([0; 8]);
+        out
+    }
+}
+
+/// A column of numbers of which few are distinct: places in their sorted list, where that is shorter than the
+/// numbers themselves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Column {
+    /// Empty when the places are the numbers.
+    distinct: Packed,
+    places: Packed,
+}
+
+impl Column {
+    pub(crate) fn open(bytes: &Bytes) -> Option<Self> {
+        let [distinct, places] = split(bytes)?;
+        Some(Self { distinct: Packed::open(distinct)?, places: Packed::open(places)? })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<u32> {
+        let place = self.places.get(index)?;
+        if self.distinct.len() == 0 { Some(place) } else { self.distinct.get(place as usize) }
+    }
+
+    pub(crate) fn write(values: &[u32]) -> Vec<u8> {
+        let mut distinct = values.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let place = |value| distinct.binary_search(value).map_or(0, |place| place as u32);
+        let places = Packed::write(&values.iter().map(place).collect::<Vec<_>>());
+        let (distinct, plain) = (Packed::write(&distinct), Packed::write(values));
+        if distinct.len() + places.len() < plain.len() {
+            join(&[&distinct, &places])
+        } else {
+            join(&[&Packed::write(&[]), &plain])
+        }
+    }
+}
+
+/// A column of strings: `n + 1` packed offsets, then the text of all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Strings {
-    offsets: U32s,
+    offsets: Packed,
     text: Bytes,
 }
 
 impl Strings {
-    pub(crate) fn new(offsets: Bytes, text: Bytes) -> Option<Self> {
-        let offsets = U32s::new(offsets)?;
-        (offsets.len() > 0).then_some(Self { offsets, text })
+    /// The strings of what [`Self::write`] gave. There are never more of them than bytes, so that a short section
+    /// cannot ask for long work; hence at most one string is empty.
+    pub(crate) fn open(bytes: &Bytes) -> Option<Self> {
+        let [offsets, text] = split(bytes)?;
+        let offsets = Packed::open(offsets)?;
+        (offsets.len() > 0 && offsets.len() <= text.len() + 2).then_some(Self { offsets, text })
     }
 
     pub(crate) fn len(&self) -> usize {
         self.offsets.len().saturating_sub(1)
     }
 
+    #[inline]
     pub(crate) fn bytes(&self, index: usize) -> Option<&[u8]> {
         let start = self.offsets.get(index)? as usize;
         self.text.get(start..self.offsets.get(index + 1)? as usize)
@@ -58,17 +159,17 @@ impl Strings {
         core::str::from_utf8(self.bytes(index)?).ok()
     }
 
-    /// The two parts, offsets and text. Text past 4 GiB is cut.
-    pub(crate) fn write<'a>(values: impl IntoIterator<Item = &'a str>) -> [Vec<u8>; 2] {
+    /// Packs distinct strings. Text past 4 GiB is cut.
+    pub(crate) fn write<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
         let mut text = Vec::new();
         let mut offsets = vec![0];
         for value in values {
             if u32::try_from(text.len() + value.len()).is_ok() {
-                text.extend_from_slice(value.as_bytes());
+                text.extend_from_slice(value);
             }
             offsets.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
         }
-        [U32s::write(offsets), text]
+        join(&[&Packed::write(&offsets), &text])
     }
 }
 
@@ -92,4 +193,54 @@ pub(crate) fn split<const N: usize>(section: &Bytes) -> Option<[Bytes; N]> {
         start = end;
     }
     (start == section.len()).then_some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn numbers() -> impl Strategy<Value = Vec<u32>> {
+        let width = prop_oneof![Just(0u32), Just(1), Just(31), Just(32), 0u32..=32];
+        (width, proptest::collection::vec(any::<u32>(), 0..200)).prop_map(|(width, values)| {
+            values
+                .into_iter()
+                .map(|value| u64::from(value) & ((1 << width) - 1))
+                .map(|value| value as u32)
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_read_as_they_were_written(values in numbers()) {
+            let packed = Packed::open(Packed::write(&values).into()).unwrap();
+            let column = Column::open(&Column::write(&values).into()).unwrap();
+            prop_assert_eq!((packed.len(), column.len()), (values.len(), values.len()));
+            for (index, value) in values.iter().enumerate() {
+                prop_assert_eq!((packed.get(index), column.get(index)), (Some(*value), Some(*value)));
+            }
+            prop_assert_eq!((packed.get(values.len()), column.get(values.len())), (None, None));
+        }
+
+        #[test]
+        fn any_bytes_open_or_give_none(bytes in proptest::collection::vec(any::<u8>(), 0..60), index in 0usize..99) {
+            let bytes = Bytes::from(bytes);
+            let _ = Packed::open(bytes.clone()).map(|packed| packed.get(index));
+            let _ = Column::open(&bytes).map(|column| column.get(index));
+            if let Some(strings) = Strings::open(&bytes) {
+                prop_assert!(strings.len() <= bytes.len());
+                let _ = strings.bytes(index);
+            }
+        }
+    }
+
+    #[test]
+    fn columns_take_the_bits_they_need() {
+        assert_eq!(Packed::write(&[0; 1000]).len(), PACKED_HEAD + 8);
+        assert_eq!(Packed::write(&[0, 1, 7, 3]).len(), PACKED_HEAD + 2 + 8);
+        // A thousand numbers of 32 bits, of which two differ, are a bit each.
+        let few: Vec<u32> = (0..1000).map(|index| u32::MAX - index % 2).collect();
+        assert!(Column::write(&few).len() < 1000 / 8 + 60);
+    }
 }

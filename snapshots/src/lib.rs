@@ -8,15 +8,18 @@
 
 pub mod answer;
 pub mod attributes;
+mod bits;
 pub mod cursor;
 pub mod envelope;
 mod error;
 pub mod event;
 #[cfg(test)]
 mod fixture;
+mod huffman;
 pub mod ids;
 mod layout;
 pub mod manifest;
+mod permutation;
 pub mod popularity;
 pub mod query;
 pub mod recents;
@@ -24,6 +27,7 @@ pub mod rows;
 pub mod score;
 mod snapshot;
 pub mod strategy;
+mod text;
 pub mod time;
 
 pub use bytes::Bytes;

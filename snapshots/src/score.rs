@@ -217,7 +217,7 @@ impl Scratch {
                 self.ranked.push(rank_key(score + by_region(*item), *item));
             }
         }
-        let Seen::Boost { last_mul, mul, last_add, add } = strategy.seen else { return };
+        let Seen::Boost(repeats) = strategy.seen else { return };
         let seen = |place: u8, seed: &Seed| {
             let cell = self.cells.get(seed.item as usize)?;
             (cell.seed == place).then(|| by_tables(cell))
@@ -225,14 +225,14 @@ impl Scratch {
         for (place, seed) in (1u8..).zip(seeds) {
             most = most.max(seen(place, seed).unwrap_or(0.0));
         }
-        let spread = 0.8f32.powi(seeds.len().saturating_sub(1) as i32);
+        let spread = repeats.spread.powi(seeds.len().saturating_sub(1) as i32);
         for (place, seed) in (1u8..).zip(seeds) {
             let Some(score) = seen(place, seed) else { continue };
             let (mul, add) = match place {
-                1 => (last_mul, last_add),
-                _ => (mul, add * 0.5f32.powi(i32::from(place) - 2)),
+                1 => (repeats.last_mul, repeats.last_add),
+                _ => (repeats.mul, repeats.add * repeats.fade.powi(i32::from(place) - 2)),
             };
-            let often = f32::from(1u8 << (seed.count.clamp(1, 3) - 1));
+            let often = repeats.often.powi(i32::from(seed.count.clamp(1, 3)) - 1);
             let score = score * mul * spread + most * add * often;
             self.ranked.push(rank_key(score + by_region(seed.item), seed.item));
         }

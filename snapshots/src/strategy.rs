@@ -50,19 +50,40 @@ impl Weights {
 pub enum Seen {
     /// They are left out: for shops that show them in a rail of their own.
     Exclude,
-    /// They may be recommended, and count more: visitors return to what they looked at. With `m` distinct
-    /// recents, an item at place `q` seen `c` times scores
-    /// `S · mul · .8^(m−1) + max(S) · add · 2^(min(c,3)−1)`, `S` its score by the tables.
-    Boost {
-        /// `mul` of the newest recent.
-        last_mul: f32,
-        /// `mul` of the others.
-        mul: f32,
-        /// `add` of the newest recent.
-        last_add: f32,
-        /// `add` of the others, halved with every place after the second.
-        add: f32,
-    },
+    /// They may be recommended, and count more: visitors return to what they looked at.
+    Boost(Repeats),
+}
+
+/// How much more an item counts that was seen before. With `m` distinct recents, the one at place `q` (0 the
+/// newest) that was seen `c` times scores
+///
+/// ```text
+/// S · mul · spread^(m−1) + max(S) · add · often^(min(c,3)−1) · fade^(q−1)
+/// ```
+/// `S` its score by the tables; the newest has a `mul` and an `add` of its own, which do not fade.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Repeats {
+    /// `mul` of the newest recent.
+    pub last_mul: f32,
+    /// `mul` of the others.
+    pub mul: f32,
+    /// `add` of the newest recent.
+    pub last_add: f32,
+    /// `add` of the others.
+    pub add: f32,
+    /// What every further distinct recent leaves of `mul`.
+    pub spread: f32,
+    /// What every further place leaves of `add`.
+    pub fade: f32,
+    /// What seeing it again makes of `add`.
+    pub often: f32,
+}
+
+impl Default for Repeats {
+    fn default() -> Self {
+        Self { last_mul: 1.0, mul: 3.0, last_add: 0.4, add: 0.5, spread: 0.8, fade: 0.5, often: 2.0 }
+    }
 }
 
 /// A named set of weights.
@@ -107,8 +128,12 @@ impl Strategy {
         let Weights { coview, knn, popularity, recency } = self.weights;
         let mut numbers = vec![coview, knn, popularity, recency, self.position, self.half_life, self.votes];
         numbers.extend(self.kinds);
-        if let Seen::Boost { last_mul, mul, last_add, add } = self.seen {
+        if let Seen::Boost(Repeats { last_mul, mul, last_add, add, spread, fade, often }) = self.seen {
             numbers.extend([last_mul, mul, last_add, add]);
+            // These are raised to powers.
+            if ![spread, fade, often].iter().all(|number| (0.0..=10.0).contains(number)) {
+                return false;
+            }
         }
         // The bound keeps every product of them finite.
         numbers.iter().all(|number| (0.0..=1e6).contains(number)) && self.weights.sum() > 0.0
@@ -118,7 +143,8 @@ impl Strategy {
 /// Reads the strategies of a snapshot.
 ///
 /// # Errors
-/// [`Error::Section`] when they are no strategies, or a number in one is negative, not finite or above a million.
+/// [`Error::Section`] when they are no strategies, or a number in one is negative, not finite or too large:
+/// above a million, or above ten for what is raised to powers.
 pub fn open(section: &[u8]) -> Result<Vec<Strategy>, Error> {
     let bad = |detail| Error::Section { section: NAME, detail };
     let strategies: Vec<Strategy> =
@@ -127,7 +153,7 @@ pub fn open(section: &[u8]) -> Result<Vec<Strategy>, Error> {
         return Err(bad("more than 64 strategies"));
     }
     if !strategies.iter().all(Strategy::is_usable) {
-        return Err(bad("a strategy has a number that is negative, not finite or above a million"));
+        return Err(bad("a strategy has a number that is negative, not finite or too large"));
     }
     Ok(strategies)
 }
@@ -149,7 +175,7 @@ mod tests {
 
     #[test]
     fn strategies_read_as_they_were_written_and_absent_fields_take_the_default() {
-        let boost = Seen::Boost { last_mul: 1.0, mul: 3.0, last_add: 0.4, add: 0.5 };
+        let boost = Seen::Boost(Repeats { often: 1.5, ..Repeats::default() });
         let next = Strategy { name: NEXT.to_owned(), seen: boost, ..Strategy::default() };
         let section = write(&[Strategy::default(), next.clone()]).unwrap();
         assert_eq!(open(&section).unwrap(), [Strategy::default(), next]);

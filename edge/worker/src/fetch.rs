@@ -61,8 +61,8 @@ async fn serve(
     // As it came: the library takes a method it does not know for GET.
     let method = request.inner().method();
     let route = route::route(&method, &request.path()).map_err(no_route)?;
-    if route == Route::Preflight {
-        return Ok(Reply::empty(204).with("allow", "GET, HEAD, POST, OPTIONS"));
+    if let Route::Preflight(allowed) = route {
+        return Ok(Reply::empty(204).with("allow", allowed));
     }
     if route == Route::Health {
         return Ok(with_store(answers::health));

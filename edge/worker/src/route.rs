@@ -18,8 +18,8 @@ pub enum Route {
     Events,
     /// `GET /healthz`
     Health,
-    /// Whether a page of another origin may call: `OPTIONS` of any of them.
-    Preflight,
+    /// Whether a page of another origin may call: `OPTIONS` of any of them, with the methods there are.
+    Preflight(&'static str),
 }
 
 /// Why a request goes nowhere.
@@ -48,12 +48,14 @@ pub fn route(method: &str, path: &str) -> Result<Route, NoRoute> {
         (Some("v1"), Some("items"), Some(id), Some("similar"), None) => Route::Similar(item_id(id)?),
         _ => return Err(NoRoute::NotFound),
     };
-    match (&found, method) {
-        (_, "OPTIONS") => Ok(Route::Preflight),
-        (Route::Events, "POST") => Ok(found),
-        (Route::Events, _) => Err(NoRoute::MethodNotAllowed("POST, OPTIONS")),
-        (_, "GET" | "HEAD") => Ok(found),
-        _ => Err(NoRoute::MethodNotAllowed("GET, HEAD, OPTIONS")),
+    let (methods, allowed): (&[&str], _) = match found {
+        Route::Events => (&["POST"], "POST, OPTIONS"),
+        _ => (&["GET", "HEAD"], "GET, HEAD, OPTIONS"),
+    };
+    match method {
+        "OPTIONS" => Ok(Route::Preflight(allowed)),
+        method if methods.contains(&method) => Ok(found),
+        _ => Err(NoRoute::MethodNotAllowed(allowed)),
     }
 }
 
@@ -78,6 +80,7 @@ mod tests {
             ("GET", "/v1/items/a%2Fb%20%C3%A9/similar", Ok(Route::Similar("a/b é".into()))),
             ("OPTIONS", "/v1/events", Ok(Route::Preflight)),
             ("GET", "/v1/events", Err(NoRoute::MethodNotAllowed("POST, OPTIONS"))),
+            ("OPTIONS", "/v1/events", Ok(Route::Preflight("POST, OPTIONS"))),
             ("DELETE", "/v1/popular", Err(NoRoute::MethodNotAllowed("GET, HEAD, OPTIONS"))),
             ("BREW", "/healthz", Err(NoRoute::MethodNotAllowed("GET, HEAD, OPTIONS"))),
             ("GET", "/v1/items/", Err(NoRoute::BadItemId)),

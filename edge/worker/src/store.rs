@@ -212,7 +212,7 @@ mod tests {
     fn loaded(region: &str, stated: &[(u64, u8)]) -> Box<Loaded> {
         let sections = vec![
             Section::new(ids::NAME, ids::VERSION, ids::write(&[])),
-            Section::new(attributes::NAME, attributes::VERSION, attributes::write("", &[])),
+            Section::new(attributes::NAME, attributes::VERSION, attributes::write("", &[], &[])),
             Section::new(popularity::NAME, popularity::VERSION, popularity::write(&[])),
             Section::new(strategy::NAME, strategy::VERSION, strategy::write(&[Strategy::default()]).unwrap()),
         ];

@@ -142,7 +142,8 @@ pub fn write_shards(rows: &[Vec<(u32, f32)>], limit: usize) -> Vec<Vec<u8>> {
     let share = (limit as f64 / whole.len() as f64 * rows.len() as f64 * 0.9) as usize;
     drop(whole);
     let mut shards = Vec::new();
-    let mut ahead: Vec<(usize, &[Vec<(u32, f32)>])> = Vec::new();
+    type Part<'a> = (usize, &'a [Vec<(u32, f32)>]);
+    let mut ahead: Vec<Part<'_>> = Vec::new();
     for (number, part) in rows.chunks(share.max(1)).enumerate() {
         ahead.push((number * share.max(1), part));
         while let Some((first, part)) = ahead.pop() {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::strategy::Repeats;
 use crate::{
     fixture,
     strategy::{Strategy, Weights},
@@ -56,17 +57,15 @@ fn by_definition(snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed]) -> Ha
     let best = candidates.iter().map(|item| tables(*item)).fold(0.0, f64::max);
     let result = candidates.into_iter().map(|item| {
         let mut score = tables(item);
-        if let (Some(place), Seen::Boost { last_mul, mul, last_add, add }) =
+        if let (Some(place), Seen::Boost(repeats)) =
             (seeds.iter().position(|seed| seed.item == item), strategy.seen)
         {
-            let halvings = place.saturating_sub(1) as i32;
-            let (mul, add) = if place == 0 {
-                (f64::from(last_mul), f64::from(last_add))
-            } else {
-                (f64::from(mul), f64::from(add) * 0.5f64.powi(halvings))
-            };
-            let often = 2f64.powi(i32::from(seeds[place].count.clamp(1, 3)) - 1);
-            score = score * mul * 0.8f64.powi(seeds.len() as i32 - 1) + best * add * often;
+            let Repeats { last_mul, mul, last_add, add, spread, fade, often } = repeats;
+            let faded = f64::from(fade).powi(place.saturating_sub(1) as i32);
+            let (mul, add) = if place == 0 { (last_mul, last_add.into()) } else { (mul, f64::from(add) * faded) };
+            let often = f64::from(often).powi(i32::from(seeds[place].count.clamp(1, 3)) - 1);
+            let spread = f64::from(spread).powi(seeds.len() as i32 - 1);
+            score = score * f64::from(mul) * spread + best * add * often;
         }
         score += f64::from(weights.popularity * snapshot.popularity.of(item));
         score += f64::from(weights.recency * snapshot.popularity.recency(item));
