@@ -147,11 +147,16 @@ fn change_sides(
             gains[*item as usize] = graph.rows(*item).iter().map(gain).sum();
         }
     }
-    let eager = |a: &u32, b: &u32| gains[*b as usize].total_cmp(&gains[*a as usize]).then(a.cmp(b));
-    left.sort_unstable_by(eager);
-    right.sort_unstable_by(eager);
+    // Places, not the items themselves: who stays keeps its place, and with it what earlier halvings arranged.
+    let eager = |items: &[u32]| {
+        let mut places: Vec<u32> = (0..items.len() as u32).collect();
+        let gain = |place: &u32| gains[items[*place as usize] as usize];
+        places.sort_by(|a, b| gain(b).total_cmp(&gain(a)));
+        places
+    };
     let mut changed = 0;
-    for (a, b) in left.iter_mut().zip(right) {
+    for (a, b) in eager(left).into_iter().zip(eager(right)) {
+        let (a, b) = (&mut left[a as usize], &mut right[b as usize]);
         if gains[*a as usize] + gains[*b as usize] <= 0.0 {
             break;
         }
@@ -194,7 +199,7 @@ mod tests {
     fn neighbourhoods_end_up_side_by_side() {
         // Eight groups of 32, scattered: item i belongs to group i mod 8 and names its whole group.
         let table: Table =
-            (0..256u32).map(|item| (0..32).map(|other| (other * 8 + item % 8, 1.0)).collect()).collect();
+            (0..256u32).map(|item| (1..32).map(|step| ((item + step * 8) % 256, 1.0)).collect()).collect();
         let order = cluster(&[&table], 256);
         let mut sorted = order.clone();
         sorted.sort_unstable();
