@@ -3,9 +3,7 @@
 use crate::{
     config::Config,
     evaluate::protocol::Test,
-    learn::{
-        Table, blend, content, coview, embedding, nearest, order, popularity, sessions::Sessions, walk,
-    },
+    learn::{Table, blend, content, coview, embedding, nearest, order, popularity, sessions::Sessions, walk},
     recipe::Recipe,
     regions::{self, Regions},
     store::{Item, Log, Store},
@@ -264,31 +262,34 @@ impl Prepared {
     }
 }
 
-/// Learns the co-view and the KNN table.
-fn learn_tables(
-    sessions: &Sessions,
-    catalogue: &Catalogue<'_>,
-    recipe: &Recipe,
-    report: &mut impl FnMut(&str),
-) -> (Table, Table) {
-    let (count, k) = (catalogue.items.len(), usize::from(recipe.k));
-    let coview = coview::learn(sessions, count, &recipe.coview, walk::KEPT.max(k));
-    report(&format!("co-view: {} neighbours", coview.iter().map(Vec::len).sum::<usize>()));
-    let coview = walk::walk(coview, recipe.walk);
-    report("walked");
-    let content = catalogue.content_table(k);
-    report(&format!("content: {} neighbours", content.iter().map(Vec::len).sum::<usize>()));
-    let events = sessions.events(count);
-    let model = embedding::learn(sessions, count, &recipe.embedding, |epoch| {
-        report(&format!("embedding: {epoch} of {} passes", recipe.embedding.epochs));
+/// The two tables of a snapshot.
+pub struct Learnt {
+    /// What visitors meet together, with what was learnt from it folded in.
+    pub coview: Table,
+    /// What is alike.
+    pub knn: Table,
+}
+
+/// The co-view table by a recipe, with learnt neighbours folded in.
+pub fn fold_coview(prepared: &Prepared, learnt: &Table, recipe: &Recipe) -> Table {
+    let k = usize::from(recipe.k);
+    let coview = coview::learn(&prepared.sessions, learnt.len(), &recipe.coview, walk::KEPT.max(k));
+    blend::fold(&walk::walk(coview, recipe.walk), learnt, recipe.fold, k)
+}
+
+/// Learns vectors and finds the neighbours of every item that training met.
+pub fn learn_neighbours(prepared: &Prepared, recipe: &Recipe, report: &mut impl FnMut(&str)) -> Table {
+    let (count, passes) = (prepared.order.len(), recipe.embedding.epochs);
+    if passes == 0 {
+        return vec![Vec::new(); count];
+    }
+    let taught: Vec<bool> = prepared.sessions.events(count).into_iter().map(|events| events > 0).collect();
+    let model = embedding::learn(&prepared.sessions, count, &recipe.embedding, |pass| {
+        report(&format!("embedding: {pass} of {passes} passes"));
     });
-    let taught: Vec<bool> = events.iter().map(|events| *events > 0).collect();
     let learnt = nearest::exact(&model, recipe.embedding.scale, nearest::KEPT, &taught);
     report("nearest found");
-    let folded = blend::fold(&coview, &learnt, recipe.fold, k);
-    let knn = blend::by_evidence(&learnt, &content, &events, recipe.few, k);
-    report(&format!("knn: {} neighbours", knn.iter().map(Vec::len).sum::<usize>()));
-    (folded, knn)
+    learnt
 }
 
 /// Learns and packs everything; `report` is told each step when it is done.
@@ -296,21 +297,44 @@ fn learn_tables(
 /// # Errors
 /// The log holds no event or too many items.
 pub fn build(log: &Log, regions: &Regions, recipe: &Recipe, mut report: impl FnMut(&str)) -> Result<Built> {
-    let Prepared { built_at, order, mut index, sessions, decay } = Prepared::new(log)?;
-    let count = order.len();
-    let catalogue = Catalogue::new(&log.items, &order);
-    report(&format!("{} sessions of {} clicks", sessions.len(), sessions.clicks()));
-    let (coview, knn) = learn_tables(&sessions, &catalogue, recipe, &mut report);
+    let prepared = Prepared::new(log)?;
+    report(&format!("{} sessions of {} clicks", prepared.sessions.len(), prepared.sessions.clicks()));
+    let learnt = learn_neighbours(&prepared, recipe, &mut report);
+    let coview = fold_coview(&prepared, &learnt, recipe);
+    report(&format!("co-view: {} neighbours", coview.iter().map(Vec::len).sum::<usize>()));
+    let k = usize::from(recipe.k);
+    let content = Catalogue::new(&log.items, &prepared.order).content_table(k);
+    let events = prepared.sessions.events(prepared.order.len());
+    let knn = blend::by_evidence(&learnt, &content, &events, recipe.few, k);
+    report(&format!("knn: {} neighbours", knn.iter().map(Vec::len).sum::<usize>()));
+    let built = pack(log, &prepared, regions, recipe, Learnt { coview, knn }, true)?;
+    report(&format!("packed for {}", regions.names().join(", ")));
+    Ok(built)
+}
 
-    // Learning counts items by how much they are wanted; the snapshot by neighbourhood, which packs better.
-    let clustered = order::cluster(&[&coview, &knn], count);
-    let place = order::places(&clustered);
-    let [coview, knn] = [coview, knn].map(|table| order::rename(table, &place));
-    index.iter_mut().for_each(|index| *index = place[*index as usize]);
-    let order: Vec<u32> = clustered.iter().map(|index| order[*index as usize]).collect();
+/// Packs the tables for every region. With `clustered`, items are ordered by neighbourhood, which takes time and
+/// packs better.
+///
+/// # Errors
+/// A strategy cannot be read again.
+pub fn pack(
+    log: &Log,
+    prepared: &Prepared,
+    regions: &Regions,
+    recipe: &Recipe,
+    Learnt { mut coview, mut knn }: Learnt,
+    clustered: bool,
+) -> Result<Built> {
+    let Prepared { built_at, order, index, decay, .. } = prepared;
+    let (mut order, mut index) = (order.clone(), index.clone());
+    if clustered {
+        let by_place = order::cluster(&[&coview, &knn], order.len());
+        let place = order::places(&by_place);
+        [coview, knn] = [coview, knn].map(|table| order::rename(table, &place));
+        index.iter_mut().for_each(|index| *index = place[*index as usize]);
+        order = by_place.iter().map(|index| order[*index as usize]).collect();
+    }
     let catalogue = Catalogue::new(&log.items, &order);
-    report("items ordered by neighbourhood");
-
     let mut built = Built::default();
     let item_ids = Section::new(ids::NAME, ids::VERSION, catalogue.ids());
     let fingerprint = item_ids.checksum;
@@ -332,7 +356,7 @@ pub fn build(log: &Log, regions: &Regions, recipe: &Recipe, mut report: impl FnM
     for region in regions.names() {
         let members = regions.members(region, &log.areas);
         let wanted =
-            popularity::learn(&log.events, &index, &decay, built_at, |area| members[usize::from(area)]);
+            popularity::learn(&log.events, &index, decay, *built_at, |area| members[usize::from(area)]);
         let sections = vec![
             Section::new(
                 snapshots::popularity::NAME,
@@ -342,11 +366,10 @@ pub fn build(log: &Log, regions: &Regions, recipe: &Recipe, mut report: impl FnM
             Section::new(strategy::NAME, strategy::VERSION, strategies.clone()),
         ];
         let mut blobs = shared.clone();
-        blobs.push(built.add("region", &envelope(region, built_at, sections))?);
+        blobs.push(built.add("region", &envelope(region, *built_at, sections))?);
         let map = if region == WORLD { regions.of_area().clone() } else { BTreeMap::new() };
-        built.manifests.push(Manifest::new(region, built_at, blobs, map));
+        built.manifests.push(Manifest::new(region, *built_at, blobs, map));
     }
-    report(&format!("regions: {}", regions.names().join(", ")));
     Ok(built)
 }
 

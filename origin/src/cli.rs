@@ -4,7 +4,7 @@
 //! takes a line in [`Command`] and a line in [`Cli::run`].
 
 use crate::{build, config::Config, evaluate, inspect, publish, recommend};
-use crate::{generate, import};
+use crate::{generate, import, tune};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -47,6 +47,7 @@ enum Command {
     Recommend(recommend::RecommendArgs),
     Inspect(inspect::InspectArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Tune(tune::TuneArgs),
 }
 
 impl Cli {
@@ -64,6 +65,7 @@ impl Cli {
             Command::Rollback(args) => publish::run_rollback(&args, &config),
             Command::Recommend(args) => recommend::run(&args, &config),
             Command::Inspect(args) => inspect::run(&args),
+            Command::Tune(args) => tune::run(&args, &config),
             Command::Evaluate(args) => evaluate::run(&args, &config),
         }
     }

@@ -16,3 +16,4 @@ pub mod recipe;
 pub mod recommend;
 pub mod regions;
 pub mod store;
+pub mod tune;

@@ -42,6 +42,11 @@ impl Numbering {
         let to_snapshot = ids.map(index).collect::<Result<Vec<u32>>>()?;
         Ok(Self { from_snapshot: order::places(&to_snapshot), to_snapshot })
     }
+
+    /// The snapshot's index of an item.
+    pub fn to_snapshot(&self, item: u32) -> u32 {
+        self.to_snapshot[item as usize]
+    }
 }
 
 /// The recents that these clicks, oldest first, leave behind: distinct, newest first.

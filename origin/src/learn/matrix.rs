@@ -87,7 +87,7 @@ pub fn exp(x: f32) -> f32 {
     // Taylor's series of 2^part.
     let power = 1.0
         + part
-            * (0.693_147_2
+            * (std::f32::consts::LN_2
                 + part * (0.240_226_5 + part * (0.055_504_11 + part * (0.009_618_13 + part * 0.001_333_36))));
     // The whole part is the low bits of `shifted`; into the exponent's field with it.
     let whole = (shifted.to_bits() << 23).wrapping_add(127 << 23);
