@@ -4,8 +4,9 @@
 //! greatest such sum of this request; popularity and recency are the region's own. A candidate scores
 //! `Σ weight · signal`, where the two sums count `1 + votes · (recents naming it − 1)` times.
 //!
-//! Sums live in one dense array by item, of which only the touched cells are ever read or cleared: a request
-//! costs its rows, not the catalogue. Filters are asked of the best only, in order, until enough have passed.
+//! What is found lies side by side in the order it was met, and one dense array tells each item's place in it. Only
+//! the cells of found items are ever written or cleared: a request costs its rows, not the catalogue. Each row is
+//! read once. Filters are asked of the best only, in order, until enough have passed.
 
 use crate::{
     event::Kind,
@@ -14,7 +15,6 @@ use crate::{
     strategy::{Seen, Strategy},
 };
 use serde::Serialize;
-use std::collections::BinaryHeap;
 
 /// The most seeds a request counts.
 pub const MAX_SEEDS: usize = 50;
@@ -61,34 +61,44 @@ pub struct Scored {
     pub because: Option<u32>,
 }
 
+/// Co-view and KNN, in this order wherever there is one of each.
+const TABLES: usize = 2;
+
+/// What the tables say of one item.
 #[derive(Clone, Copy, Default)]
-struct Cell {
-    coview: f32,
-    knn: f32,
-    /// The last seed that named it, from 1; 0 for an untouched cell.
+struct Found {
+    item: u32,
+    /// By table, the weighted sum over the seeds.
+    sums: [f32; TABLES],
+    /// By table, the greatest part of the sum, and the place of the seed that it came from, from 0.
+    greatest: [f32; TABLES],
+    because: [u8; TABLES],
+    /// The last seed that named it, from 1.
     last: u8,
     /// How many seeds named it.
     votes: u8,
     /// Its own place among the seeds, from 1; 0 for none.
     seed: u8,
-    /// Its place in the answer, from 1; 0 for none.
-    slot: u8,
 }
 
-/// The strongest contribution to one item of the answer by one table.
-#[derive(Clone, Copy, Default)]
-struct Reason {
-    contribution: f32,
-    because: u32,
+impl Found {
+    /// The tables' signals times their weights.
+    fn signals(&self, scales: [f32; TABLES]) -> [f32; TABLES] {
+        let ([coview, knn], [coview_scale, knn_scale]) = (self.sums, scales);
+        [coview * coview_scale, knn * knn_scale]
+    }
 }
 
 /// Memory for scoring, kept between requests: once it has met a catalogue, scoring allocates nothing.
 #[derive(Default)]
 pub struct Scratch {
-    cells: Vec<Cell>,
-    touched: Vec<u32>,
+    /// By item, its place in `found`, from 1; 0 for none. There are at most 50 · (2 · 255 + 1) places.
+    places: Vec<u16>,
+    found: Vec<Found>,
     ranked: Vec<u64>,
-    reasons: Vec<[Reason; 2]>,
+    /// `(place + 1)^−position` of the seeds, and the position it was computed for.
+    positions: Vec<f32>,
+    position: f32,
 }
 
 /// A score and an item as one number that sorts as they should: by score, then the lower index first. Scores are finite and not negative, so their bits sort as they do.
@@ -98,21 +108,6 @@ fn rank_key(score: f32, item: u32) -> u64 {
 
 fn rank_parts(key: u64) -> (f32, u32) {
     (f32::from_bits((key >> 32) as u32), !(key as u32))
-}
-
-fn seed_weight(strategy: &Strategy, place: usize, seed: &Seed) -> f32 {
-    let kind = strategy.kinds.get(seed.kind as usize).copied().unwrap_or(1.0);
-    let age = if strategy.half_life > 0.0 { (-(seed.age as f32) / strategy.half_life).exp2() } else { 1.0 };
-    // A recent never weighs nothing: with old ones only, the newest still leads.
-    kind * age.max(1e-6) * (place as f32 + 1.0).powf(-strategy.position)
-}
-
-/// The tables a strategy reads, each with its weight and then the scale that makes it a signal.
-struct Tables<'a> {
-    coview: Option<&'a Table>,
-    knn: Option<&'a Table>,
-    coview_scale: f32,
-    knn_scale: f32,
 }
 
 /// Fills `out` with the best `wanted` candidates (at most [`MAX_WANTED`]) that `seeds`, newest first, lead to
@@ -128,73 +123,108 @@ pub fn personal(
 ) {
     out.clear();
     let seeds = seeds.get(..seeds.len().min(strategy.recents.into()).min(MAX_SEEDS)).unwrap_or(&[]);
-    if scratch.cells.len() < snapshot.len() {
-        scratch.cells.resize(snapshot.len(), Cell::default());
+    if scratch.places.len() < snapshot.len() {
+        scratch.places.resize(snapshot.len(), 0);
     }
     let weights = strategy.weights;
-    let mut tables = Tables {
-        coview: snapshot.coview.as_ref().filter(|_| weights.coview > 0.0),
-        knn: snapshot.knn.as_ref().filter(|_| weights.knn > 0.0),
-        coview_scale: 0.0,
-        knn_scale: 0.0,
-    };
-    scratch.sum(strategy, seeds, &tables);
-    (tables.coview_scale, tables.knn_scale) = scratch.scales(strategy);
-    scratch.rank(snapshot, strategy, seeds, &tables);
+    let tables = [
+        snapshot.coview.as_ref().filter(|_| weights.coview > 0.0),
+        snapshot.knn.as_ref().filter(|_| weights.knn > 0.0),
+    ];
+    scratch.sum(strategy, seeds, tables);
+    let scales = scratch.scales(strategy);
+    scratch.rank(snapshot, strategy, seeds, scales);
     scratch.take_best(wanted.min(MAX_WANTED), allowed, out);
-    scratch.explain(snapshot, strategy, seeds, &tables, out);
+    scratch.explain(snapshot, strategy, seeds, scales, out);
     scratch.clear();
 }
 
+fn known<'a>(places: &[u16], found: &'a [Found], item: u32) -> Option<&'a Found> {
+    let place = usize::from(*places.get(item as usize)?);
+    found.get(place.wrapping_sub(1))
+}
+
 impl Scratch {
-    fn touch(&mut self, item: u32) -> Option<&mut Cell> {
-        let cell = self.cells.get_mut(item as usize)?;
-        if cell.last == 0 {
-            self.touched.push(item);
+    /// What is known of an item, which is added where nothing was.
+    #[inline(always)]
+    fn touch(&mut self, item: u32) -> Option<&mut Found> {
+        let place = self.places.get_mut(item as usize)?;
+        if *place == 0 {
+            self.found.push(Found { item, ..Found::default() });
+            *place = self.found.len() as u16;
         }
-        Some(cell)
+        self.found.get_mut(usize::from(*place).wrapping_sub(1))
     }
 
-    fn sum(&mut self, strategy: &Strategy, seeds: &[Seed], tables: &Tables<'_>) {
+    fn of(&self, item: u32) -> Option<&Found> {
+        known(&self.places, &self.found, item)
+    }
+
+    fn seed_weight(&mut self, strategy: &Strategy, place: usize, seed: &Seed) -> f32 {
+        if self.position != strategy.position {
+            (self.position, self.positions) = (strategy.position, Vec::with_capacity(MAX_SEEDS));
+        }
+        for place in self.positions.len()..=place {
+            self.positions.push((place as f32 + 1.0).powf(-strategy.position));
+        }
+        let position = self.positions.get(place).copied().unwrap_or(1.0);
+        let kind = strategy.kinds.get(seed.kind as usize).copied().unwrap_or(1.0);
+        let ages = strategy.half_life > 0.0 && seed.age > 0;
+        let age = if ages { (-(seed.age as f32) / strategy.half_life).exp2() } else { 1.0 };
+        // A recent never weighs nothing: with old ones only, the newest still leads.
+        kind * age.max(1e-6) * position
+    }
+
+    fn sum(&mut self, strategy: &Strategy, seeds: &[Seed], tables: [Option<&Table>; TABLES]) {
         for (place, seed) in (1u8..).zip(seeds) {
-            let weight = seed_weight(strategy, usize::from(place) - 1, seed);
-            let mut add = |rows: Option<&Table>, sum: fn(&mut Cell) -> &mut f32| {
-                let Some(rows) = rows else { return };
+            let weight = self.seed_weight(strategy, usize::from(place) - 1, seed);
+            for (table, rows) in tables.into_iter().enumerate() {
+                let Some(rows) = rows else { continue };
                 rows.for_each(seed.item, |neighbour, value| {
-                    if let Some(cell) = self.touch(neighbour) {
-                        cell.votes += u8::from(cell.last != place);
-                        cell.last = place;
-                        *sum(cell) += weight * value;
+                    let Some(found) = self.touch(neighbour) else { return };
+                    found.votes += u8::from(found.last != place);
+                    found.last = place;
+                    let part = weight * value;
+                    let (Some(sum), Some(greatest), Some(because)) = (
+                        found.sums.get_mut(table),
+                        found.greatest.get_mut(table),
+                        found.because.get_mut(table),
+                    ) else {
+                        return;
+                    };
+                    *sum += part;
+                    if part > *greatest {
+                        (*greatest, *because) = (part, place - 1);
                     }
                 });
-            };
-            add(tables.coview, |cell| &mut cell.coview);
-            add(tables.knn, |cell| &mut cell.knn);
+            }
         }
         // Seeds come after, so that one that no row names does not count as named by itself.
         for (place, seed) in (1u8..).zip(seeds) {
-            if let Some(cell) = self.touch(seed.item) {
-                cell.last = place;
-                cell.seed = if cell.seed == 0 { place } else { cell.seed };
+            if let Some(found) = self.touch(seed.item) {
+                found.seed = if found.seed == 0 { place } else { found.seed };
             }
         }
     }
 
     /// What makes the sums signals: the greatest one of a candidate becomes 1, times the table's weight.
-    fn scales(&self, strategy: &Strategy) -> (f32, f32) {
+    fn scales(&self, strategy: &Strategy) -> [f32; TABLES] {
         let seen_too = strategy.seen != Seen::Exclude;
-        let cells = self.touched.iter().filter_map(|item| self.cells.get(*item as usize));
-        let (coview, knn) = cells
-            .filter(|cell| seen_too || cell.seed == 0)
-            .fold((0f32, 0f32), |(coview, knn), cell| (coview.max(cell.coview), knn.max(cell.knn)));
+        let candidates = self.found.iter().filter(|found| seen_too || found.seed == 0);
+        let most = |[coview, knn]: [f32; TABLES], found: &Found| {
+            let [own_coview, own_knn] = found.sums;
+            [coview.max(own_coview), knn.max(own_knn)]
+        };
+        let [coview, knn] = candidates.fold([0.0; TABLES], most);
         let scale = |weight: f32, most: f32| if most > 0.0 { weight / most } else { 0.0 };
-        (scale(strategy.weights.coview, coview), scale(strategy.weights.knn, knn))
+        [scale(strategy.weights.coview, coview), scale(strategy.weights.knn, knn)]
     }
 
-    fn rank(&mut self, snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed], tables: &Tables<'_>) {
-        let by_tables = |cell: &Cell| {
-            let voted = 1.0 + strategy.votes * f32::from(cell.votes.saturating_sub(1));
-            (cell.coview * tables.coview_scale + cell.knn * tables.knn_scale) * voted
+    fn rank(&mut self, snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed], scales: [f32; TABLES]) {
+        let by_tables = |found: &Found| {
+            let voted = 1.0 + strategy.votes * f32::from(found.votes.saturating_sub(1));
+            let [coview, knn] = found.signals(scales);
+            (coview + knn) * voted
         };
         let weights = strategy.weights;
         let by_region = |item| {
@@ -209,18 +239,15 @@ impl Scratch {
         };
         let mut most = 0f32;
         self.ranked.clear();
-        for item in &self.touched {
-            let Some(cell) = self.cells.get(*item as usize) else { continue };
-            if cell.seed == 0 {
-                let score = by_tables(cell);
-                most = most.max(score);
-                self.ranked.push(rank_key(score + by_region(*item), *item));
-            }
+        for found in self.found.iter().filter(|found| found.seed == 0) {
+            let score = by_tables(found);
+            most = most.max(score);
+            self.ranked.push(rank_key(score + by_region(found.item), found.item));
         }
         let Seen::Boost(repeats) = strategy.seen else { return };
         let seen = |place: u8, seed: &Seed| {
-            let cell = self.cells.get(seed.item as usize)?;
-            (cell.seed == place).then(|| by_tables(cell))
+            let found = known(&self.places, &self.found, seed.item)?;
+            (found.seed == place).then(|| by_tables(found))
         };
         for (place, seed) in (1u8..).zip(seeds) {
             most = most.max(seen(place, seed).unwrap_or(0.0));
@@ -239,58 +266,41 @@ impl Scratch {
     }
 
     fn take_best(&mut self, wanted: usize, mut allowed: impl FnMut(u32) -> bool, out: &mut Vec<Scored>) {
-        let mut heap = BinaryHeap::from(core::mem::take(&mut self.ranked));
-        while out.len() < wanted {
-            let Some(key) = heap.pop() else { break };
-            let (score, item) = rank_parts(key);
-            if allowed(item) {
-                out.push(Scored { item, score, signal: Signal::Coview, because: None });
+        let (mut rest, mut some) = (self.ranked.as_mut_slice(), wanted);
+        while out.len() < wanted && !rest.is_empty() {
+            if some < rest.len() {
+                rest.select_nth_unstable_by(some, |a, b| b.cmp(a));
             }
+            let (best, others) = rest.split_at_mut(some.min(rest.len()));
+            best.sort_unstable_by(|a, b| b.cmp(a));
+            for key in best {
+                let (score, item) = rank_parts(*key);
+                if out.len() < wanted && allowed(item) {
+                    out.push(Scored { item, score, signal: Signal::Coview, because: None });
+                }
+            }
+            // Where a filter lets few pass, more are looked at with every round.
+            (rest, some) = (others, some * 2);
         }
-        self.ranked = heap.into_vec();
     }
 
-    /// Finds each item's chief signal, and the recent whose row gave most of it.
+    /// Tells each item's chief signal, and the recent whose row gave most of it.
     fn explain(
-        &mut self,
+        &self,
         snapshot: &Snapshot,
         strategy: &Strategy,
         seeds: &[Seed],
-        tables: &Tables<'_>,
+        scales: [f32; TABLES],
         out: &mut [Scored],
     ) {
-        for (slot, scored) in (1u8..).zip(out.iter()) {
-            if let Some(cell) = self.cells.get_mut(scored.item as usize) {
-                cell.slot = slot;
-            }
-        }
-        self.reasons.clear();
-        self.reasons.resize(out.len(), Default::default());
-        for (place, seed) in seeds.iter().enumerate() {
-            let weight = seed_weight(strategy, place, seed);
-            let mut note = |rows: Option<&Table>, reason: fn(&mut [Reason; 2]) -> &mut Reason| {
-                let Some(rows) = rows else { return };
-                rows.for_each(seed.item, |neighbour, value| {
-                    let slot = self.cells.get(neighbour as usize).map_or(0, |cell| usize::from(cell.slot));
-                    let Some(reasons) = slot.checked_sub(1).and_then(|slot| self.reasons.get_mut(slot))
-                    else {
-                        return;
-                    };
-                    let reason = reason(reasons);
-                    if weight * value > reason.contribution {
-                        *reason = Reason { contribution: weight * value, because: seed.item };
-                    }
-                });
-            };
-            note(tables.coview, |[coview, _]| coview);
-            note(tables.knn, |[_, knn]| knn);
-        }
         let weights = strategy.weights;
-        for (scored, [coview, knn]) in out.iter_mut().zip(&self.reasons) {
-            let cell = self.cells.get(scored.item as usize).copied().unwrap_or_default();
+        for scored in out {
+            let found = self.of(scored.item).copied().unwrap_or_default();
+            let ([coview, knn], [by_coview, by_knn]) = (found.signals(scales), found.because);
+            let seed = |place: u8| seeds.get(usize::from(place)).map(|seed| seed.item);
             let signals = [
-                (cell.coview * tables.coview_scale, Signal::Coview, Some(coview.because)),
-                (cell.knn * tables.knn_scale, Signal::Knn, Some(knn.because)),
+                (coview, Signal::Coview, seed(by_coview)),
+                (knn, Signal::Knn, seed(by_knn)),
                 (weights.popularity * snapshot.popularity.of(scored.item), Signal::Popularity, None),
                 (weights.recency * snapshot.popularity.recency(scored.item), Signal::Recency, None),
             ];
@@ -304,9 +314,9 @@ impl Scratch {
     }
 
     fn clear(&mut self) {
-        for item in self.touched.drain(..) {
-            if let Some(cell) = self.cells.get_mut(item as usize) {
-                *cell = Cell::default();
+        for found in self.found.drain(..) {
+            if let Some(place) = self.places.get_mut(found.item as usize) {
+                *place = 0;
             }
         }
     }

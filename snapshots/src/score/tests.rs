@@ -62,7 +62,8 @@ fn by_definition(snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed]) -> Ha
         {
             let Repeats { last_mul, mul, last_add, add, spread, fade, often } = repeats;
             let faded = f64::from(fade).powi(place.saturating_sub(1) as i32);
-            let (mul, add) = if place == 0 { (last_mul, last_add.into()) } else { (mul, f64::from(add) * faded) };
+            let (mul, add) =
+                if place == 0 { (last_mul, last_add.into()) } else { (mul, f64::from(add) * faded) };
             let often = f64::from(often).powi(i32::from(seeds[place].count.clamp(1, 3)) - 1);
             let spread = f64::from(spread).powi(seeds.len() as i32 - 1);
             score = score * f64::from(mul) * spread + best * add * often;
