@@ -1,6 +1,8 @@
 //! `cargo xtask`: everything that is built, run and tested here, by one name.
 
+mod bench;
 mod demo;
+mod fuzz;
 mod test;
 
 use anyhow::{Context, Result, bail};
@@ -17,7 +19,10 @@ const DEMO_ITEMS: u32 = 2_000;
 const DEMO_PORT: u16 = 8787;
 
 fn help() -> String {
-    let steps: String = test::steps().map(|(name, about)| format!("    {name:8} {about}\n")).collect();
+    let list = |(name, about): (&str, &str)| format!("    {name:8} {about}\n");
+    let seconds = fuzz::SECONDS;
+    let steps: String = test::steps().map(list).collect();
+    let measured: String = bench::STEPS.into_iter().map(list).collect();
     format!(
         "\
 Builds, runs and tests Verge. Needs Rust (rustup) and npm; installs the rest by itself.
@@ -37,6 +42,13 @@ cargo xtask demo [--import FORMAT:FILE]... [--items N] [--port P]
 cargo xtask test [STEP]...
     Everything there is to test, or the steps named:
 {steps}
+cargo xtask bench [STEP]... [--json]
+    How fast it is, over real sessions where ../shared/data is there; takes minutes, and a quiet machine:
+{measured}
+cargo xtask fuzz [--seconds N] [TARGET]...
+    Every decoder, or those named, against made-up bytes for N seconds each (default {seconds}). Needs a C++
+    compiler.
+
 cargo xtask worker
     Builds the Worker into target/worker and prints its size. `npx wrangler dev` and `npx wrangler deploy`
     call it by themselves, through [build] in wrangler.toml.
@@ -65,15 +77,29 @@ fn run() -> Result<()> {
         return Ok(());
     }
     match command {
+        "bench" => bench::run(rest),
         "demo" => demo::run(demo_arguments(rest)?),
         "test" => test::run(rest),
         "worker" => build_worker(rest),
+        "fuzz" => run_fuzz(rest),
         "help" | "--help" | "-h" => {
             print!("{}", help());
             Ok(())
         }
         unknown => bail!("there is no `cargo xtask {unknown}`; `cargo xtask --help` tells what there is"),
     }
+}
+
+fn run_fuzz(rest: &[String]) -> Result<()> {
+    let (seconds, targets) = match rest.split_first() {
+        Some((flag, rest)) if flag == "--seconds" => {
+            let Some((number, targets)) = rest.split_first() else { bail!("--seconds takes a number") };
+            (number.parse().map_err(|_| anyhow!("--seconds takes a number, and got '{number}'"))?, targets)
+        }
+        _ => (fuzz::SECONDS, rest),
+    };
+    process::stop_all_on_signal("stopped", 130)?;
+    fuzz::run(targets, seconds, &Steps::new(&root().join("target/fuzz/log"))?)
 }
 
 fn build_worker(rest: &[String]) -> Result<()> {

@@ -51,6 +51,7 @@ pub struct Shop {
     source: Source,
     dir: PathBuf,
     verge: PathBuf,
+    build: &'static [&'static str],
 }
 
 impl Shop {
@@ -66,12 +67,23 @@ impl Shop {
                 names.collect::<Vec<_>>().join("+")
             }
         };
-        Self { source, dir: parent.join(name), verge }
+        Self { source, dir: parent.join(name), verge, build: &["build"] }
+    }
+
+    /// The shop with tables made by another command of `verge` than `build`.
+    #[must_use]
+    pub fn built_by(self, build: &'static [&'static str]) -> Self {
+        Self { build, ..self }
     }
 
     /// Where its KV is kept.
     pub fn kv_dir(&self) -> PathBuf {
         self.dir.join("kv")
+    }
+
+    /// Where its snapshots are, by the keys they have in KV.
+    pub fn snapshots(&self) -> PathBuf {
+        self.data_dir().join("snapshots")
     }
 
     fn data_dir(&self) -> PathBuf {
@@ -118,7 +130,7 @@ impl Shop {
                 steps.run(&format!("a made-up shop of {items} items"), &mut self.verge(&arguments))?;
             }
         }
-        steps.run("tables and snapshots", &mut self.verge(&["build"]))?;
+        steps.run("tables and snapshots", &mut self.verge(self.build))?;
         fs::write(made_from, fingerprint)?;
         Ok(())
     }
@@ -129,7 +141,7 @@ impl Shop {
             let changed = meta.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
             Ok(format!("{} {} {changed}\n", file.display(), meta.len()))
         };
-        let mut fingerprint = state(&self.verge)?;
+        let mut fingerprint = format!("{}{}\n", state(&self.verge)?, self.build.join(" "));
         match &self.source {
             Source::Generated(items) => fingerprint.push_str(&format!("generated {items}\n")),
             Source::Files(logs) => {
@@ -153,7 +165,7 @@ impl Shop {
 
     /// The regions that were built.
     pub fn regions(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.data_dir().join("snapshots/manifest")).into_iter().flatten();
+        let entries = fs::read_dir(self.snapshots().join("manifest")).into_iter().flatten();
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut names: Vec<_> = names.collect();
         names.sort();

@@ -1,0 +1,10 @@
+// The cases inside workerd: inputs come as the body.
+import { measure } from "./host.mjs";
+import module from "./bench.wasm";
+
+export default {
+  async fetch(request) {
+    const ms = Number(new URL(request.url).searchParams.get("ms"));
+    return Response.json(measure(module, await request.bytes(), ms));
+  },
+};

@@ -1,0 +1,211 @@
+//! What is measured over: snapshots and the prefixes of sessions, made once and read by every host.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use snapshots::envelope::{Envelope, Section};
+use snapshots::strategy::{self, Strategy};
+use snapshots::{Bytes, Error, Snapshot, attributes, ids, popularity, rows};
+
+/// Neighbours a row of the tables that are scored.
+pub const KS: [usize; 3] = [20, 50, 100];
+/// Sizes of the snapshots that are opened.
+const SIZES: [(&str, usize); 4] =
+    [("25 KiB", 25 << 10), ("250 KiB", 250 << 10), ("2.5 MiB", 2560 << 10), ("25 MiB", 25 << 20)];
+/// The most recents of a prefix.
+const MAX_RECENTS: usize = 50;
+
+/// Everything that the cases need.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Inputs {
+    /// One shop with each of [`KS`], every snapshot in one blob.
+    pub shops: Vec<ByteBuf>,
+    /// Made-up snapshots and what they are called, smallest first.
+    pub sizes: Vec<(String, ByteBuf)>,
+    /// The recents of every visitor at every step, newest first.
+    pub prefixes: Vec<Vec<String>>,
+}
+
+/// A small generator of numbers, the same ones every time (xorshift64, Marsaglia 2003).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound.max(1) as u64) as usize
+    }
+}
+
+type Rows = Vec<Vec<(u32, f32)>>;
+
+impl Inputs {
+    /// Makes them from the blobs of a snapshot with rows of the largest of [`KS`], and from sessions, oldest item
+    /// first; without sessions, from walks along the rows.
+    ///
+    /// # Errors
+    /// When the blobs are no snapshot.
+    pub fn new(blobs: &[Bytes], sessions: Option<Vec<Vec<String>>>) -> Result<Self, Error> {
+        Self::of_sizes(&SIZES, blobs, sessions)
+    }
+
+    fn of_sizes(
+        sizes: &[(&str, usize)],
+        blobs: &[Bytes],
+        sessions: Option<Vec<Vec<String>>>,
+    ) -> Result<Self, Error> {
+        let snapshot = Snapshot::open(blobs)?;
+        let catalogue = Envelope::open(blobs.first().ok_or(Error::Missing { section: "any" })?)?.catalogue;
+        let shops = KS.iter().map(|k| Ok(ByteBuf::from(with_rows_of(&snapshot, catalogue, *k)?)));
+        let sessions = sessions.unwrap_or_else(|| walks(&snapshot, 5_000));
+        let prefixes = sessions.iter().flat_map(|session| prefixes(&snapshot, session));
+        let sizes = sizes.iter().map(|(name, size)| Ok(((*name).to_owned(), made_up(*size)?.into())));
+        Ok(Self {
+            shops: shops.collect::<Result<_, Error>>()?,
+            sizes: sizes.collect::<Result<_, Error>>()?,
+            prefixes: prefixes.collect(),
+        })
+    }
+}
+
+/// The snapshot with the heaviest `k` neighbours of each row, in one blob, and with attributes to filter by where it has none.
+fn with_rows_of(snapshot: &Snapshot, catalogue: u64, k: usize) -> Result<Vec<u8>, Error> {
+    let mut sections: Vec<Section> = snapshot.sections.clone();
+    for (name, table) in [(rows::COVIEW, &snapshot.coview), (rows::KNN, &snapshot.knn)] {
+        let Some(table) = table else { continue };
+        let heaviest = |item| {
+            let mut row = Vec::new();
+            table.for_each(item, |neighbour, weight| row.push((neighbour, weight)));
+            row.sort_by(|a, b| b.1.total_cmp(&a.1));
+            row.truncate(k);
+            row
+        };
+        let table: Rows = (0..snapshot.len() as u32).map(heaviest).collect();
+        sections.retain(|section| section.name != name);
+        sections.push(Section::new(name, rows::VERSION, rows::write(&table)));
+    }
+    if snapshot.attributes.categories().next().is_none() {
+        let ids = (0..snapshot.len() as u32).filter_map(|item| snapshot.ids.id(item));
+        let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+        sections.retain(|section| section.name != attributes::NAME);
+        sections.push(made_up_attributes(&ids));
+    }
+    let region = snapshot.region.clone();
+    Envelope { region, built_at: snapshot.built_at, catalogue, sections }.write()
+}
+
+fn made_up_attributes(ids: &[String]) -> Section {
+    let categories: Vec<String> =
+        (0..100).map(|number| format!("Part {} > Shelf {number}", number / 20)).collect();
+    let brands: Vec<String> = (0..200).map(|number| format!("Brand {number}")).collect();
+    let mut random = Random(88_172_645_463_325_252);
+    let item = |id: &String| attributes::Item {
+        name: format!("Thing {id} of {}", random.below(500)).into(),
+        category: &categories[random.below(categories.len())],
+        brand: &brands[random.below(brands.len())],
+        price: Some(100 + random.below(20_000) as u32),
+        in_stock: random.below(20) > 0,
+        ..attributes::Item::default()
+    };
+    let items: Vec<attributes::Item<'_>> = ids.iter().map(item).collect();
+    let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
+    Section::new(attributes::NAME, attributes::VERSION, attributes::write("EUR", &ids, &items))
+}
+
+/// A snapshot of at most `size` bytes, and hardly less: 50 neighbours a row, most of them near in the order.
+fn made_up(size: usize) -> Result<Vec<u8>, Error> {
+    let bytes_an_item = |items| Ok::<_, Error>(made_up_of(items)?.len() as f64 / items as f64);
+    let guess = (size as f64 / bytes_an_item(2_000)?) as usize;
+    let mut items = (size as f64 / bytes_an_item(guess.min(20_000))?) as usize;
+    loop {
+        let blob = made_up_of(items)?;
+        if blob.len() <= size {
+            return Ok(blob);
+        }
+        items = (items as f64 * size as f64 / blob.len() as f64 * 0.995) as usize;
+    }
+}
+
+fn made_up_of(items: usize) -> Result<Vec<u8>, Error> {
+    let mut random = Random(items as u64 + 1);
+    let names: Vec<String> = (0..items).map(|item| format!("{}", 1_000_000 + item * 7)).collect();
+    let mut row = |item: usize| {
+        let mut row: Vec<(u32, f32)> = (0..50)
+            .map(|place| {
+                let reach = if place % 4 == 0 { items } else { 300 };
+                let neighbour = (item + 1 + random.below(reach)) % items;
+                (neighbour as u32, 1.0 / (place + 1) as f32)
+            })
+            .collect();
+        row.sort_by_key(|entry| entry.0);
+        row.dedup_by_key(|entry| entry.0);
+        row
+    };
+    let table: Rows = (0..items).map(&mut row).collect();
+    let wanted: Vec<(f32, f32)> =
+        (0..items).map(|item| (1.0 / (item + 1) as f32, item as f32 / items as f32)).collect();
+    let texts: Vec<&str> = names.iter().map(|name| &**name).collect();
+    let ids = Section::new(ids::NAME, ids::VERSION, ids::write(&texts));
+    let catalogue = ids.checksum;
+    let sections = vec![
+        ids,
+        made_up_attributes(&names),
+        Section::new(rows::COVIEW, rows::VERSION, rows::write(&table)),
+        Section::new(popularity::NAME, popularity::VERSION, popularity::write(&wanted)),
+        Section::new(strategy::NAME, strategy::VERSION, strategy::write(&[Strategy::default()])?),
+    ];
+    Envelope { region: "world".to_owned(), built_at: Default::default(), catalogue, sections }.write()
+}
+
+/// What a visitor's recents were before each step but the first, without items that the snapshot does not know.
+fn prefixes(snapshot: &Snapshot, session: &[String]) -> Vec<Vec<String>> {
+    let known: Vec<&String> = session.iter().filter(|id| snapshot.ids.index(id).is_some()).collect();
+    (1..known.len())
+        .map(|length| {
+            let mut recents: Vec<String> = Vec::new();
+            for id in known[..length].iter().rev() {
+                if recents.len() < MAX_RECENTS && !recents.contains(id) {
+                    recents.push((*id).clone());
+                }
+            }
+            recents
+        })
+        .collect()
+}
+
+/// Sessions of 2 to 9 items, each item a neighbour of the one before.
+fn walks(snapshot: &Snapshot, count: usize) -> Vec<Vec<String>> {
+    let mut random = Random(362_436_069);
+    let popular: Vec<u32> = snapshot.popularity.order().collect();
+    let mut walk = || {
+        let mut item = popular.get(random.below(popular.len())).copied()?;
+        let mut session = Vec::new();
+        for _ in 0..2 + random.below(8) {
+            session.push(snapshot.ids.id(item)?.to_string());
+            let mut row = Vec::new();
+            snapshot.coview.as_ref()?.for_each(item, |neighbour, _| row.push(neighbour));
+            item = row.get(random.below(row.len())).copied().unwrap_or(item);
+        }
+        Some(session)
+    };
+    (0..count).filter_map(|_| walk()).collect()
+}
+
+#[cfg(test)]
+pub(crate) fn small() -> Inputs {
+    let blob = Bytes::from(made_up_of(300).unwrap());
+    Inputs::of_sizes(&[("25 KiB", 25 << 10)], &[blob], None).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_have_the_size_they_are_called_by() {
+        let inputs = small();
+        let [(_, blob)] = inputs.sizes.as_slice() else { panic!("not one size") };
+        assert!((24 << 10..=25 << 10).contains(&blob.len()), "{}", blob.len());
+        assert!(inputs.shops.is_sorted_by_key(|blob| blob.len()));
+    }
+}

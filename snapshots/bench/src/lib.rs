@@ -1,0 +1,11 @@
+//! How fast snapshots are opened, read and scored.
+//!
+//! [`inputs`] are made once, natively; [`cases`] are what is measured over them, and [`measure`] how. The native
+//! program and the exports of `wasm` run the very same loop with a clock of their host.
+
+pub mod cases;
+pub mod inputs;
+pub mod measure;
+pub mod obvious;
+#[cfg(target_arch = "wasm32")]
+mod wasm;

@@ -1,0 +1,178 @@
+//! A load generator for Workers on loopback: a few connections that are kept, one request at a time on each.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+use snapshots::recents::COOKIE;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+/// Connections: enough to keep workerd's one thread busy.
+const CONNECTIONS: usize = 8;
+/// No answer takes longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Ticks a second in /proc, the same on every Linux that matters.
+const TICKS: f64 = 100.0;
+
+/// What is asked, by many visitors.
+pub struct Target {
+    name: String,
+    port: u16,
+    requests: Vec<Vec<u8>>,
+}
+
+impl Target {
+    /// Reads `NAME=PORT/PATH`; every line of `cookies` is a visitor.
+    ///
+    /// # Errors
+    /// When it is not of that form.
+    pub fn parse(text: &str, cookies: &str) -> Result<Self> {
+        let (name, address) = text.split_once('=').context("expected NAME=PORT/PATH")?;
+        let (port, path) = address.split_once('/').context("expected NAME=PORT/PATH")?;
+        let request = |cookie: &str| {
+            format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\nCookie: {COOKIE}={cookie}\r\n\r\n")
+                .into_bytes()
+        };
+        let requests: Vec<_> = cookies.lines().map(request).collect();
+        ensure!(!requests.is_empty(), "there are no visitors");
+        Ok(Self { name: name.to_owned(), port: port.parse()?, requests })
+    }
+}
+
+/// What a target did.
+#[derive(Serialize)]
+struct Figures {
+    name: String,
+    /// Answers a second, the median of the rounds.
+    per_second: f64,
+    /// Every round's.
+    rounds: Vec<f64>,
+    /// ms from request to answer, over all rounds.
+    p50: f64,
+    p99: f64,
+    /// µs of CPU that workerd took an answer; none where there is no /proc.
+    cpu: Option<f64>,
+    /// Bytes of a body, on average.
+    bytes: f64,
+}
+
+#[derive(Default)]
+struct Round {
+    latencies: Vec<f64>,
+    bytes: usize,
+    seconds: f64,
+    cpu: Option<f64>,
+}
+
+/// Loads the targets in turn, `rounds` times `ms` each after one round to warm up. JSON.
+pub fn run(targets: &[Target], ms: u64, rounds: usize, pid: u32) -> Result<String> {
+    let mut all: Vec<Vec<Round>> = targets.iter().map(|_| Vec::new()).collect();
+    for number in 0..=rounds {
+        for (target, done) in targets.iter().zip(&mut all) {
+            let round = round(target, Duration::from_millis(ms), pid)
+                .with_context(|| format!("{} on port {}", target.name, target.port))?;
+            if number > 0 {
+                done.push(round);
+            }
+        }
+    }
+    let figures: Vec<_> = targets.iter().zip(all).map(|(target, rounds)| summary(target, rounds)).collect();
+    Ok(serde_json::to_string(&figures)?)
+}
+
+fn summary(target: &Target, rounds: Vec<Round>) -> Figures {
+    let mut per_second: Vec<f64> =
+        rounds.iter().map(|round| round.latencies.len() as f64 / round.seconds).collect();
+    let in_order = per_second.clone();
+    per_second.sort_by(f64::total_cmp);
+    let answers = rounds.iter().map(|round| round.latencies.len()).sum::<usize>() as f64;
+    let cpu: Option<f64> = rounds.iter().map(|round| round.cpu).sum();
+    let bytes = rounds.iter().map(|round| round.bytes).sum::<usize>() as f64;
+    let mut latencies: Vec<f64> = rounds.into_iter().flat_map(|round| round.latencies).collect();
+    latencies.sort_by(f64::total_cmp);
+    let at = |sorted: &[f64], share: f64| {
+        sorted.get((sorted.len() as f64 * share) as usize).copied().unwrap_or_default()
+    };
+    Figures {
+        name: target.name.clone(),
+        per_second: at(&per_second, 0.5),
+        rounds: in_order,
+        p50: at(&latencies, 0.5),
+        p99: at(&latencies, 0.99),
+        cpu: cpu.map(|seconds| seconds * 1e6 / answers),
+        bytes: bytes / answers,
+    }
+}
+
+fn round(target: &Target, length: Duration, pid: u32) -> Result<Round> {
+    let (before, began) = (cpu_seconds(pid), Instant::now());
+    let mut round = thread::scope(|scope| {
+        let visitors =
+            (0..CONNECTIONS).map(|number| scope.spawn(move || connection(target, number, began + length)));
+        let visitors: Vec<_> = visitors.collect();
+        let mut round = Round::default();
+        for visitor in visitors {
+            let (latencies, bytes) = visitor.join().map_err(|_| anyhow::anyhow!("a connection failed"))??;
+            round.latencies.extend(latencies);
+            round.bytes += bytes;
+        }
+        anyhow::Ok(round)
+    })?;
+    round.seconds = began.elapsed().as_secs_f64();
+    round.cpu = before.zip(cpu_seconds(pid)).map(|(before, after)| after - before);
+    Ok(round)
+}
+
+/// Asks until `end`; how long every answer took, in ms, and the bytes of all.
+fn connection(target: &Target, number: usize, end: Instant) -> Result<(Vec<f64>, usize)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", target.port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut answers = BufReader::with_capacity(1 << 16, stream.try_clone()?);
+    let (mut latencies, mut bytes, mut body) = (Vec::new(), 0, Vec::new());
+    // Each connection begins elsewhere, so that they ask as different visitors.
+    let visitors = target.requests.iter().cycle().skip(number * target.requests.len() / CONNECTIONS);
+    for request in visitors {
+        let began = Instant::now();
+        if began >= end {
+            break;
+        }
+        stream.write_all(request)?;
+        let length = head(&mut answers)?;
+        body.resize(length, 0);
+        answers.read_exact(&mut body)?;
+        latencies.push(began.elapsed().as_secs_f64() * 1e3);
+        bytes += length;
+    }
+    Ok((latencies, bytes))
+}
+
+/// Reads the head of an answer: the length of its body.
+fn head(answers: &mut impl BufRead) -> Result<usize> {
+    let (mut line, mut length, mut first) = (String::new(), None, true);
+    loop {
+        line.clear();
+        answers.read_line(&mut line)?;
+        if first && !line.starts_with("HTTP/1.1 200") {
+            bail!("the answer is {line:?}");
+        }
+        first = false;
+        if line == "\r\n" {
+            return length.context("an answer without content-length");
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = Some(value.trim().parse()?);
+        }
+    }
+}
+
+fn cpu_seconds(pid: u32) -> Option<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name, which may hold anything but ends with the last bracket: utime and stime are fields 14 and 15.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    Some((ticks()? + ticks()?) / TICKS)
+}
