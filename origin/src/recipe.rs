@@ -46,6 +46,12 @@ impl Default for Recipe {
 }
 
 /// The strategies every snapshot carries unless a recipe names others.
+///
+/// `next` reads the co-view table alone: what vectors learnt is folded into it, and popularity as a bonus on what
+/// the recents name costs accuracy. On YooChoose 1/64 (co-view and walk, variant (a)) HR@20 was .715 with co-view
+/// alone; beside a weight of .7 for co-view it was .713 with .02 for popularity, .710 with .1 for recency, and
+/// .698 with .2 and .1 for the two. The other strategies keep the documented hybrid, which also shows what the
+/// region wants and not only what is likely next.
 fn strategies() -> Vec<Strategy> {
     let similar = Weights { coview: 0.3, knn: 0.6, popularity: 0.0, recency: 0.0 };
     let boost = Seen::Boost(Repeats::default());

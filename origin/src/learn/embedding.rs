@@ -318,3 +318,55 @@ pub fn learn(sessions: &Sessions, items: usize, recipe: &Recipe, mut report: imp
     }
     model
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::nearest;
+    use snapshots::time::Timestamp;
+
+    /// Visitors walk up and down a circle of 60 items.
+    fn circle() -> Sessions {
+        let mut sessions = Sessions::default();
+        for start in 0..600u32 {
+            let step = |at: u32| if start.is_multiple_of(2) { start + at } else { start + 60 - at };
+            sessions.push((0..5).map(|at| step(at) % 60), Timestamp(i64::from(start)));
+        }
+        sessions
+    }
+
+    #[test]
+    fn the_number_of_cores_changes_nothing_and_neighbours_are_those_met_next() {
+        let recipe = Recipe { dimensions: 16, epochs: 20, rate: 0.1, ..Recipe::default() };
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| learn(&circle(), 60, &recipe, |_| {}))
+        };
+        let model = on(1);
+        assert_eq!(model, on(3));
+        assert_ne!(model, learn(&circle(), 60, &Recipe { seed: 2, ..recipe }, |_| {}));
+        let mut taught = vec![true; 60];
+        taught[7] = false;
+        let table = nearest::exact(&model, recipe.scale, 4, &taught);
+        assert!(table[7].is_empty() && table.iter().flatten().all(|entry| entry.0 != 7));
+        let near =
+            |item: u32, other: u32| (1..=4).contains(&(item.abs_diff(other).min(60 - item.abs_diff(other))));
+        let right: usize = (0u32..)
+            .zip(&table)
+            .map(|(item, row)| row.iter().filter(|entry| near(item, entry.0)).count())
+            .sum();
+        // Four of 59 others by chance would be 16 of 236.
+        assert!(right > 190, "{right} of {}", table.iter().map(Vec::len).sum::<usize>());
+    }
+
+    #[test]
+    fn items_are_drawn_by_their_weight() {
+        let drawing = Drawing::new(&[1.0, 0.0, 3.0, 4.0]);
+        let mut random = Random::new(1, "test");
+        let mut drawn = [0u32; 4];
+        (0..80_000).for_each(|_| drawn[drawing.draw(&mut random) as usize] += 1);
+        assert_eq!(drawn[1], 0);
+        assert!(drawn[0].abs_diff(10_000) < 500 && drawn[2].abs_diff(30_000) < 800, "{drawn:?}");
+        assert!((drawing.log_expected[3] - 128f32.ln()).abs() < 1e-6);
+    }
+}
