@@ -1,1 +1,9 @@
-//! Harness.
+//! What the end-to-end tests stand on: a Worker in workerd, the `verge` binary, and peers that can be watched.
+
+mod edge;
+mod peer;
+mod verge;
+
+pub use edge::{Edge, Reply, Request};
+pub use peer::{Peer, Received};
+pub use verge::{Verge, binary};

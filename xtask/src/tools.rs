@@ -11,11 +11,24 @@ pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// The oldest Node that wrangler runs on.
 const NODE_NEEDED: (u32, u32) = (22, 12);
 
-/// `cargo`, as the one that runs this program.
+/// `cargo`, as the one that runs this program, and as if it was called from a shell: what the outer cargo tells
+/// this program of its own package would make build scripts that look at it run again.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(describes_package) {
+            command.env_remove(name);
+        }
+    }
     command
+}
+
+/// Whether cargo sets this variable for a program it runs, to tell it about its package.
+fn describes_package(variable: &str) -> bool {
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+    prefixes.iter().any(|prefix| variable.starts_with(prefix))
+        || ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "LD_LIBRARY_PATH"].contains(&variable)
 }
 
 /// Whether the standard library for [`WASM_TARGET`] is installed.

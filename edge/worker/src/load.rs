@@ -39,14 +39,17 @@ pub struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// The snapshot for a visitor: of the region `asked` for where there is one, of the country's region
-    /// otherwise, of the world where that has none. `None` when nothing can be had within the deadline.
+    /// The snapshot for a visitor: of the region `asked` for, of the country's region where none is asked for,
+    /// of the world where there is no such region. `None` when nothing can be had within the deadline.
     pub async fn find(&self, asked: Option<&str>, country: Option<&str>) -> Option<Ready> {
         let deadline = now().saturating_add(self.config.load_deadline_ms);
         let world = self.ready(WORLD, deadline).await?;
         let regions = &world.loaded.manifest.regions;
-        let asked = asked.filter(|name| *name == WORLD || regions.values().any(|region| region == name));
-        let region = asked.or_else(|| regions.get(country?).map(String::as_str)).unwrap_or(WORLD);
+        let region = match (asked, country) {
+            (Some(asked), _) if regions.values().any(|region| region == asked) => asked,
+            (None, Some(country)) => regions.get(country).map_or(WORLD, String::as_str),
+            _ => WORLD,
+        };
         if region == WORLD {
             return Some(world);
         }

@@ -1,0 +1,257 @@
+//! A Worker in workerd with a KV of its own.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+use tempfile::TempDir;
+use ureq::http;
+use xtask::steps::Steps;
+use xtask::tools::npm_packages;
+use xtask::wrangler::{Dev, NAMESPACE, Options, agent, free_port};
+
+/// How long `wrangler dev` may take; its first start may have to compile the Worker.
+const START: Duration = Duration::from_secs(600);
+/// How long the Worker may take to notice what was published.
+const NOTICE: Duration = Duration::from_secs(10);
+
+/// A Worker that runs. Dropping it stops it.
+pub struct Edge {
+    dev: Dev,
+    agent: ureq::Agent,
+    _dir: TempDir,
+}
+
+impl Edge {
+    /// Starts the Worker with an empty KV and these variables. It looks for a newer manifest at every request.
+    ///
+    /// # Errors
+    /// When the tools are missing or it does not start; the message holds wrangler's output.
+    pub fn start(vars: &[(&str, &str)]) -> Result<Self> {
+        let steps = Steps::new(&xtask::root().join("target/test/log"))?;
+        npm_packages(&steps)?;
+        let dir = TempDir::new()?;
+        let vars: Vec<_> = [("MANIFEST_TTL_S", "0")].iter().chain(vars).copied().collect();
+        let log: PathBuf = dir.path().join("wrangler.log");
+        let options = Options { port: free_port()?, persist_to: &dir.path().join("kv"), vars: &vars, log };
+        let mut dev = Dev::start(options)?;
+        dev.wait_until_ready(START)?;
+        Ok(Self { dev, agent: agent(Duration::from_secs(30)), _dir: dir })
+    }
+
+    /// A request to be sent.
+    pub fn request<'a>(&'a self, method: &'a str, path: &'a str) -> Request<'a> {
+        let headers = vec![("accept-encoding".to_owned(), b"identity".to_vec())];
+        Request { edge: self, method, path, headers, body: Vec::new(), chunked: false }
+    }
+
+    /// `GET`s a path.
+    ///
+    /// # Errors
+    /// When there is no answer at all.
+    pub fn get(&self, path: &str) -> Result<Reply> {
+        self.request("GET", path).send()
+    }
+
+    /// Asks until the answer is as wanted, which is the Worker's to reach in a few requests.
+    ///
+    /// # Errors
+    /// When it is not in time; the message holds the last answer.
+    pub fn until(&self, path: &str, wanted: impl Fn(&Reply) -> bool) -> Result<Reply> {
+        let deadline = Instant::now() + NOTICE;
+        loop {
+            let reply = self.get(path)?;
+            if wanted(&reply) {
+                return Ok(reply);
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "{path} does not become what was expected; the last answer was {reply:?}\n{}",
+                    self.log()
+                );
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The version of a region's snapshot that is answered from.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn version(&self, region: &str) -> Result<String> {
+        let reply = self.get(&format!("/v1/popular?limit=1&region={region}"))?;
+        let version = reply.json()["snapshot"]["version"].as_str().map(str::to_owned);
+        version.with_context(|| format!("no version in {reply:?}"))
+    }
+
+    /// The address of the Worker's KV, for `VERGE_KV_BASE`.
+    pub fn kv_api(&self) -> String {
+        self.dev.kv_api()
+    }
+
+    fn kv_url(&self, key: &str) -> String {
+        let key = key.replace('/', "%2F");
+        format!("{}/storage/kv/namespaces/{NAMESPACE}/values/{key}", self.kv_api())
+    }
+
+    /// Puts a value.
+    ///
+    /// # Errors
+    /// When KV refuses.
+    pub fn kv_put(&self, key: &str, value: &[u8]) -> Result<()> {
+        let response = self.agent.put(&self.kv_url(key)).send(value)?;
+        ensure!(response.status() == 200, "KV answers {} to putting {key}", response.status());
+        Ok(())
+    }
+
+    /// Gets a value, if there is one.
+    ///
+    /// # Errors
+    /// When KV cannot be reached.
+    pub fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        let mut response = self.agent.get(&self.kv_url(key)).call()?;
+        Ok(if response.status() == 200 { Some(response.body_mut().read_to_vec()?) } else { None })
+    }
+
+    /// Deletes a key.
+    ///
+    /// # Errors
+    /// When KV refuses.
+    pub fn kv_delete(&self, key: &str) -> Result<()> {
+        let response = self.agent.delete(&self.kv_url(key)).call()?;
+        ensure!(response.status() == 200, "KV answers {} to deleting {key}", response.status());
+        Ok(())
+    }
+
+    /// What wrangler and the Worker have written.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.dev.log()).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        if thread::panicking() || env::var_os("VERGE_TEST_LOG").is_some() {
+            eprintln!("── wrangler's output\n{}", self.log());
+        }
+    }
+}
+
+/// A request to the Worker.
+pub struct Request<'a> {
+    edge: &'a Edge,
+    method: &'a str,
+    path: &'a str,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+    chunked: bool,
+}
+
+impl Request<'_> {
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sets the `Cookie` header.
+    #[must_use]
+    pub fn cookie(self, cookies: impl Into<Vec<u8>>) -> Self {
+        self.header("cookie", cookies)
+    }
+
+    /// Lets the request come from a country.
+    #[must_use]
+    pub fn country(self, code: &str) -> Self {
+        self.cf(&serde_json::json!({"country": code, "clientAcceptEncoding": "identity"}))
+    }
+
+    /// Sets all of `request.cf`.
+    #[must_use]
+    pub fn cf(self, cf: &Value) -> Self {
+        self.header("mf-cf-blob", cf.to_string())
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sends the body without telling its length first.
+    #[must_use]
+    pub fn chunked(mut self) -> Self {
+        self.chunked = true;
+        self
+    }
+
+    /// Sends it.
+    ///
+    /// # Errors
+    /// When there is no answer at all.
+    pub fn send(self) -> Result<Reply> {
+        let Self { edge, method, path, headers, body, chunked } = self;
+        let url = format!("{}{path}", edge.dev.address());
+        let mut request = http::Request::builder().method(method).uri(&url);
+        for (name, value) in &headers {
+            request = request.header(name, value.as_slice());
+        }
+        let context = || format!("{method} {url}");
+        let response = if body.is_empty() {
+            edge.agent.run(request.body(()).with_context(context)?)
+        } else if chunked {
+            let mut reader = body.as_slice();
+            let body = ureq::SendBody::from_reader(&mut reader);
+            edge.agent.run(request.body(body).with_context(context)?)
+        } else {
+            edge.agent.run(request.body(body).with_context(context)?)
+        };
+        let mut response = response.with_context(context)?;
+        let body = response.body_mut().read_to_vec().with_context(context)?;
+        Ok(Reply { status: response.status().as_u16(), headers: response.headers().clone(), body })
+    }
+}
+
+/// What came back.
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: http::HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let body: String = String::from_utf8_lossy(&self.body).chars().take(1_000).collect();
+        write!(out, "{} {:?} {body}", self.status, self.headers)
+    }
+}
+
+impl Reply {
+    /// The body as JSON; null when it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// A header as text; empty when it is absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The ids of the answer's items.
+    pub fn ids(&self) -> Vec<String> {
+        let items = self.json()["items"].as_array().cloned().unwrap_or_default();
+        items.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// `NAME=VALUE` of each cookie that is set.
+    pub fn cookies(&self) -> Vec<String> {
+        let set = self.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
+        set.map(|value| value.split(';').next().unwrap_or_default().to_owned()).collect()
+    }
+}

@@ -1,0 +1,245 @@
+//! What is answered, and what to nonsense.
+
+use crate::{Parts, Test};
+use anyhow::{Context, Result, ensure};
+use end_to_end::{Edge, Reply};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+
+pub const TESTS: &[Test] = &[
+    ("two_recents_give_another_answer_than_one", two_recents),
+    ("the_country_chooses_the_region_and_the_query_overrides_it", regions),
+    ("a_missing_region_is_answered_from_the_world", missing_region),
+    ("unknown_items_get_an_answer_or_a_404", unknown_items),
+    ("a_garbage_cookie_of_4_kb_reads_as_no_recents", garbage_cookie),
+    ("no_item_comes_twice_over_pages", pages),
+    ("an_answer_for_everybody_is_sent_once", conditional),
+    ("wrong_parameters_paths_and_methods_are_told", nonsense),
+    ("pages_of_the_configured_origins_only_may_read", cors),
+    ("the_shop_is_served_beside_the_api", assets),
+];
+
+/// Asserts that a reply is a problem as RFC 9457 wants it, and gives it.
+pub fn problem(reply: &Reply, status: u16) -> Result<Value> {
+    ensure!(reply.status == status, "expected a {status}: {reply:?}");
+    ensure!(reply.header("content-type") == "application/problem+json", "no problem+json: {reply:?}");
+    let problem = reply.json();
+    ensure!(problem["status"] == status, "the body states another status: {reply:?}");
+    for field in ["type", "title", "detail"] {
+        ensure!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "no {field}: {reply:?}");
+    }
+    Ok(problem)
+}
+
+/// Asserts that the Worker answers an ordinary request, as it must after whatever came before.
+pub fn is_unharmed(edge: &Edge) -> Result<()> {
+    let reply = edge.get("/v1/recommendations?limit=5")?;
+    ensure!(reply.status == 200 && reply.ids().len() == 5, "the next request is harmed: {reply:?}");
+    ensure!(reply.json()["degraded"] == Value::Null, "the next request is degraded: {reply:?}");
+    Ok(())
+}
+
+/// The ids of the most wanted items.
+pub fn popular(edge: &Edge, count: usize) -> Result<Vec<String>> {
+    let reply = edge.get(&format!("/v1/popular?limit={count}"))?;
+    ensure!(reply.ids().len() == count, "not {count} items: {reply:?}");
+    Ok(reply.ids())
+}
+
+fn reasons(reply: &Reply) -> HashSet<String> {
+    let items = reply.json()["items"].as_array().cloned().unwrap_or_default();
+    items.iter().filter_map(|item| item["because"].as_str().map(str::to_owned)).collect()
+}
+
+fn two_recents(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let items = popular(edge, 12)?;
+    let (one, other) = (&items[0], &items[11]);
+    let from_one = edge.get(&format!("/v1/recommendations?recents={one}&limit=10"))?;
+    let from_two = edge.get(&format!("/v1/recommendations?recents={other},{one}&limit=10"))?;
+    let from_none = edge.get("/v1/recommendations?limit=10")?;
+    ensure!(from_one.ids() != from_two.ids(), "the same items: {:?}", from_one.ids());
+    ensure!(from_none.ids() != from_one.ids(), "the same items as without recents: {:?}", from_one.ids());
+    ensure!(reasons(&from_one) == HashSet::from([one.clone()]), "other reasons: {from_one:?}");
+    ensure!(reasons(&from_two).contains(other), "the newer recent is no reason: {from_two:?}");
+    for reply in [&from_one, &from_two] {
+        let body = reply.json();
+        ensure!(body["degraded"] == Value::Null && body["strategy"].is_string(), "{reply:?}");
+        ensure!(body["items"][0]["signal"] == "coview" || body["items"][0]["signal"] == "knn", "{reply:?}");
+        ensure!(reply.header("cache-control") == "private, no-store", "{reply:?}");
+        ensure!(reply.header("server-timing").contains("score;dur="), "{reply:?}");
+    }
+    Ok(())
+}
+
+fn regions(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let from = |country: &str, path: &str| edge.request("GET", path).country(country).send();
+    let gb = from("GB", "/v1/popular")?;
+    let fr = from("FR", "/v1/popular")?;
+    let asked = from("FR", "/v1/popular?region=gb")?;
+    let nowhere = from("AQ", "/v1/popular")?;
+    let regions = [&gb, &fr, &asked, &nowhere].map(|reply| reply.json()["region"].clone());
+    ensure!(regions == ["gb", "fr", "gb", "world"], "other regions: {regions:?}");
+    ensure!(gb.ids() != fr.ids(), "gb and fr want the same: {:?}", gb.ids());
+    ensure!(gb.ids() == asked.ids(), "the query gives another gb: {asked:?}");
+    for cf in [json!({}), json!({"country": 7}), json!({"country": "not a country"})] {
+        let reply = edge.request("GET", "/v1/recommendations?limit=1").cf(&cf).send()?;
+        ensure!(reply.status == 200, "{cf}: {reply:?}");
+    }
+    is_unharmed(edge)
+}
+
+fn missing_region(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let reply = edge.get("/v1/recommendations?region=atlantis")?;
+    ensure!(reply.status == 200 && reply.json()["region"] == "world", "{reply:?}");
+    ensure!(!reply.ids().is_empty(), "an empty answer: {reply:?}");
+    let reply = edge.get("/v1/recommendations?region=../world")?;
+    ensure!(problem(&reply, 400)?["field"] == "region", "{reply:?}");
+    is_unharmed(edge)
+}
+
+fn unknown_items(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    for path in [
+        "/v1/recommendations?recents=never-seen,nor-this",
+        "/v1/recommendations?placement=product&item=never-seen",
+        "/v1/items/never-seen/similar",
+    ] {
+        let reply = edge.get(path)?;
+        ensure!(reply.status == 200 && !reply.ids().is_empty(), "{path}: {reply:?}");
+        ensure!(reply.json()["degraded"] == "popular_only", "{path}: {reply:?}");
+    }
+    problem(&edge.get("/v1/items/never-seen")?, 404)?;
+    for path in ["/v1/items/%00", "/v1/items/%ff%fe", "/v1/items//similar"] {
+        ensure!(problem(&edge.get(path)?, 400)?["field"] == "id", "{path}");
+    }
+    let known = popular(edge, 1)?.remove(0);
+    let reply = edge.get(&format!("/v1/items/{known}"))?;
+    ensure!(reply.status == 200 && reply.json()["id"] == known.as_str(), "{reply:?}");
+    is_unharmed(edge)
+}
+
+fn garbage_cookie(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let plain = edge.get("/v1/recommendations")?.ids();
+    // Everything a header may hold, in an order that means nothing.
+    let noise = (0..4_080u32).map(|place| (place.wrapping_mul(2_654_435_761) >> 13) as u8);
+    let noise: Vec<u8> =
+        noise.map(|byte| if (0x21..0x7f).contains(&byte) || byte >= 0xa0 { byte } else { b'|' }).collect();
+    for start in ["verge_recents=", "verge_recents=1|", "verge_visitor=", "verge_recents=1|%ff%00|:::|"] {
+        let cookie = [start.as_bytes(), &noise].concat();
+        let reply = edge.request("GET", "/v1/recommendations").cookie(cookie.clone()).send()?;
+        ensure!(reply.status == 200, "{start}: {reply:?}");
+        let degraded = &reply.json()["degraded"];
+        ensure!(*degraded == Value::Null || *degraded == "popular_only", "{start}: {reply:?}");
+        ensure!(reply.ids() == plain, "{start}: other items than without a cookie: {reply:?}");
+        let event = json!({"kind": "view", "item": "x"}).to_string();
+        let reply = edge.request("POST", "/v1/events").cookie(cookie).body(event).send()?;
+        ensure!(reply.status == 202, "{start}: {reply:?}");
+        let cookies = reply.cookies();
+        let recents = cookies.iter().find(|cookie| cookie.starts_with("verge_recents=1|x:v:"));
+        ensure!(recents.is_some_and(|cookie| cookie.len() <= 4_096), "{start}: {cookies:?}");
+    }
+    is_unharmed(edge)
+}
+
+fn pages(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let item = popular(edge, 1)?.remove(0);
+    for path in [
+        "/v1/popular?limit=7".to_owned(),
+        format!("/v1/recommendations?limit=7&recents={item}"),
+        format!("/v1/items/{item}/similar?limit=7"),
+    ] {
+        let (mut seen, mut cursor) = (HashSet::new(), String::new());
+        for page in 0..6 {
+            let reply = edge.get(&format!("{path}&cursor={cursor}"))?;
+            ensure!(reply.ids().len() == 7, "page {page} of {path} is not full: {reply:?}");
+            for id in reply.ids() {
+                ensure!(seen.insert(id.clone()), "{id} comes again on page {page} of {path}");
+            }
+            cursor = reply.json()["next"].as_str().context("no next page")?.to_owned();
+        }
+    }
+    let reply = edge.get("/v1/popular?cursor=AAAA")?;
+    ensure!(problem(&reply, 400)?["field"] == "cursor", "{reply:?}");
+    Ok(())
+}
+
+fn conditional(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let item = popular(edge, 1)?.remove(0);
+    for path in ["/v1/popular".to_owned(), format!("/v1/items/{item}"), format!("/v1/items/{item}/similar")] {
+        let first = edge.get(&path)?;
+        ensure!(first.header("cache-control") == "public, max-age=30", "{first:?}");
+        let tag = first.header("etag");
+        ensure!(!tag.is_empty(), "no ETag: {first:?}");
+        let again = edge.request("GET", &path).header("if-none-match", tag).send()?;
+        ensure!(again.status == 304 && again.body.is_empty() && again.header("etag") == tag, "{again:?}");
+        let elsewhere = edge.request("GET", &path).header("if-none-match", tag).country("FR").send()?;
+        ensure!(elsewhere.status == 200, "another region has the same ETag: {elsewhere:?}");
+        let head = edge.request("HEAD", &path).send()?;
+        ensure!(head.status == 200 && head.body.is_empty() && head.header("etag") == tag, "{head:?}");
+    }
+    Ok(())
+}
+
+fn nonsense(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=18446744073709551616", "limit"),
+        ("placement=moon", "placement"),
+        ("price_max=-1", "price_max"),
+        ("strategy=none-such", "strategy"),
+        ("item=%00", "item"),
+    ] {
+        let reply = edge.get(&format!("/v1/recommendations?{query}"))?;
+        ensure!(problem(&reply, 400)?["field"] == field, "{query}: {reply:?}");
+    }
+    for path in ["/v1/none", "/v1", "/v1/", "/v1/items", "/v1/popular/x", "/no-such-page"] {
+        problem(&edge.get(path)?, 404)?;
+    }
+    for (method, path, allowed) in [
+        ("DELETE", "/v1/popular", "GET, HEAD, OPTIONS"),
+        ("POST", "/v1/recommendations", "GET, HEAD, OPTIONS"),
+        ("GET", "/v1/events", "POST, OPTIONS"),
+        ("PUT", "/healthz", "GET, HEAD, OPTIONS"),
+    ] {
+        let reply = edge.request(method, path).send()?;
+        problem(&reply, 405)?;
+        ensure!(reply.header("allow") == allowed, "{method} {path}: {reply:?}");
+    }
+    is_unharmed(edge)
+}
+
+fn cors(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let ask = |method, path, origin: &str| edge.request(method, path).header("origin", origin).send();
+    for (method, path, status) in
+        [("OPTIONS", "/v1/events", 204), ("GET", "/v1/popular", 200), ("GET", "/v1/none", 404)]
+    {
+        let ours = ask(method, path, "https://shop.example")?;
+        ensure!(ours.status == status, "{ours:?}");
+        ensure!(ours.header("access-control-allow-origin") == "https://shop.example", "{ours:?}");
+        ensure!(ours.header("access-control-allow-credentials") == "true", "{ours:?}");
+        ensure!(ours.header("vary").eq_ignore_ascii_case("origin"), "{ours:?}");
+        for stranger in ["https://shop.example.evil.example", "https://evil.example", "null"] {
+            let theirs = ask(method, path, stranger)?;
+            ensure!(theirs.header("access-control-allow-origin").is_empty(), "{stranger}: {theirs:?}");
+        }
+    }
+    Ok(())
+}
+
+fn assets(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let page = edge.get("/")?;
+    ensure!(page.status == 200 && page.header("content-type").starts_with("text/html"), "{page:?}");
+    let script = edge.get("/shop.js")?;
+    ensure!(script.status == 200 && script.header("content-type").contains("javascript"), "{script:?}");
+    Ok(())
+}

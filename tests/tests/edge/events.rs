@@ -1,0 +1,168 @@
+//! What a visitor does, and what becomes of it.
+
+use crate::answers::{is_unharmed, popular, problem};
+use crate::{Parts, Test};
+use anyhow::{Result, bail, ensure};
+use end_to_end::{Edge, Peer, Received, Reply};
+use serde_json::{Value, json};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub const TESTS: &[Test] = &[
+    ("a_viewed_item_changes_the_next_answer_by_the_cookie_alone", by_the_cookie_alone),
+    ("good_events_of_a_batch_are_kept", batch),
+    ("a_body_of_1_mb_is_refused", large_body),
+    ("a_body_of_nonsense_is_refused", nonsense),
+    ("events_reach_the_origin_with_key_and_country", forwarded),
+    ("an_origin_that_cannot_is_asked_once_more", retried),
+    ("a_visitor_is_known_with_consent_only", consent),
+];
+
+fn post(edge: &Edge, body: &Value, cookies: &str) -> Result<Reply> {
+    edge.request("POST", "/v1/events").cookie(cookies).body(body.to_string()).send()
+}
+
+fn by_the_cookie_alone(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let items = popular(edge, 9)?;
+    let plain = edge.get("/v1/recommendations")?.ids();
+    let mut cookie = String::new();
+    let mut before = plain.clone();
+    for item in [&items[3], &items[8]] {
+        let taken = post(edge, &json!({"kind": "view", "item": item}), &cookie)?;
+        ensure!(taken.status == 202 && taken.json() == json!({"accepted": 1, "rejected": []}), "{taken:?}");
+        let set = taken.header("set-cookie");
+        for attribute in ["Max-Age=2592000", "Path=/", "Secure", "SameSite=Lax"] {
+            ensure!(set.split("; ").any(|one| one == attribute), "no {attribute} in {set}");
+        }
+        cookie = taken.cookies().join("; ");
+        let reply = edge.request("GET", "/v1/recommendations").cookie(cookie.as_str()).send()?;
+        let body = reply.json();
+        let reasons = body["items"].as_array().into_iter().flatten().map(|shown| &shown["because"]);
+        ensure!(
+            reasons.into_iter().any(|because| because == item.as_str()),
+            "{item} is no reason: {reply:?}"
+        );
+        ensure!(reply.ids() != before, "viewing {item} changes nothing: {reply:?}");
+        before = reply.ids();
+    }
+    ensure!(edge.get("/v1/recommendations")?.ids() == plain, "the answer without a cookie has changed too");
+    Ok(())
+}
+
+fn batch(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let body =
+        json!([{"kind": "view", "item": "a"}, {"kind": "veiw", "item": "b"}, {"kind": "cart", "item": "c"}]);
+    let reply = post(edge, &body, "")?;
+    ensure!(reply.status == 202 && reply.json()["accepted"] == 2, "{reply:?}");
+    let rejected = &reply.json()["rejected"];
+    ensure!(rejected[0]["index"] == 1 && rejected[0]["field"] == "kind", "{reply:?}");
+    let cookies = reply.cookies();
+    ensure!(cookies[0].starts_with("verge_recents=1|c:a:") && cookies[0].contains("|a:v:"), "{cookies:?}");
+    let shown = post(edge, &json!({"kind": "impression", "item": "a"}), "")?;
+    ensure!(shown.status == 202 && shown.cookies().is_empty(), "{shown:?}");
+    Ok(())
+}
+
+fn large_body(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let event = r#"{"kind":"view","item":"a"},"#;
+    let large = event.repeat((1 << 20) / event.len());
+    for body in [large.into_bytes(), vec![0; 1 << 20], vec![b'['; 1 << 20]] {
+        let told = edge.request("POST", "/v1/events").body(body.clone()).send()?;
+        ensure!(problem(&told, 413)?["field"] == "body", "{told:?}");
+        let untold = edge.request("POST", "/v1/events").body(body).chunked().send()?;
+        problem(&untold, 413)?;
+        is_unharmed(edge)?;
+    }
+    let many = Value::Array(vec![json!({"kind": "view", "item": "a"}); 501]);
+    problem(&post(edge, &many, "")?, 413)?;
+    let most = Value::Array(vec![json!({"kind": "view", "item": "a"}); 500]);
+    let reply = post(edge, &most, "")?;
+    ensure!(reply.status == 202 && reply.json()["accepted"] == 500, "{reply:?}");
+    Ok(())
+}
+
+fn nonsense(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let deep = "[".repeat(200_000);
+    for body in ["", "{", "null", "[]", "\u{0}", "{\"kind\":\"view\"}", "[1,2,3]", deep.as_str()] {
+        let reply = edge.request("POST", "/v1/events").body(body).send()?;
+        ensure!(problem(&reply, 400)?["field"] == "body", "{reply:?}");
+        is_unharmed(edge)?;
+    }
+    let reply = edge.request("POST", "/v1/events").body(vec![0xff, 0xfe, 0x00]).send()?;
+    problem(&reply, 400)?;
+    Ok(())
+}
+
+/// Waits until the origin has received `count` bodies with `text` in them.
+fn receipts(origin: &Peer, text: &str, count: usize) -> Result<Vec<Received>> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let mut received = origin.received();
+        received.retain(|one| String::from_utf8_lossy(&one.body).contains(text));
+        if received.len() >= count {
+            return Ok(received);
+        }
+        if Instant::now() > deadline {
+            bail!("the origin received {} bodies with '{text}', not {count}", received.len());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn forwarded(parts: &Parts) -> Result<()> {
+    let (edge, origin) = (parts.serving()?, parts.origin()?);
+    let body = json!([{"id": "to-the-origin", "kind": "view", "item": "a"}, {"kind": "cart", "item": "b", "region": "fr"}]);
+    let reply = edge.request("POST", "/v1/events").country("GB").body(body.to_string()).send()?;
+    ensure!(reply.status == 202, "{reply:?}");
+    let received = receipts(origin, "to-the-origin", 1)?.remove(0);
+    ensure!((&*received.method, &*received.path) == ("POST", "/v1/events"), "{received:?}");
+    ensure!(received.authorization == "Bearer sesame", "{received:?}");
+    let events: Value = serde_json::from_slice(&received.body)?;
+    ensure!(events[0]["region"] == "gb" && events[0]["id"] == "to-the-origin", "{events}");
+    ensure!(events[1]["region"] == "fr" && events[1]["kind"] == "cart", "{events}");
+    ensure!(events[1]["id"].as_str().is_some_and(|id| id.len() == 26), "no id was made: {events}");
+    ensure!(events[0]["at"].is_string() && events[0].get("visitor").is_none(), "{events}");
+    Ok(())
+}
+
+fn retried(parts: &Parts) -> Result<()> {
+    let (edge, origin) = (parts.serving()?, parts.origin()?);
+    let reply = post(edge, &json!({"id": "try-again", "kind": "view", "item": "a"}), "")?;
+    ensure!(reply.status == 202, "{reply:?}");
+    let received = receipts(origin, "try-again", 2)?;
+    ensure!(received[0].body == received[1].body, "the second attempt says something else: {received:?}");
+    Ok(())
+}
+
+fn consent(parts: &Parts) -> Result<()> {
+    let (edge, origin) = (parts.serving()?, parts.origin()?);
+    let visitor = |reply: &Reply| {
+        let cookies = reply.cookies();
+        cookies.iter().find_map(|cookie| cookie.strip_prefix("verge_visitor=").map(str::to_owned))
+    };
+    let view = |id: &str| json!({"id": id, "kind": "view", "item": "a"});
+    let stranger = post(edge, &view("stranger"), "")?;
+    ensure!(visitor(&stranger).is_none(), "an id without consent: {stranger:?}");
+    let agreed = post(edge, &view("agreed"), "ok=yes")?;
+    let Some(id) = visitor(&agreed) else { bail!("no id in spite of consent: {agreed:?}") };
+    ensure!(id.len() == 22, "not 128 bits in base64url: {id}");
+    let events: Value = serde_json::from_slice(&receipts(origin, "\"agreed\"", 1)?[0].body)?;
+    ensure!(events[0]["visitor"] == id.as_str(), "the origin is told another id than {id}: {events}");
+    let again = post(edge, &view("again"), &format!("ok=yes; verge_visitor={id}"))?;
+    ensure!(visitor(&again).as_ref() == Some(&id), "the id changes: {again:?}");
+    let objects = edge
+        .request("POST", "/v1/events")
+        .cookie(format!("ok=yes; verge_visitor={id}"))
+        .header("sec-gpc", "1")
+        .body(view("objects").to_string())
+        .send()?;
+    ensure!(visitor(&objects).as_deref() == Some(""), "the id is not removed: {objects:?}");
+    let told = receipts(origin, "\"objects\"", 1)?.remove(0);
+    ensure!(!String::from_utf8_lossy(&told.body).contains(&id), "the origin is told the id: {told:?}");
+    ensure!(objects.cookies()[0].starts_with("verge_recents=1|a:"), "no recents: {objects:?}");
+    Ok(())
+}
