@@ -15,6 +15,8 @@ mod error;
 pub mod event;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod golden;
 mod huffman;
 pub mod ids;
 mod layout;

@@ -5,7 +5,7 @@ mod demo;
 mod fuzz;
 mod test;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use demo::Demo;
 use std::env;
 use std::process::ExitCode;

@@ -1,0 +1,208 @@
+//! What each fuzz target does with its bytes: decode them, then use what was decoded as the edge would.
+//!
+//! A target may not panic, hang or grow without bound. Where bytes are taken, what was read must also hold what
+//! the decoder promises.
+
+use snapshots::{
+    Bytes, Snapshot, answer,
+    attributes::Attributes,
+    cursor::{Cursor, MAX_SHOWN},
+    envelope::Envelope,
+    event::{Kind, parse_batch},
+    ids::Ids,
+    manifest::{BlobRef, Manifest, content_hash},
+    popularity::Popularity,
+    query::{MAX_LIMIT, Query},
+    recents::{MAX_BYTES, MAX_ENTRIES, Recents},
+    rows::{COVIEW, MAX_ROW, Rows},
+    score::Scratch,
+    strategy,
+    time::Timestamp,
+};
+
+const NOW: Timestamp = Timestamp(1_795_000_000_000);
+/// Items that are looked at in whatever was opened.
+const LOOKED_AT: u32 = 100;
+
+/// The blobs of a real snapshot of version 1.
+pub const GOLDEN: [&[u8]; 4] = [
+    include_bytes!("../../tests/golden/v1/items"),
+    include_bytes!("../../tests/golden/v1/coview"),
+    include_bytes!("../../tests/golden/v1/knn"),
+    include_bytes!("../../tests/golden/v1/region"),
+];
+
+/// A whole snapshot: the first byte says which golden blob the rest stands in for.
+pub fn snapshot(data: &[u8]) {
+    let Some((which, bytes)) = data.split_first() else { return };
+    let mut blobs = GOLDEN.map(Bytes::from_static);
+    blobs[usize::from(*which) % GOLDEN.len()] = Bytes::copy_from_slice(bytes);
+    let Ok(snapshot) = Snapshot::open(&blobs) else { return };
+    let _ = snapshot.verify();
+    let known = snapshot.ids.id(0).map_or(String::new(), |id| id.to_string());
+    let recents = Recents::from_ids([&*known, "unknown"], NOW);
+    let query = Query { limit: MAX_LIMIT, ..Query::default() };
+    let mut scratch = Scratch::default();
+    for answer in [
+        answer::recommend(&snapshot, &query, &recents, NOW, &mut scratch),
+        answer::popular(&snapshot, &query, &mut scratch),
+        answer::similar(&snapshot, &known, &query, &mut scratch),
+    ] {
+        let Ok(answer) = answer else { continue };
+        let mut shown: Vec<&str> = answer.items.iter().map(|shown| &*shown.item.id).collect();
+        assert!(shown.len() <= MAX_LIMIT);
+        // A damaged dictionary may name two items alike; a sound one may not.
+        if snapshot.verify().is_ok() {
+            shown.sort_unstable();
+            shown.dedup();
+            assert_eq!(shown.len(), answer.items.len(), "an item twice");
+        }
+    }
+}
+
+/// The item dictionary.
+pub fn ids(data: &[u8]) {
+    let Ok(ids) = Ids::open(&Bytes::copy_from_slice(data)) else { return };
+    for index in (0..LOOKED_AT).chain([u32::MAX]) {
+        if let Some(id) = ids.id(index) {
+            let _ = ids.index(&id);
+        }
+    }
+    let _ = (ids.index(""), ids.index("item-7"), ids.index(&"z".repeat(128)));
+}
+
+/// A table.
+pub fn rows(data: &[u8]) {
+    let Ok(rows) = Rows::open(COVIEW, &Bytes::copy_from_slice(data)) else { return };
+    for item in (0..LOOKED_AT).chain([rows.first(), rows.end(), u32::MAX]) {
+        let (mut count, mut last) = (0, None);
+        rows.for_each(item, |neighbour, weight| {
+            assert!((0.0..=1e9).contains(&weight));
+            assert!(last < Some(neighbour), "not in order");
+            last = Some(neighbour);
+            count += 1;
+        });
+        assert!(count <= MAX_ROW);
+    }
+}
+
+/// Attributes of the items.
+pub fn attributes(data: &[u8]) {
+    let Ok(attributes) = Attributes::open(&Bytes::copy_from_slice(data)) else { return };
+    let _ = attributes.currency();
+    for item in (0..LOOKED_AT).chain([u32::MAX]) {
+        let _ = attributes.item(item, "item-7");
+        let _ = (
+            attributes.in_stock(item),
+            attributes.price(item),
+            attributes.category(item),
+            attributes.brand(item),
+        );
+    }
+    let _ = (attributes.categories().take(1_000).count(), attributes.brands().take(1_000).count());
+}
+
+/// A region's popularity.
+pub fn popularity(data: &[u8]) {
+    let Ok(popularity) = Popularity::open(&Bytes::copy_from_slice(data)) else { return };
+    for item in popularity.order().take(1_000).chain([u32::MAX]) {
+        assert!((0.0..=1.0).contains(&popularity.of(item)));
+        assert!((0.0..=1.0).contains(&popularity.recency(item)));
+    }
+}
+
+/// The strategies.
+pub fn strategies(data: &[u8]) {
+    if let Ok(strategies) = strategy::open(data) {
+        let again = strategy::write(&strategies).expect("what was read can be written");
+        assert_eq!(strategy::open(&again).expect("and read again"), strategies);
+    }
+}
+
+/// A manifest.
+pub fn manifest(data: &[u8]) {
+    if let Ok(manifest) = Manifest::parse(data) {
+        assert_eq!(Manifest::parse(&manifest.to_json()).as_ref(), Ok(&manifest));
+        let _ = manifest.region_of("gb");
+    }
+}
+
+/// The recents cookie.
+pub fn recents(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    let mut recents = Recents::parse(text);
+    assert!(recents.entries().len() <= MAX_ENTRIES);
+    recents.touch("item-7", Kind::Cart, NOW);
+    let encoded = recents.encode();
+    assert!(encoded.len() <= MAX_BYTES);
+    assert_eq!(Recents::parse(&encoded).entries()[0].item, "item-7");
+}
+
+/// A cursor.
+pub fn cursor(data: &[u8]) {
+    let Some(cursor) = core::str::from_utf8(data).ok().and_then(Cursor::parse) else { return };
+    assert!(cursor.len() <= MAX_SHOWN);
+    if let Some(next) = cursor.after(["item-7"]) {
+        let next = Cursor::parse(&next).expect("our own cursor");
+        assert!(next.has_shown("item-7") && next.len() >= cursor.len());
+    }
+}
+
+/// A query string.
+pub fn query(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    match Query::parse(text) {
+        Ok(query) => assert!((1..=MAX_LIMIT).contains(&query.limit)),
+        Err(error) => assert!(!error.field.is_empty() && !error.detail.is_empty()),
+    }
+}
+
+/// A body of events.
+pub fn event(data: &[u8]) {
+    if let Ok(batch) = parse_batch(data, 50, NOW, || "made".to_owned()) {
+        assert!(batch.events.len() <= 50);
+        for event in &batch.events {
+            assert!((1..=128).contains(&event.item.len()) && (1..=128).contains(&event.id.len()));
+        }
+    }
+}
+
+/// Real inputs to begin with, by target.
+pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let section = |name: &str| {
+        let opened = GOLDEN.iter().filter_map(|blob| Envelope::open(&Bytes::from_static(blob)).ok());
+        let found = opened.flat_map(|envelope| envelope.sections).find(|section| section.name == name);
+        found.map(|section| section.bytes.to_vec()).into_iter().collect::<Vec<_>>()
+    };
+    let whole = (0u8..).zip(GOLDEN).map(|(which, blob)| [&[which], blob].concat());
+    let text = |text: &str| text.as_bytes().to_vec();
+    let blob = BlobRef { name: "items".to_owned(), hash: content_hash(GOLDEN[0]), bytes: 1 };
+    let regions = [("gb".to_owned(), "uk".to_owned())].into();
+    let next = Cursor::default().after(["item-1", "item-2"]).unwrap_or_default();
+    vec![
+        ("snapshot", whole.collect()),
+        ("ids", section("ids")),
+        ("rows", [section("coview"), section("knn")].concat()),
+        ("attributes", section("attributes")),
+        ("popularity", section("popularity")),
+        ("strategies", section("strategies")),
+        ("manifest", vec![Manifest::new("world", NOW, vec![blob], regions).to_json()]),
+        ("recents", vec![text("1|85123A:v:ht7ui|a%7Cb:c3:0|x")]),
+        ("cursor", vec![next.into_bytes()]),
+        (
+            "query",
+            vec![text(
+                "placement=cart&item=a,b&limit=3&exclude=c%26d&category=Garden&price_max=12.75&region=gb",
+            )],
+        ),
+        (
+            "event",
+            vec![
+                text(r#"[{"id":"a","kind":"view","item":"85123A","price":2.5,"at":"2026-11-18T11:06:40Z"}]"#),
+                text(
+                    r#"{"client_id":"c","events":[{"name":"purchase","params":{"items":[{"item_id":"a","quantity":3}]}}]}"#,
+                ),
+            ],
+        ),
+    ]
+}
