@@ -82,7 +82,7 @@ impl Encoder {
             next += 1 << (MAX_LENGTH - length);
             (code, length)
         };
-        Self { codes: lengths(counts).into_iter().map(code).collect() }
+        Self { codes: lengths(counts, MAX_LENGTH).into_iter().map(code).collect() }
     }
 
     /// What [`Code::open`] takes.
@@ -99,8 +99,9 @@ impl Encoder {
     }
 }
 
-/// Lengths of the codes, shortest first.
-fn lengths(counts: &[u64]) -> Vec<u32> {
+/// Lengths of the best codes of at most `longest` bits, shortest first, for symbols that occur so often each. The
+/// alphabet has at most `2^longest` symbols; a lone one takes no bits.
+pub(crate) fn lengths(counts: &[u64], longest: u32) -> Vec<u32> {
     let mut heap: BinaryHeap<Reverse<(u64, usize)>> =
         counts.iter().enumerate().map(|(node, count)| Reverse((*count, node))).collect();
     let mut parents = vec![0; (counts.len() * 2).saturating_sub(1)];
@@ -124,11 +125,11 @@ fn lengths(counts: &[u64]) -> Vec<u32> {
     }
     depths.truncate(counts.len());
     depths.sort_unstable();
-    if depths.last().is_none_or(|longest| *longest <= MAX_LENGTH) {
+    if depths.last().is_none_or(|depth| *depth <= longest) {
         return depths;
     }
     // Rare symbols count for more until their codes are short enough.
-    lengths(&counts.iter().map(|count| count.div_ceil(2)).collect::<Vec<_>>())
+    lengths(&counts.iter().map(|count| count.div_ceil(2)).collect::<Vec<_>>(), longest)
 }
 
 #[cfg(test)]
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn frequent_symbols_are_short() {
-        assert_eq!(lengths(&[4, 2, 1, 1]), [1, 2, 3, 3]);
+        assert_eq!(lengths(&[4, 2, 1, 1], MAX_LENGTH), [1, 2, 3, 3]);
         assert_eq!(round_trip(&[4, 2, 1, 1], &[0, 0, 0, 0, 1, 1, 2, 3]), 14);
         assert_eq!(round_trip(&[7], &[0; 7]), 0);
         assert_eq!(round_trip(&[], &[]), 0);
@@ -166,7 +167,7 @@ mod tests {
             counts.push(counts[counts.len() - 1] + counts[counts.len() - 2]);
         }
         counts.reverse();
-        assert!(lengths(&counts).iter().all(|length| *length <= MAX_LENGTH));
+        assert!(lengths(&counts, MAX_LENGTH).iter().all(|length| *length <= MAX_LENGTH));
         round_trip(&counts, &(0..60).collect::<Vec<_>>());
     }
 

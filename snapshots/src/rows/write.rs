@@ -3,7 +3,8 @@
 use super::{
     BLOCK, EMPTY, MAX_CODE, MAX_LEVELS, MAX_ROW, PADDING, ROW_HEAD, SCALE_STEPS, U32s, canonical, join,
 };
-use std::collections::BinaryHeap;
+use crate::huffman;
+use core::cmp::Reverse;
 
 /// Levels of a weight, unless told otherwise.
 pub const DEFAULT_LEVELS: usize = 16;
@@ -83,45 +84,17 @@ fn level_means(relatives: impl Iterator<Item = f32>, levels: usize) -> (Vec<f32>
     (means.collect(), counts)
 }
 
-/// Lengths of a Huffman code, at most [`MAX_CODE`] bits each: counts are flattened until it fits.
+/// The length of each level's code; 0 for a level that does not occur.
 fn code_lengths(counts: &[u64]) -> Vec<u8> {
-    let mut counts = counts.to_vec();
-    loop {
-        let lengths = huffman(&counts);
-        if lengths.iter().all(|length| usize::from(*length) <= MAX_CODE) {
-            return lengths;
+    let mut used: Vec<(usize, u64)> =
+        counts.iter().copied().enumerate().filter(|(_, count)| *count > 0).collect();
+    used.sort_by_key(|(_, count)| Reverse(*count));
+    let frequencies: Vec<u64> = used.iter().map(|(_, count)| *count).collect();
+    let mut lengths = vec![0; counts.len()];
+    for ((level, _), length) in used.into_iter().zip(huffman::lengths(&frequencies, MAX_CODE as u32)) {
+        if let Some(own) = lengths.get_mut(level) {
+            *own = length.max(1) as u8;
         }
-        for count in counts.iter_mut().filter(|count| **count > 0) {
-            *count = *count / 2 + 1;
-        }
-    }
-}
-
-fn huffman(counts: &[u64]) -> Vec<u8> {
-    use core::cmp::Reverse;
-    let mut lengths = vec![0u8; counts.len()];
-    // Trees as the lists of their leaves; the number breaks ties, so that equal tables give equal bytes.
-    let mut heap: BinaryHeap<Reverse<(u64, usize, Vec<usize>)>> = counts
-        .iter()
-        .enumerate()
-        .filter(|(_, count)| **count > 0)
-        .map(|(level, count)| Reverse((*count, level, vec![level])))
-        .collect();
-    if let (1, Some(Reverse((_, only, _)))) = (heap.len(), heap.peek()) {
-        lengths.iter_mut().skip(*only).take(1).for_each(|length| *length = 1);
-        return lengths;
-    }
-    let mut number = counts.len();
-    while let (Some(Reverse(light)), Some(Reverse(heavy))) = (heap.pop(), heap.pop()) {
-        let leaves = [light.2, heavy.2].concat();
-        for leaf in &leaves {
-            lengths.iter_mut().skip(*leaf).take(1).for_each(|length| *length += 1);
-        }
-        if heap.is_empty() {
-            break;
-        }
-        number += 1;
-        heap.push(Reverse((light.0 + heavy.0, number, leaves)));
     }
     lengths
 }
