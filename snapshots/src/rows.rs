@@ -60,6 +60,9 @@ const SCALE_STEPS: f32 = 128.0;
 const MAX_CODE: usize = 8;
 /// Longest code of an id: `2 · 24 + 1`, so that id and level lie in the 57 bits that one load surely holds.
 const MAX_ID_CODE: u32 = 49;
+/// Bits that one load surely holds, and neighbours that are read from it at most.
+const WINDOW: u32 = 57;
+const PER_WINDOW: u32 = 4;
 /// What follows the rows, so that the last load stays inside.
 const PADDING: usize = 8;
 const HEAD: usize = 18;
@@ -83,6 +86,29 @@ pub struct Rows {
     blocks: U32s,
     offsets: Bytes,
     bits: Bytes,
+}
+
+/// What a row's scale is read as, `2^(−step/128)`: one of 128 roots, and the rest taken off its exponent.
+#[inline]
+fn row_scale(step: u32) -> f32 {
+    /// `2^(1/128)`.
+    const ROOT: f64 = 1.005_429_901_112_802_7;
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "computed by the compiler, which refuses what is out of bounds"
+    )]
+    const ROOTS: [f32; 128] = {
+        let (mut roots, mut value, mut step) = ([1.0; 128], 1.0, 0);
+        while step < 128 {
+            roots[step] = value as f32;
+            value /= ROOT;
+            step += 1;
+        }
+        roots
+    };
+    let root = ROOTS.get(step as usize & 127).copied().unwrap_or(1.0);
+    // At most 31 halvings of a number from 0.5 to 1: its exponent does not run out.
+    f32::from_bits(root.to_bits() - ((step >> 7 & 31) << 23))
 }
 
 /// A window of at least 57 bits of the stream, from bit `at` on.
@@ -190,23 +216,38 @@ impl Rows {
         let head = window(bits, start)?;
         let count = head & 0xFF;
         let k = (head >> 8 & 0xF) as u32;
-        let scale = self.greatest * (-((head >> 12 & 0xFFF) as f32) / SCALE_STEPS).exp2();
+        let scale = self.greatest * row_scale((head >> 12 & 0xFFF) as u32);
         let mut at = start + ROW_HEAD;
         let (mut neighbour, mut order, mut first) = (0u64, self.first_order, true);
-        for _ in 0..count {
+        let mut left = count as u32;
+        while left > 0 {
+            // Several neighbours lie in one load; what may reach over its end is read again from the next.
             let window = window(bits, at)?;
-            let (value, length) = golomb(window, order)?;
-            if first {
-                // Zigzag: the first neighbour may lie before or behind the item.
-                let distance = (value >> 1) as i64 ^ -((value & 1) as i64);
-                neighbour = u64::try_from(i64::from(item) + distance).ok()?;
-                (order, first) = (k, false);
-            } else {
-                neighbour += value + 1;
+            let mut used = 0;
+            for _ in 0..left.min(PER_WINDOW) {
+                let rest = window >> used;
+                let code = golomb(rest, order).and_then(|(value, length)| {
+                    let level = self.levels.get((rest >> length) as usize & 0xFF)?;
+                    Some((value, level.weight, used + length + u32::from(level.bits)))
+                });
+                let Some((value, weight, end)) = code.filter(|code| used == 0 || code.2 <= WINDOW) else {
+                    break;
+                };
+                (used, left) = (end, left - 1);
+                if first {
+                    // Zigzag: the first neighbour may lie before or behind the item.
+                    let distance = (value >> 1) as i64 ^ -((value & 1) as i64);
+                    neighbour = u64::try_from(i64::from(item) + distance).ok()?;
+                    (order, first) = (k, false);
+                } else {
+                    neighbour += value + 1;
+                }
+                each(u32::try_from(neighbour).ok()?, weight * scale);
             }
-            let level = self.levels.get((window >> length) as usize & 0xFF)?;
-            each(u32::try_from(neighbour).ok()?, level.weight * scale);
-            at += (length + u32::from(level.bits)) as usize;
+            if used == 0 {
+                return None;
+            }
+            at += used as usize;
         }
         Some(())
     }

@@ -101,9 +101,14 @@ pub struct Scratch {
     position: f32,
 }
 
+/// The greater of two numbers. They are never NaN, for which `f32::max` takes four times as long.
+fn greater(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
 /// A score and an item as one number that sorts as they should: by score, then the lower index first. Scores are finite and not negative, so their bits sort as they do.
 fn rank_key(score: f32, item: u32) -> u64 {
-    u64::from(score.max(0.0).to_bits()) << 32 | u64::from(!item)
+    u64::from(greater(score, 0.0).to_bits()) << 32 | u64::from(!item)
 }
 
 fn rank_parts(key: u64) -> (f32, u32) {
@@ -213,7 +218,7 @@ impl Scratch {
         let candidates = self.found.iter().filter(|found| seen_too || found.seed == 0);
         let most = |[coview, knn]: [f32; TABLES], found: &Found| {
             let [own_coview, own_knn] = found.sums;
-            [coview.max(own_coview), knn.max(own_knn)]
+            [greater(coview, own_coview), greater(knn, own_knn)]
         };
         let [coview, knn] = candidates.fold([0.0; TABLES], most);
         let scale = |weight: f32, most: f32| if most > 0.0 { weight / most } else { 0.0 };
@@ -241,7 +246,7 @@ impl Scratch {
         self.ranked.clear();
         for found in self.found.iter().filter(|found| found.seed == 0) {
             let score = by_tables(found);
-            most = most.max(score);
+            most = greater(most, score);
             self.ranked.push(rank_key(score + by_region(found.item), found.item));
         }
         let Seen::Boost(repeats) = strategy.seen else { return };

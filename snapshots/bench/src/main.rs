@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bench prepare SNAPSHOTS OUT [SESSIONS]            make OUT/inputs and OUT/cookies.txt from built snapshots
-//! bench run INPUTS MS                               measure every case in passes of MS; JSON
+//! bench run INPUTS MS [NAME]                        measure the cases, or those named so, in passes of MS; JSON
 //! bench load COOKIES MS ROUNDS PID NAME=PORT/PATH.. load Workers in turn; JSON; PID is workerd's
 //! ```
 
@@ -27,7 +27,8 @@ fn main() -> Result<()> {
     match arguments.as_slice() {
         ["prepare", snapshots, out] => prepare(snapshots, out, None),
         ["prepare", snapshots, out, sessions] => prepare(snapshots, out, Some(sessions)),
-        ["run", inputs, ms] => run(inputs, ms.parse()?),
+        ["run", inputs, ms] => run(inputs, ms.parse()?, ""),
+        ["run", inputs, ms, name] => run(inputs, ms.parse()?, name),
         ["load", cookies, ms, rounds, pid, targets @ ..] => {
             let cookies = fs::read_to_string(cookies).with_context(|| format!("cannot read {cookies}"))?;
             let targets = targets.iter().map(|target| load::Target::parse(target, &cookies));
@@ -67,11 +68,12 @@ fn prepare(snapshots: &str, out: &str, sessions: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-fn run(inputs: &str, ms: f64) -> Result<()> {
+fn run(inputs: &str, ms: f64, name: &str) -> Result<()> {
     static BEGAN: OnceLock<Instant> = OnceLock::new();
     let inputs = fs::read(inputs).with_context(|| format!("cannot read {inputs}"))?;
     let clock = Clock::new(|| BEGAN.get_or_init(Instant::now).elapsed().as_nanos() as f64);
     let mut cases = cases(rmp_serde::from_slice(&inputs)?)?;
+    cases.retain(|case| case.name.starts_with(name));
     let figures: Vec<_> = cases.iter_mut().map(|case| measure(&clock, case, ms * 1e6)).collect();
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())

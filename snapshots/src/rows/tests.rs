@@ -129,3 +129,12 @@ fn a_table_in_shards_answers_as_the_whole_and_what_is_not_at_hand_is_empty() {
     }
     assert!(Table::open(COVIEW, shards.iter().chain(&shards)).is_err(), "twice the same rows");
 }
+
+#[test]
+fn scales_are_powers_of_two() {
+    for step in 0..1 << 12 {
+        let expected = (-f64::from(step) / f64::from(SCALE_STEPS)).exp2();
+        let error = (f64::from(row_scale(step)) - expected).abs() / expected;
+        assert!(error <= f64::from(f32::EPSILON) / 2.0, "{step}: {error}");
+    }
+}
