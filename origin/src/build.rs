@@ -13,8 +13,9 @@ use snapshots::{
     Snapshot, attributes,
     envelope::{Envelope, Section},
     ids,
-    manifest::{BlobRef, Manifest, WORLD, blob_key, content_hash, manifest_key},
-    rows, strategy,
+    manifest::{BlobRef, Manifest, RowRange, WORLD, blob_key, content_hash, manifest_key},
+    rows::{self, Rows},
+    strategy,
     time::{DAY_MS, Timestamp},
 };
 use std::{
@@ -41,7 +42,47 @@ pub struct BuildArgs {
     /// Events that make an area a region of its own, where none are configured
     #[arg(long, default_value_t = regions::MIN_EVENTS)]
     min_events: usize,
+    /// Bytes that the catalogue and its tables may have in all; above, the tables are cut into shards, of which the
+    /// edge reads those that a visitor's recents need
+    #[arg(long, value_name = "BYTES", default_value_t = Packing::default().whole)]
+    whole: usize,
+    /// Bytes of a shard
+    #[arg(long, value_name = "BYTES", default_value_t = Packing::default().shard)]
+    shard: usize,
 }
+
+/// How tables are packed.
+#[derive(Clone, Copy, Debug)]
+pub struct Packing {
+    /// Whether items are ordered by neighbourhood, which takes time and packs better.
+    pub clustered: bool,
+    /// Bytes that the catalogue and its tables may have in all before the tables are cut into shards.
+    pub whole: usize,
+    /// The most bytes of a shard.
+    pub shard: usize,
+}
+
+impl Default for Packing {
+    /// 25 MiB in all, one value of KV: an isolate holds it twice while it changes, with room to spare. 4 MiB a shard:
+    /// the first answer that needs one waits a few milliseconds for it.
+    fn default() -> Self {
+        Self { clustered: true, whole: KV_VALUE, shard: (4 << 20) - 1 }
+    }
+}
+
+impl Packing {
+    /// For a snapshot that nobody keeps.
+    pub fn quick() -> Self {
+        Self { clustered: false, ..Self::default() }
+    }
+}
+
+/// The most bytes of a value in Workers KV.
+const KV_VALUE: usize = 25 << 20;
+/// More bytes than the envelope of a shard adds to its section.
+const ENVELOPE: usize = 256;
+/// What a neighbour takes, before it is known: packed tables took 10 to 13.
+const NEIGHBOUR_BITS: usize = 12;
 
 /// What one build made: blobs by hash, and the manifests that name them, the world's last.
 #[derive(Debug, Default)]
@@ -55,7 +96,7 @@ pub struct Built {
 impl Built {
     fn add(&mut self, name: &str, envelope: &Envelope) -> Result<BlobRef> {
         let bytes = envelope.write()?;
-        let blob = BlobRef { name: name.to_owned(), hash: content_hash(&bytes), bytes: bytes.len() as u64 };
+        let blob = BlobRef::new(name, &bytes);
         self.blobs.insert(blob.hash.clone(), bytes);
         Ok(blob)
     }
@@ -206,6 +247,10 @@ impl<'a> Catalogue<'a> {
         attributes::write(currency, &self.id_texts(), &views.collect::<Vec<_>>())
     }
 
+    fn bytes(&self) -> usize {
+        self.ids().len() + self.attributes().len()
+    }
+
     fn content_table(&self, k: usize) -> Table {
         let contents = self.items.iter().zip(&self.categories).map(|(item, category)| content::Content {
             name: item.name.as_deref().unwrap_or(""),
@@ -262,6 +307,27 @@ impl Prepared {
     }
 }
 
+/// Leaves the least wanted items, with their events, out of the log until their ids and attributes take at most
+/// `bytes`. Returns how many items and events went.
+pub fn prune(log: &mut Log, bytes: usize) -> (usize, usize) {
+    let (items, events) = (log.items.len(), log.events.len());
+    let newest = log.events.iter().map(|event| event.at).max().unwrap_or_default();
+    let mut order = popularity::rank_items(&log.events, items, &popularity::Decay::default(), newest);
+    loop {
+        let takes = Catalogue::new(&log.items, &order).bytes();
+        if takes <= bytes || order.is_empty() {
+            break;
+        }
+        // A little less than the average allows, as items differ.
+        order.truncate((order.len() as f64 * bytes as f64 / takes as f64 * 0.99) as usize);
+    }
+    if order.len() < items {
+        order.sort_unstable();
+        log.keep(&order);
+    }
+    (items - log.items.len(), events - log.events.len())
+}
+
 /// The two tables of a snapshot.
 pub struct Learnt {
     /// What visitors meet together, with what was learnt from it folded in.
@@ -296,7 +362,13 @@ pub fn learn_neighbours(prepared: &Prepared, recipe: &Recipe, report: &mut impl 
 ///
 /// # Errors
 /// The log holds no event or too many items.
-pub fn build(log: &Log, regions: &Regions, recipe: &Recipe, mut report: impl FnMut(&str)) -> Result<Built> {
+pub fn build(
+    log: &Log,
+    regions: &Regions,
+    recipe: &Recipe,
+    packing: Packing,
+    mut report: impl FnMut(&str),
+) -> Result<Built> {
     let prepared = Prepared::new(log)?;
     report(&format!("{} sessions of {} clicks", prepared.sessions.len(), prepared.sessions.clicks()));
     let learnt = learn_neighbours(&prepared, recipe, &mut report);
@@ -307,13 +379,12 @@ pub fn build(log: &Log, regions: &Regions, recipe: &Recipe, mut report: impl FnM
     let events = prepared.sessions.events(prepared.order.len());
     let knn = blend::by_evidence(&learnt, &content, &events, recipe.few, k);
     report(&format!("knn: {} neighbours", knn.iter().map(Vec::len).sum::<usize>()));
-    let built = pack(log, &prepared, regions, recipe, Learnt { coview, knn }, true)?;
+    let built = pack(log, &prepared, regions, recipe, Learnt { coview, knn }, packing)?;
     report(&format!("packed for {}", regions.names().join(", ")));
     Ok(built)
 }
 
-/// Packs the tables for every region. With `clustered`, items are ordered by neighbourhood, which takes time and
-/// packs better.
+/// Packs the tables for every region.
 ///
 /// # Errors
 /// A strategy cannot be read again.
@@ -323,12 +394,20 @@ pub fn pack(
     regions: &Regions,
     recipe: &Recipe,
     Learnt { mut coview, mut knn }: Learnt,
-    clustered: bool,
+    packing: Packing,
 ) -> Result<Built> {
     let Prepared { built_at, order, index, decay, .. } = prepared;
     let (mut order, mut index) = (order.clone(), index.clone());
-    if clustered {
-        let by_place = order::cluster(&[&coview, &knn], order.len());
+    let in_shards = {
+        let neighbours = [&coview, &knn].into_iter().flatten().map(Vec::len).sum::<usize>();
+        let catalogue = Catalogue::new(&log.items, &order);
+        catalogue.bytes() + neighbours * NEIGHBOUR_BITS / 8 > packing.whole
+    };
+    if packing.clustered {
+        let mut by_place = order::cluster(&[&coview, &knn], order.len());
+        if in_shards {
+            order::tiers(&mut by_place);
+        }
         let place = order::places(&by_place);
         [coview, knn] = [coview, knn].map(|table| order::rename(table, &place));
         index.iter_mut().for_each(|index| *index = place[*index as usize]);
@@ -348,9 +427,16 @@ pub fn pack(
     let timeless = Timestamp(0);
     let columns = Section::new(attributes::NAME, attributes::VERSION, catalogue.attributes());
     let mut shared = vec![built.add("items", &envelope("", timeless, vec![item_ids, columns]))?];
+    // The envelope around a shard takes its bytes too.
+    let limit = if in_shards { packing.shard.saturating_sub(ENVELOPE) } else { usize::MAX };
     for (name, table) in [(rows::COVIEW, &coview), (rows::KNN, &knn)] {
-        let section = Section::new(name, rows::VERSION, rows::write(table));
-        shared.push(built.add(name, &envelope("", timeless, vec![section]))?);
+        for part in rows::write_shards(table, limit) {
+            let section = Section::new(name, rows::VERSION, part);
+            let rows = Rows::open(name, &section.bytes)?;
+            let range = RowRange { first: rows.first(), end: rows.end() };
+            let blob = built.add(name, &envelope("", timeless, vec![section]))?;
+            shared.push(BlobRef { rows: in_shards.then_some(range), ..blob });
+        }
     }
     let strategies = strategy::write(&recipe.strategies)?;
     for region in regions.names() {
@@ -380,14 +466,25 @@ pub fn pack(
 pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
     let start = Instant::now();
     let step = |text: &str| eprintln!("{:>7.2} s  {text}", start.elapsed().as_secs_f64());
-    let log = Store::open(&config.data_dir)?.log()?;
+    let mut log = Store::open(&config.data_dir)?.log()?;
     step(&format!("{} events, {} items read", log.events.len(), log.items.len()));
+    let (items, events) = prune(&mut log, KV_VALUE - ENVELOPE);
+    if items > 0 {
+        step(&format!(
+            "left out the {items} least wanted items and their {events} events: the ids and attributes of a \
+             snapshot are one value of KV"
+        ));
+    }
     let regions = match &config.regions {
         Some(regions) => Regions::configured(regions)?,
         None => Regions::automatic(&log.events, &log.areas, args.min_events),
     };
     let recipe = Recipe::chosen(args.recipe.as_deref(), &config.data_dir, args.k)?;
-    let built = build(&log, &regions, &recipe, step)?;
+    if !(1_024..=KV_VALUE).contains(&args.shard) {
+        bail!("--shard {}: expected 1024 to {KV_VALUE} bytes", args.shard);
+    }
+    let packing = Packing { whole: args.whole, shard: args.shard, ..Packing::default() };
+    let built = build(&log, &regions, &recipe, packing, step)?;
     for manifest in &built.manifests {
         built.open(&manifest.region).context("what was built cannot be read back")?;
     }
@@ -401,6 +498,80 @@ pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::LogEvent;
+    use snapshots::event::Kind;
+
+    fn log(items: u32) -> Log {
+        let item = |number: u32| Item {
+            id: format!("item-{number:05}"),
+            name: Some(format!("Thing {number}")),
+            ..Item::default()
+        };
+        let click = |number: u32| LogEvent {
+            at: Timestamp(i64::from(number) * 1_000),
+            kind: Kind::Click,
+            // Items with a high number are met less often.
+            item: (number * 7_919 % items).min(number * 104_729 % items),
+            visitor: u64::from(number / 6) + 1,
+            session: 0,
+            area: 0,
+            quantity: 1,
+        };
+        Log {
+            events: (0..items * 20).map(click).collect(),
+            items: (0..items).map(item).collect(),
+            areas: vec![String::new()],
+        }
+    }
+
+    #[test]
+    fn tables_above_the_limit_are_cut_and_read_as_whole() {
+        let (log, recipe) = (log(400), Recipe { k: 20, ..Recipe::default() });
+        let regions = Regions::automatic(&log.events, &log.areas, usize::MAX);
+        let build = |whole| {
+            let packing = Packing { whole, shard: 4_096, ..Packing::default() };
+            build(&log, &regions, &recipe, packing, |_| {}).unwrap()
+        };
+        let (whole, cut) = (build(1 << 20), build(0));
+        let shards = || cut.manifests[0].blobs.iter().filter(|blob| blob.rows.is_some());
+        assert!(!whole.manifests[0].is_sharded() && shards().count() > 3);
+        assert!(shards().all(|blob| blob.bytes <= 4_096), "{:?}", cut.manifests[0].blobs);
+        let (whole, cut) = (whole.open(WORLD).unwrap(), cut.open(WORLD).unwrap());
+        let rows = |snapshot: &Snapshot, item| {
+            let mut row = Vec::new();
+            for table in [&snapshot.coview, &snapshot.knn] {
+                table.as_ref().unwrap().for_each(item, |neighbour, _| row.push(neighbour));
+            }
+            row
+        };
+        for item in 0..400 {
+            assert_eq!(rows(&whole, item), rows(&cut, item), "row {item}");
+        }
+    }
+
+    #[test]
+    fn of_a_large_catalogue_the_most_wanted_stay() {
+        let mut small = log(400);
+        let all = small.clone();
+        assert_eq!(prune(&mut small, 1 << 20), (0, 0));
+        assert_eq!(small, all);
+        let (items, events) = prune(&mut small, 2_500);
+        assert!(
+            (100..300).contains(&items)
+                && small.items.len() == 400 - items
+                && small.events.len() == all.events.len() - events
+        );
+        let order: Vec<u32> = (0..small.items.len() as u32).collect();
+        assert!(Catalogue::new(&small.items, &order).bytes() <= 2_500);
+        let met = |log: &Log, id: &str| {
+            log.events.iter().filter(|event| log.items[event.item as usize].id == id).count()
+        };
+        for item in &small.items {
+            assert_eq!(met(&small, &item.id), met(&all, &item.id), "{}", item.id);
+        }
+        let share = small.events.len() as f64 / all.events.len() as f64;
+        assert!(share > small.items.len() as f64 / 400.0, "the least wanted were to go");
+    }
 
     #[test]
     fn categories_become_paths_whatever_the_shop_writes() {

@@ -11,7 +11,7 @@ pub mod tables;
 pub mod vmis;
 
 use crate::{
-    build::{self, Prepared},
+    build::{self, Packing, Prepared},
     config::Config,
     recipe::Recipe,
     regions::Regions,
@@ -131,7 +131,7 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
     };
     let prepared = Prepared::new(&split.train)?;
     let regions = Regions::automatic(&split.train.events, &split.train.areas, usize::MAX);
-    let snapshot = build::build(&split.train, &regions, &recipe, step)?.open(WORLD)?;
+    let snapshot = build::build(&split.train, &regions, &recipe, Packing::default(), step)?.open(WORLD)?;
     let test = prepared.test(&split.test);
     if test.predictions() == 0 {
         bail!("no test session has two clicks on items that training knows; take a longer test");

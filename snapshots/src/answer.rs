@@ -6,9 +6,10 @@ use crate::{
     ids::ItemId,
     query::{Placement, Query, QueryError},
     recents::Recents,
+    rows,
     score::{MAX_SEEDS, Scored, Scratch, Seed, Signal, personal},
     snapshot::Snapshot,
-    strategy::{DEFAULT, SIMILAR, Seen, Strategy},
+    strategy::{DEFAULT, SIMILAR, Seen, Strategy, Weights},
     time::Timestamp,
 };
 use serde::{Serialize, Serializer};
@@ -215,6 +216,34 @@ fn seeds(snapshot: &Snapshot, query: &Query, recents: &Recents, now: Timestamp) 
     seeds
 }
 
+fn seeds_like(snapshot: &Snapshot, id: &str) -> Vec<Seed> {
+    let item = snapshot.ids.index(id);
+    item.map(|item| Seed { item, kind: Kind::View, count: 1, age: 0 }).into_iter().collect()
+}
+
+/// A row that an answer reads: its table, one of [`rows::TABLES`], and its item.
+pub type RowKey = (&'static str, u32);
+
+/// The rows that a strategy reads for these seeds.
+fn rows_read(strategy: &Strategy, seeds: &[Seed]) -> Vec<RowKey> {
+    let Weights { coview, knn, .. } = strategy.weights;
+    let tables = [(rows::COVIEW, coview), (rows::KNN, knn)].into_iter().filter(|(_, weight)| *weight > 0.0);
+    let seeds = seeds.iter().take(strategy.recents.into());
+    seeds.flat_map(|seed| tables.clone().map(|(table, _)| (table, seed.item))).collect()
+}
+
+/// The rows that [`recommend`] reads: where tables are cut into shards, what to have at hand.
+pub fn recommend_reads(snapshot: &Snapshot, query: &Query, recents: &Recents, now: Timestamp) -> Vec<RowKey> {
+    let strategy = choose(snapshot, query, query.placement.name());
+    strategy.map_or(Vec::new(), |strategy| rows_read(strategy, &seeds(snapshot, query, recents, now)))
+}
+
+/// The rows that [`similar`] reads.
+pub fn similar_reads(snapshot: &Snapshot, id: &str, query: &Query) -> Vec<RowKey> {
+    let strategy = choose(snapshot, query, SIMILAR);
+    strategy.map_or(Vec::new(), |strategy| rows_read(strategy, &seeds_like(snapshot, id)))
+}
+
 fn page<'s>(
     snapshot: &'s Snapshot,
     query: &Query,
@@ -323,8 +352,8 @@ pub fn similar<'s>(
     scratch: &mut Scratch,
 ) -> Result<Answer<'s>, QueryError> {
     let strategy = choose(snapshot, query, SIMILAR)?;
-    let query = Query { items: vec![id.to_owned()], recents: Some(Vec::new()), ..query.clone() };
-    let seeds = seeds(snapshot, &query, &Recents::default(), Timestamp::default());
+    let query = Query { items: vec![id.to_owned()], ..query.clone() };
+    let seeds = seeds_like(snapshot, id);
     let mut answer = page(snapshot, &query, strategy, &seeds, scratch);
     if seeds.is_empty() {
         answer.degraded = Some(Degraded::PopularOnly);

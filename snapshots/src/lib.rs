@@ -27,6 +27,7 @@ pub mod query;
 pub mod recents;
 pub mod rows;
 pub mod score;
+pub mod shards;
 mod snapshot;
 pub mod strategy;
 mod text;
@@ -34,4 +35,4 @@ pub mod time;
 
 pub use bytes::Bytes;
 pub use error::Error;
-pub use snapshot::Snapshot;
+pub use snapshot::{Shard, Snapshot};

@@ -1,6 +1,6 @@
 //! The manifest: the small key, written last, that names the blobs a region's snapshot consists of.
 
-use crate::{error::Error, time::Timestamp};
+use crate::{answer::RowKey, error::Error, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_128;
@@ -43,6 +43,25 @@ pub struct BlobRef {
     pub hash: String,
     /// Its length.
     pub bytes: u64,
+    /// In a shard of the table `name`: the items whose rows it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<RowRange>,
+}
+
+impl BlobRef {
+    /// The name of these bytes.
+    pub fn new(name: &str, bytes: &[u8]) -> Self {
+        Self { name: name.to_owned(), hash: content_hash(bytes), bytes: bytes.len() as u64, rows: None }
+    }
+}
+
+/// Items from `first` up to but not including `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowRange {
+    /// The first.
+    pub first: u32,
+    /// One past the last.
+    pub end: u32,
 }
 
 /// What a region's snapshot consists of.
@@ -56,7 +75,7 @@ pub struct Manifest {
     pub version: String,
     /// The moment the tables describe: the newest event they were learnt from.
     pub built_at: Timestamp,
-    /// The blobs, all needed.
+    /// The blobs. All but the shards are needed for any answer; shards for those that their rows lead to.
     pub blobs: Vec<BlobRef>,
     /// In the manifest of [`WORLD`]: the region of each area (a lower-case country code). Elsewhere empty.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -105,6 +124,24 @@ impl Manifest {
         Err(Error::Manifest(wrong.to_owned()))
     }
 
+    /// The blobs that any answer needs.
+    pub fn resident(&self) -> impl Iterator<Item = &BlobRef> {
+        self.blobs.iter().filter(|blob| blob.rows.is_none())
+    }
+
+    /// Whether tables are cut into shards.
+    pub fn is_sharded(&self) -> bool {
+        self.blobs.iter().any(|blob| blob.rows.is_some())
+    }
+
+    /// The shard that holds a row; `None` where the table is whole, or has no such row.
+    pub fn shard(&self, (table, item): RowKey) -> Option<&BlobRef> {
+        let holds = |blob: &&BlobRef| {
+            blob.rows.is_some_and(|rows| (rows.first..rows.end).contains(&item)) && blob.name == table
+        };
+        self.blobs.iter().find(holds)
+    }
+
     /// The bytes to publish.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self).unwrap_or_default()
@@ -122,7 +159,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn example() -> Manifest {
-        let blob = BlobRef { name: "items".to_owned(), hash: content_hash(b"x"), bytes: 1 };
+        let blob = BlobRef::new("items", b"x");
         let regions = BTreeMap::from([("gb".to_owned(), "uk".to_owned())]);
         Manifest::new(WORLD, Timestamp(1_795_000_000_000), vec![blob], regions)
     }

@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     ids::{self, Ids},
     popularity::{self, Popularity},
-    rows::{self, Table},
+    rows::{self, Rows, Table},
     strategy::{self, Strategy},
     time::Timestamp,
 };
@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub region: String,
     /// The moment the tables describe.
     pub built_at: Timestamp,
+    /// Fingerprint of the item ids, which every blob of the snapshot states.
+    pub catalogue: u64,
     /// The item dictionary.
     pub ids: Ids,
     /// What a page shows of the items.
@@ -33,6 +35,15 @@ pub struct Snapshot {
     pub strategies: Vec<Strategy>,
     /// Every section, for people and tools; bytes shared with the above.
     pub sections: Vec<Section>,
+}
+
+/// Some rows of one table.
+#[derive(Clone, Debug)]
+pub struct Shard {
+    /// The table: one of [`rows::TABLES`].
+    pub table: &'static str,
+    /// The rows.
+    pub rows: Rows,
 }
 
 impl Snapshot {
@@ -82,7 +93,49 @@ impl Snapshot {
         counted(popularity::NAME, popularity.len())?;
         let strategies = strategy::open(need(strategy::NAME, strategy::VERSION)?)?;
         let (coview, knn) = (table(rows::COVIEW)?, table(rows::KNN)?);
-        Ok(Self { region, built_at, ids, attributes, coview, knn, popularity, strategies, sections })
+        let catalogue = catalogue.unwrap_or_default();
+        Ok(Self {
+            region,
+            built_at,
+            catalogue,
+            ids,
+            attributes,
+            coview,
+            knn,
+            popularity,
+            strategies,
+            sections,
+        })
+    }
+
+    /// Opens a shard of one of this snapshot's tables.
+    ///
+    /// # Errors
+    /// [`Error`] when it is no shard, or is one of another catalogue.
+    pub fn open_shard(&self, blob: &Bytes) -> Result<Shard, Error> {
+        let Envelope { catalogue, sections, .. } = Envelope::open(blob)?;
+        let shard = sections.iter().find_map(|section| {
+            let table = rows::TABLES.into_iter().find(|table| *table == section.name)?;
+            Some((table, section))
+        });
+        let Some((table, section)) = shard else { return Err(Error::Missing { section: "a table's" }) };
+        if section.version != rows::VERSION {
+            return Err(Error::Format { found: section.version, supported: rows::VERSION });
+        }
+        let rows = Rows::open(table, &section.bytes)?;
+        if catalogue != self.catalogue || rows.end() as usize > self.len() {
+            return Err(Error::Mixed { section: table });
+        }
+        Ok(Shard { table, rows })
+    }
+
+    /// Adds the rows of a shard to those at hand.
+    ///
+    /// # Errors
+    /// [`Error::Section`] when some of its rows are there already.
+    pub fn add(&mut self, shard: Shard) -> Result<(), Error> {
+        let table = if shard.table == rows::COVIEW { &mut self.coview } else { &mut self.knn };
+        table.get_or_insert_default().insert(shard.table, shard.rows)
     }
 
     /// Reads every byte and compares the checksums.

@@ -34,10 +34,18 @@ impl Verge {
     /// # Errors
     /// When a command fails.
     pub fn shop(seed: u32) -> Result<Self> {
+        Self::shop_built(seed, &[])
+    }
+
+    /// The same, with more arguments to `verge build`.
+    ///
+    /// # Errors
+    /// When a command fails.
+    pub fn shop_built(seed: u32, arguments: &[&str]) -> Result<Self> {
         let shop = Self { dir: TempDir::new()? };
         let seed = seed.to_string();
         shop.run(&["generate", "--items", "300", "--sessions", "4000", "--seed", &seed, "--into-store"])?;
-        shop.run(&["build"])?;
+        shop.run(&[&["build"], arguments].concat())?;
         Ok(shop)
     }
 

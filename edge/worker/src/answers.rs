@@ -7,7 +7,8 @@ use crate::store::{Ready, Store};
 use crate::visit::Visit;
 use serde::Serialize;
 use serde_json::Value;
-use snapshots::answer::{self, Answer, Degraded, ItemView, Recommended};
+use snapshots::Snapshot;
+use snapshots::answer::{self, Answer, Degraded, ItemView, Recommended, RowKey};
 use snapshots::manifest::{Manifest, WORLD, content_hash};
 use snapshots::query::{Query, QueryError};
 use snapshots::score::Scratch;
@@ -107,13 +108,22 @@ pub fn answer(
     Ok(reply.with("etag", tag).with("cache-control", SHARED))
 }
 
+/// The rows that an answer reads.
+pub fn reads(ask: &Ask<'_>, snapshot: &Snapshot) -> Vec<RowKey> {
+    match ask.route {
+        Route::Recommendations => answer::recommend_reads(snapshot, ask.query, &ask.visit.recents, ask.now),
+        Route::Similar(id) => answer::similar_reads(snapshot, id, ask.query),
+        _ => Vec::new(),
+    }
+}
+
 /// What a client is told of a query that makes no sense.
 pub fn query_problem(error: QueryError) -> Problem {
     Problem::bad_request(error.field, error.detail)
 }
 
 fn compute(ask: &Ask<'_>, ready: &Ready, scratch: &mut Scratch) -> Result<Reply, Problem> {
-    let snapshot = &ready.loaded.snapshot;
+    let snapshot = ready.snapshot();
     let found = match ask.route {
         Route::Item(id) => return item(ask, id, ready),
         Route::Popular => answer::popular(snapshot, ask.query, scratch),
@@ -121,13 +131,16 @@ fn compute(ask: &Ask<'_>, ready: &Ready, scratch: &mut Scratch) -> Result<Reply,
         _ => answer::recommend(snapshot, ask.query, &ask.visit.recents, ask.now, scratch),
     };
     let Answer { items, next, strategy, degraded } = found.map_err(query_problem)?;
+    let no_rows = matches!(ready.shards, (0, needed) if needed > 0);
     let body = AnswerBody {
         items: &items,
         next: next.as_deref(),
         region: &ready.loaded.manifest.region,
         strategy,
         snapshot: SnapshotInfo::of(ready, ask.now),
-        degraded: degraded.or(ready.stale.then_some(Degraded::Stale)),
+        degraded: degraded
+            .or(no_rows.then_some(Degraded::PopularOnly))
+            .or(ready.stale.then_some(Degraded::Stale)),
         request: ask.id,
     };
     Ok(Reply::json(200, &body))
@@ -198,17 +211,19 @@ pub fn health(store: &Store) -> Reply {
     struct Health<'a> {
         status: &'static str,
         snapshots: Vec<Held<'a>>,
+        shard_bytes: u64,
     }
     let held = store.held().map(|(region, loaded)| Held {
         region,
         version: &loaded.manifest.version,
         built_at: loaded.manifest.built_at,
         items: loaded.snapshot.len(),
-        bytes: loaded.manifest.blobs.iter().map(|blob| blob.bytes).sum(),
+        bytes: loaded.manifest.resident().map(|blob| blob.bytes).sum(),
     });
     let mut snapshots: Vec<_> = held.collect();
     snapshots.sort_by_key(|held| held.region);
-    Reply::json(200, &Health { status: "ok", snapshots }).with("cache-control", "no-store")
+    Reply::json(200, &Health { status: "ok", snapshots, shard_bytes: store.shard_bytes() })
+        .with("cache-control", "no-store")
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub struct Config {
     pub stale_after_ms: i64,
     /// `LOAD_DEADLINE_MS`: how long a request waits for the first snapshot of an isolate.
     pub load_deadline_ms: i64,
+    /// `SHARD_DEADLINE_MS`: how long a request waits for shards of tables, of a shop too large for one snapshot.
+    pub shard_deadline_ms: i64,
     /// `CONSENT`: `always`, `never` or `cookie:NAME=VALUE`.
     pub consent: Consent,
     /// `CORS_ORIGINS`: origins whose pages may call, separated by commas.
@@ -56,6 +58,7 @@ impl Config {
         let manifest_ttl_ms = number("MANIFEST_TTL_S", 30).saturating_mul(1_000);
         let stale_after_ms = number("STALE_AFTER_S", 600).saturating_mul(1_000);
         let load_deadline_ms = number("LOAD_DEADLINE_MS", 2_000);
+        let shard_deadline_ms = number("SHARD_DEADLINE_MS", 50);
         let consent = match get("CONSENT").as_deref().map(str::trim) {
             None | Some("" | "never") => Consent::Never,
             Some("always") => Consent::Always,
@@ -96,6 +99,7 @@ impl Config {
             manifest_ttl_ms,
             stale_after_ms,
             load_deadline_ms,
+            shard_deadline_ms,
             consent,
             cors_origins,
             origin,

@@ -82,7 +82,7 @@ async fn serve(
     let query = Query::parse(query).map_err(answers::query_problem)?;
     let began = now();
     let loader = Loader { env, context, config };
-    let ready = loader.find(query.region.as_deref(), visit.country.as_deref()).await;
+    let mut ready = loader.find(query.region.as_deref(), visit.country.as_deref()).await;
     let loaded = now();
     let known = header(request, "if-none-match");
     let ask = Ask {
@@ -94,9 +94,22 @@ async fn serve(
         id,
         now: Timestamp(loaded),
     };
+    if let Some(ready) = &mut ready {
+        // Where tables are whole, there is no need to know.
+        if ready.loaded.manifest.is_sharded() {
+            let rows = answers::reads(&ask, &ready.loaded.snapshot);
+            loader.add_rows(ready, &rows).await;
+        }
+    }
+    let read = now();
     let reply = SCRATCH.with_borrow_mut(|scratch| answers::answer(config, &ask, ready.as_ref(), scratch))?;
-    let (load, score) = (loaded.saturating_sub(began), now().saturating_sub(loaded));
-    Ok(reply.with("server-timing", format!("load;dur={load}, score;dur={score}")))
+    let (load, score) = (loaded.saturating_sub(began), now().saturating_sub(read));
+    let mut timing = format!("load;dur={load}, score;dur={score}");
+    if let Some((at_hand, needed @ 1..)) = ready.map(|ready| ready.shards) {
+        let waited = read.saturating_sub(loaded);
+        timing.push_str(&format!(", shards;dur={waited};desc=\"{at_hand} of {needed}\""));
+    }
+    Ok(reply.with("server-timing", timing))
 }
 
 /// Reads the body, giving up as soon as it is too large.

@@ -4,9 +4,11 @@ use crate::config::Config;
 use crate::fetch::{KV, now};
 use crate::store::{Freshness, Loaded, Look, Outcome, Ready, Store};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use snapshots::manifest::{Manifest, WORLD, blob_key, content_hash, manifest_key};
-use snapshots::{Bytes, Snapshot};
+use snapshots::answer::RowKey;
+use snapshots::manifest::{BlobRef, Manifest, RowRange, WORLD, blob_key, content_hash, manifest_key};
+use snapshots::{Bytes, Shard, Snapshot, shards};
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 use worker::{Context, Delay, Env, KvStore, console_error, console_log};
 
@@ -91,6 +93,67 @@ impl Loader<'_> {
         }
     }
 
+    /// Has these rows at hand as far as the deadline allows, where tables are cut into shards. What is
+    /// missing is read behind the answer.
+    pub async fn add_rows(&self, ready: &mut Ready, rows: &[RowKey]) {
+        let manifest = &ready.loaded.manifest;
+        let mut needed: Vec<&BlobRef> = rows.iter().filter_map(|row| manifest.shard(*row)).collect();
+        needed.sort_by(|a, b| a.hash.cmp(&b.hash));
+        needed.dedup();
+        if needed.is_empty() {
+            return;
+        }
+        let deadline = now().saturating_add(self.config.shard_deadline_ms);
+        let mut shards: Vec<Shard> = Vec::new();
+        let all = needed.len();
+        let mut missing = needed;
+        loop {
+            let (mut to_read, mut coming) = (Vec::new(), Vec::new());
+            for blob in missing {
+                match STORE.with_borrow_mut(|store| store.look_for_shard(blob, now())) {
+                    shards::Look::Held(shard) => shards.push(shard),
+                    shards::Look::Read => to_read.push(blob.clone()),
+                    shards::Look::Wait => coming.push(blob),
+                    shards::Look::Failed => {}
+                }
+            }
+            coming.extend(to_read.iter().filter_map(|read| manifest.blobs.iter().find(|blob| *blob == read)));
+            self.read_behind(&ready.loaded, to_read);
+            missing = coming;
+            if missing.is_empty() || now() >= deadline {
+                break;
+            }
+            Delay::from(LOOK_AGAIN).await;
+        }
+        ready.shards = (shards.len(), all);
+        let mut snapshot = ready.loaded.snapshot.clone();
+        for shard in shards {
+            if let Err(error) = snapshot.add(shard) {
+                console_error!("a shard cannot be used: {error}");
+            }
+        }
+        ready.with_rows = Some(snapshot);
+    }
+
+    /// Reads shards in the background of this request, a few at a time.
+    fn read_behind(&self, loaded: &Rc<Loaded>, blobs: Vec<BlobRef>) {
+        if blobs.is_empty() {
+            return;
+        }
+        let (kv, loaded) = (self.env.kv(KV), Rc::clone(loaded));
+        self.context.wait_until(async move {
+            let reads = blobs.iter().map(|blob| async {
+                let shard = match &kv {
+                    Ok(kv) => load_shard(kv, blob, &loaded).await,
+                    Err(error) => Err(error.to_string()),
+                };
+                let shard = shard.map_err(|why| console_error!("cannot load a shard: {why}")).ok();
+                STORE.with_borrow_mut(|store| store.finish_shard(&blob.hash, shard, now()));
+            });
+            stream::iter(reads).buffer_unordered(AT_ONCE).collect::<()>().await;
+        });
+    }
+
     /// Loads a region in the background of this request.
     fn load_behind(&self, region: &str) {
         let kv = self.env.kv(KV);
@@ -113,6 +176,17 @@ impl Loader<'_> {
     }
 }
 
+/// Reads a shard of the snapshot's tables.
+async fn load_shard(kv: &KvStore, blob: &BlobRef, loaded: &Loaded) -> Result<Shard, String> {
+    let bytes = read_blob(kv, &blob.hash, blob.bytes).await?;
+    let shard = loaded.snapshot.open_shard(&bytes).map_err(|error| error.to_string())?;
+    let rows = RowRange { first: shard.rows.first(), end: shard.rows.end() };
+    if shard.table != blob.name || Some(rows) != blob.rows {
+        return Err(format!("{} holds other rows than its manifest says", blob_key(&blob.hash)));
+    }
+    Ok(shard)
+}
+
 /// Reads a region's manifest and those of its blobs that the isolate does not hold.
 async fn load(kv: &KvStore, region: &str, cache_s: u64) -> Result<Outcome, String> {
     let key = manifest_key(region);
@@ -126,13 +200,13 @@ async fn load(kv: &KvStore, region: &str, cache_s: u64) -> Result<Outcome, Strin
         return Ok(Outcome::Unchanged);
     }
 
-    let held: Vec<_> = with_store(|store| manifest.blobs.iter().map(|blob| store.blob(&blob.hash)).collect());
-    let whole = total(manifest.blobs.iter().map(|blob| blob.bytes));
-    let missing = manifest.blobs.iter().zip(&held).filter(|(_, held)| held.is_none());
+    let held: Vec<_> = with_store(|store| manifest.resident().map(|blob| store.blob(&blob.hash)).collect());
+    let whole = total(manifest.resident().map(|blob| blob.bytes));
+    let missing = manifest.resident().zip(&held).filter(|(_, held)| held.is_none());
     let missing = total(missing.map(|(blob, _)| blob.bytes));
     STORE.with_borrow_mut(|store| store.make_room(region, whole, missing))?;
 
-    let blobs = manifest.blobs.iter().zip(held).map(|(blob, held)| async move {
+    let blobs = manifest.resident().zip(held).map(|(blob, held)| async move {
         match held {
             Some(bytes) => Ok(bytes),
             None => read_blob(kv, &blob.hash, blob.bytes).await,

@@ -4,17 +4,18 @@
 //! forbid: a request that needs what another is loading looks again until it is there.
 
 use bytes_budget::{MAX_HELD, MAX_SNAPSHOT};
-use snapshots::{Bytes, Snapshot, manifest::Manifest, manifest::WORLD};
+use snapshots::shards::{self, Shards};
+use snapshots::{Bytes, Snapshot, manifest::BlobRef, manifest::Manifest, manifest::WORLD};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The bounds on memory.
 pub mod bytes_budget {
-    /// The most bytes of blobs held at any moment, those of a snapshot and its successor while they change
+    /// The most bytes of blobs held at any moment, shards and those of a snapshot and its successor while they change
     /// places included. An isolate has 128 MB; the rest is for one value of KV (25 MiB) on its way in and for
     /// the program.
     pub const MAX_HELD: u64 = 80 << 20;
-    /// The most bytes of one snapshot, so that it and its successor always fit.
+    /// The most bytes of one snapshot without its shards, so that it and its successor always fit.
     pub const MAX_SNAPSHOT: u64 = MAX_HELD / 2;
 }
 
@@ -30,7 +31,7 @@ pub struct Loaded {
     pub manifest: Manifest,
     /// The tables.
     pub snapshot: Snapshot,
-    /// The bytes of the manifest's blobs, in its order; shared with other regions.
+    /// The bytes of the manifest's resident blobs, in its order; shared with other regions.
     pub blobs: Vec<Bytes>,
 }
 
@@ -60,10 +61,21 @@ pub enum Look {
 pub struct Ready {
     /// The snapshot.
     pub loaded: Rc<Loaded>,
+    /// The snapshot with the rows that this request needs, where tables are cut into shards.
+    pub with_rows: Option<Snapshot>,
+    /// How many of the shards that this request needs are at hand, and how many it needs.
+    pub shards: (usize, usize),
     /// Whether refreshing it has failed for too long.
     pub stale: bool,
     /// Whether the caller is to refresh it, behind its answer.
     pub refresh: bool,
+}
+
+impl Ready {
+    /// The snapshot to answer from.
+    pub fn snapshot(&self) -> &Snapshot {
+        self.with_rows.as_ref().unwrap_or(&self.loaded.snapshot)
+    }
 }
 
 struct Load {
@@ -94,6 +106,7 @@ pub struct Freshness {
 #[derive(Default)]
 pub struct Store {
     regions: HashMap<String, Region>,
+    shards: Shards,
 }
 
 impl Store {
@@ -112,6 +125,8 @@ impl Store {
         match &region.loaded {
             Some(loaded) => Look::Ready(Ready {
                 loaded: Rc::clone(loaded),
+                with_rows: None,
+                shards: (0, 0),
                 stale: region
                     .failing_since
                     .is_some_and(|since| now.saturating_sub(since) > freshness.stale_after_ms),
@@ -136,13 +151,30 @@ impl Store {
     /// A blob that some region holds already.
     pub fn blob(&self, hash: &str) -> Option<Bytes> {
         self.held().find_map(|(_, loaded)| {
-            let place = loaded.manifest.blobs.iter().position(|blob| blob.hash == hash)?;
+            let place = loaded.manifest.resident().position(|blob| blob.hash == hash)?;
             loaded.blobs.get(place).cloned()
         })
     }
 
-    /// Makes room for `missing` more bytes of a snapshot of `whole` bytes, at the cost of the regions that were
-    /// not asked for the longest.
+    /// Looks for a shard at `now` (ms). [`shards::Look::Read`] binds the caller to read it and to tell the outcome
+    /// to [`Store::finish_shard`].
+    pub fn look_for_shard(&mut self, blob: &BlobRef, now: i64) -> shards::Look {
+        let room = MAX_HELD.saturating_sub(self.held_bytes()).saturating_sub(self.reserved(""));
+        self.shards.look(blob, room, now)
+    }
+
+    /// Takes a shard; `None` when it could not be read.
+    pub fn finish_shard(&mut self, hash: &str, shard: Option<snapshots::Shard>, now: i64) {
+        self.shards.finish(hash, shard, now);
+    }
+
+    /// Bytes of the shards at hand or on their way.
+    pub fn shard_bytes(&self) -> u64 {
+        self.shards.bytes()
+    }
+
+    /// Makes room for `missing` more bytes of a snapshot of `whole` bytes, at the cost of shards, and of the regions
+    /// that were not asked for the longest.
     ///
     /// # Errors
     /// What does not fit, and the bound.
@@ -161,6 +193,8 @@ impl Store {
                 None => return Err(format!("no room for {missing} bytes while others are being loaded")),
             }
         }
+        let resident = self.held_bytes().saturating_add(self.reserved(name)).saturating_add(missing);
+        self.shards.shrink(MAX_HELD.saturating_sub(resident));
         if let Some(load) = self.regions.get_mut(name).and_then(|region| region.load.as_mut()) {
             load.reserved = missing;
         }
@@ -172,11 +206,11 @@ impl Store {
         others.filter_map(|(_, region)| Some(region.load.as_ref()?.reserved)).sum()
     }
 
-    /// Bytes of all blobs, each counted once.
+    /// Bytes of all resident blobs, each counted once.
     fn held_bytes(&self) -> u64 {
         let mut sizes = HashMap::new();
         for (_, loaded) in self.held() {
-            sizes.extend(loaded.manifest.blobs.iter().map(|blob| (&blob.hash, blob.bytes)));
+            sizes.extend(loaded.manifest.resident().map(|blob| (&blob.hash, blob.bytes)));
         }
         sizes.values().sum()
     }
@@ -200,8 +234,10 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use snapshots::Shard;
     use snapshots::envelope::{Envelope, Section};
-    use snapshots::manifest::BlobRef;
+    use snapshots::manifest::RowRange;
+    use snapshots::rows::{COVIEW, Rows, write_shard};
     use snapshots::strategy::{self, Strategy};
     use snapshots::time::Timestamp;
     use snapshots::{attributes, ids, popularity};
@@ -222,6 +258,7 @@ mod tests {
             name: String::new(),
             hash: format!("{content:032x}"),
             bytes: mib << 20,
+            rows: None,
         });
         let manifest = Manifest::new(region, Timestamp(0), named.collect(), Default::default());
         let snapshot = Snapshot::open(std::slice::from_ref(&blob)).unwrap();
@@ -237,8 +274,8 @@ mod tests {
 
     fn hold(store: &mut Store, region: &str, stated: &[(u64, u8)], now: i64) {
         let snapshot = loaded(region, stated);
-        let whole = snapshot.manifest.blobs.iter().map(|blob| blob.bytes).sum();
-        let missing = snapshot.manifest.blobs.iter().filter(|blob| store.blob(&blob.hash).is_none());
+        let whole = snapshot.manifest.resident().map(|blob| blob.bytes).sum();
+        let missing = snapshot.manifest.resident().filter(|blob| store.blob(&blob.hash).is_none());
         let missing = missing.map(|blob| blob.bytes).sum();
         assert!(matches!(store.look(region, now, FRESHNESS), Look::Load | Look::Ready(_)));
         store.make_room(region, whole, missing).unwrap();
@@ -295,6 +332,26 @@ mod tests {
         assert!(store.held_bytes() <= MAX_HELD);
         assert!(store.blob(&format!("{:032x}", 3)).is_none());
         assert!(store.make_room("es", MAX_SNAPSHOT + 1, 1).is_err());
+    }
+
+    #[test]
+    fn shards_take_what_room_is_left_and_give_way_to_snapshots() {
+        let mut store = Store::default();
+        hold(&mut store, WORLD, &[(30, 1)], 0);
+        let shard = |number: u32| {
+            let rows = Some(RowRange { first: number, end: number + 1 });
+            BlobRef { name: COVIEW.to_owned(), hash: format!("5{number:031x}"), bytes: 4 << 20, rows }
+        };
+        let rows = Rows::open(COVIEW, &write_shard(&[vec![(0, 1.0)]], 0, 16).into()).unwrap();
+        for number in 0..20 {
+            assert!(matches!(store.look_for_shard(&shard(number), 0), shards::Look::Read));
+            store.finish_shard(&shard(number).hash, Some(Shard { table: COVIEW, rows: rows.clone() }), 0);
+        }
+        assert_eq!(store.shard_bytes(), 48 << 20);
+        assert!(matches!(store.look_for_shard(&shard(19), 0), shards::Look::Held(_)));
+        hold(&mut store, WORLD, &[(30, 2)], 40_000);
+        assert_eq!(store.shard_bytes(), 20 << 20);
+        assert!(matches!(store.look_for_shard(&shard(19), 0), shards::Look::Held(_)));
     }
 
     #[test]

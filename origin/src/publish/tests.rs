@@ -41,9 +41,9 @@ fn built(regions: &[(&str, &str)]) -> Built {
     let mut built = Built::default();
     for (region, content) in regions {
         let blobs = ["shared", content].map(|content| {
-            let hash = content_hash(content.as_bytes());
-            built.blobs.insert(hash.clone(), content.as_bytes().to_vec());
-            BlobRef { name: "x".to_owned(), hash, bytes: content.len() as u64 }
+            let blob = BlobRef::new("x", content.as_bytes());
+            built.blobs.insert(blob.hash.clone(), content.as_bytes().to_vec());
+            blob
         });
         built.manifests.push(Manifest::new(region, Timestamp(0), blobs.into(), BTreeMap::new()));
     }

@@ -17,6 +17,18 @@ pub struct Log {
     pub areas: Vec<String>,
 }
 
+impl Log {
+    /// Keeps these items, in this order, and the events of them.
+    pub fn keep(&mut self, items: &[u32]) {
+        let mut index = vec![None; self.items.len()];
+        for (new, old) in (0u32..).zip(items) {
+            index[*old as usize] = Some(new);
+        }
+        self.items = items.iter().map(|old| std::mem::take(&mut self.items[*old as usize])).collect();
+        self.events.retain_mut(|event| index[event.item as usize].map(|new| event.item = new).is_some());
+    }
+}
+
 /// What the store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Totals {

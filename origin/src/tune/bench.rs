@@ -1,7 +1,7 @@
 //! What a trial costs and gains: the tables learnt by a recipe, packed, and judged on sessions held back.
 
 use crate::{
-    build::{self, Learnt, Prepared},
+    build::{self, Learnt, Packing, Prepared},
     evaluate::{protocol::Test, tables::Numbering},
     learn::Table,
     recipe::Recipe,
@@ -96,7 +96,7 @@ impl<'a> Bench<'a> {
         let coview = build::fold_coview(&self.prepared, &self.learnt, recipe);
         let knn = vec![Vec::new(); coview.len()];
         let learnt = Learnt { coview, knn };
-        let built = build::pack(self.log, &self.prepared, &self.regions, recipe, learnt, false)?;
+        let built = build::pack(self.log, &self.prepared, &self.regions, recipe, learnt, Packing::quick())?;
         let snapshot = built.open(WORLD)?;
         let ids = self.prepared.order.iter().map(|item| &*self.log.items[*item as usize].id);
         let numbering = Numbering::new(&snapshot, ids)?;

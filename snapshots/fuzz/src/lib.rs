@@ -176,7 +176,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     };
     let whole = (0u8..).zip(GOLDEN).map(|(which, blob)| [&[which], blob].concat());
     let text = |text: &str| text.as_bytes().to_vec();
-    let blob = BlobRef { name: "items".to_owned(), hash: content_hash(GOLDEN[0]), bytes: 1 };
+    let blob = BlobRef { bytes: 1, ..BlobRef::new("items", GOLDEN[0]) };
     let regions = [("gb".to_owned(), "uk".to_owned())].into();
     let next = Cursor::default().after(["item-1", "item-2"]).unwrap_or_default();
     vec![

@@ -71,7 +71,7 @@ struct Wrong {
 
 /// Publishes a manifest that is right by itself and names one blob.
 fn name_blob(edge: &Edge, region: &str, hash: &str, bytes: u64) -> Result<()> {
-    let blob = BlobRef { name: "items".to_owned(), hash: hash.to_owned(), bytes };
+    let blob = BlobRef { name: "items".to_owned(), hash: hash.to_owned(), bytes, rows: None };
     let manifest = Manifest::new(region, Timestamp(0), vec![blob], BTreeMap::new());
     edge.kv_put(&manifest_key(region), &manifest.to_json())
 }

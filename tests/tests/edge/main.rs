@@ -4,6 +4,7 @@ mod answers;
 mod events;
 mod garbage;
 mod publishing;
+mod shards;
 
 use anyhow::Result;
 use end_to_end::{Edge, Peer, Received, Verge};
@@ -19,6 +20,7 @@ type Test = (&'static str, fn(&Parts) -> Result<()>);
 struct Parts {
     shop: OnceLock<Verge>,
     other_shop: OnceLock<Verge>,
+    sharded_shop: OnceLock<Verge>,
     origin: OnceLock<Peer>,
     serving: OnceLock<Edge>,
     changing: OnceLock<Edge>,
@@ -47,6 +49,11 @@ impl Parts {
     /// Another shop.
     fn other_shop(&self) -> Result<&Verge> {
         get(&self.other_shop, || Verge::shop(2))
+    }
+
+    /// The shop with its tables in shards of a few rows.
+    fn sharded_shop(&self) -> Result<&Verge> {
+        get(&self.sharded_shop, || Verge::shop_built(1, &["--whole", "0", "--shard", "4096"]))
     }
 
     /// The origin that the serving Worker hands events on to.
@@ -86,7 +93,8 @@ fn main() {
     // The tests share two Workers.
     arguments.test_threads = Some(1);
     let parts = Arc::new(Parts::default());
-    let tests: Vec<Test> = [answers::TESTS, events::TESTS, garbage::TESTS, publishing::TESTS].concat();
+    let tests: Vec<Test> =
+        [answers::TESTS, events::TESTS, garbage::TESTS, publishing::TESTS, shards::TESTS].concat();
     let trials = tests.into_iter().map(|(name, test)| {
         let parts = Arc::clone(&parts);
         Trial::test(name, move || test(&parts).map_err(|error| Failed::from(format!("{error:#}"))))
