@@ -3,8 +3,11 @@
 use crate::{
     config::Config,
     evaluate::protocol::Test,
-    learn::{Table, blend, content, coview, embedding, nearest, order, popularity, sessions::Sessions, walk},
-    recipe::Recipe,
+    learn::{
+        Table, blend, content, coview, embedding, nearest, order, popularity, repeats, sessions::Sessions,
+        walk,
+    },
+    recipe::{self, Recipe},
     regions::{self, Regions},
     store::{Item, Log, Store},
 };
@@ -15,7 +18,7 @@ use snapshots::{
     ids,
     manifest::{BlobRef, Manifest, RowRange, WORLD, blob_key, content_hash, manifest_key},
     rows::{self, Rows},
-    strategy,
+    strategy::{self, Strategy},
     time::{DAY_MS, Timestamp},
 };
 use std::{
@@ -336,11 +339,27 @@ pub struct Learnt {
     pub knn: Table,
 }
 
+/// The co-view table of sessions by a recipe, walked.
+fn walked_coview(sessions: &Sessions, items: usize, recipe: &Recipe) -> Table {
+    let coview = coview::learn(sessions, items, &recipe.coview, walk::KEPT.max(usize::from(recipe.k)));
+    walk::walk(coview, &sessions.events(items), recipe.walk, recipe.few)
+}
+
 /// The co-view table by a recipe, with learnt neighbours folded in.
 pub fn fold_coview(prepared: &Prepared, learnt: &Table, recipe: &Recipe) -> Table {
-    let k = usize::from(recipe.k);
-    let coview = coview::learn(&prepared.sessions, learnt.len(), &recipe.coview, walk::KEPT.max(k));
-    blend::fold(&walk::walk(coview, recipe.walk), learnt, recipe.fold, k)
+    let coview = walked_coview(&prepared.sessions, learnt.len(), recipe);
+    blend::fold(&coview, learnt, recipe.fold, usize::from(recipe.k))
+}
+
+/// The recipe with strategies: where it names none, the defaults, with boosts of repeats estimated from the log.
+pub fn with_strategies(prepared: &Prepared, recipe: &Recipe) -> Recipe {
+    if !recipe.strategies.is_empty() {
+        return recipe.clone();
+    }
+    let (older, count) = repeats::older(&prepared.sessions);
+    let table = walked_coview(&older, prepared.order.len(), recipe);
+    let repeats = repeats::estimate(&prepared.sessions, count, &table, &Strategy::default());
+    Recipe { strategies: recipe::strategies(repeats), ..recipe.clone() }
 }
 
 /// Learns vectors and finds the neighbours of every item that training met.
@@ -371,6 +390,8 @@ pub fn build(
 ) -> Result<Built> {
     let prepared = Prepared::new(log)?;
     report(&format!("{} sessions of {} clicks", prepared.sessions.len(), prepared.sessions.clicks()));
+    let recipe = &with_strategies(&prepared, recipe);
+    report("boosts of repeats estimated");
     let learnt = learn_neighbours(&prepared, recipe, &mut report);
     let coview = fold_coview(&prepared, &learnt, recipe);
     report(&format!("co-view: {} neighbours", coview.iter().map(Vec::len).sum::<usize>()));

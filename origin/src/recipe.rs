@@ -17,17 +17,17 @@ pub const FILE: &str = "recipe.toml";
 pub struct Recipe {
     /// Neighbours kept a row, 1 to 255.
     pub k: u8,
-    /// μ of the walk; 0 for none.
+    /// μ of the walk from an item without events; 0 for none.
     pub walk: f32,
     /// ν: mass of the learnt neighbours that are folded into the co-view rows; 0 for none.
     pub fold: f32,
-    /// An item with so many events has a KNN row half from content, half learnt.
+    /// An item with so many events has a KNN row half from content, half learnt, and walks with half of μ.
     pub few: f32,
     /// The co-view table.
     pub coview: coview::Recipe,
     /// The learnt vectors.
     pub embedding: embedding::Recipe,
-    /// The strategies of the snapshot.
+    /// The strategies of the snapshot. None given: [`strategies`], with the boosts that the log tells.
     pub strategies: Vec<Strategy>,
 }
 
@@ -35,17 +35,17 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             k: 50,
-            walk: 1.6,
+            walk: 3.0,
             fold: 0.5,
             few: 5.0,
             coview: coview::Recipe::default(),
             embedding: embedding::Recipe::default(),
-            strategies: strategies(),
+            strategies: Vec::new(),
         }
     }
 }
 
-/// The strategies every snapshot carries unless a recipe names others.
+/// The strategies every snapshot carries unless a recipe names others. `next` boosts what was seen by `repeats`.
 ///
 /// `next` reads the co-view table alone: what vectors learnt is folded into it, and popularity as a bonus on what
 /// the recents name costs accuracy. On YooChoose 1/64 (co-view and walk, variant (a)) HR@20 was .715 with co-view
@@ -53,10 +53,10 @@ impl Default for Recipe {
 /// .698 with .2 and .1 for the two. So `default`, the hybrid, lets the region tip the scales between near equals and
 /// fill what the recents leave open; with a fifth for popularity and a tenth for recency, answers to one recent of
 /// a gift shop were mostly the region's, and gave no recent as their reason.
-fn strategies() -> Vec<Strategy> {
+pub fn strategies(repeats: Repeats) -> Vec<Strategy> {
     let hybrid = Weights { coview: 0.55, knn: 0.4, popularity: 0.04, recency: 0.01 };
     let similar = Weights { coview: 0.3, knn: 0.6, popularity: 0.0, recency: 0.0 };
-    let boost = Seen::Boost(Repeats::default());
+    let boost = Seen::Boost(repeats);
     let tables = Weights { coview: 1.0, knn: 0.0, popularity: 0.0, recency: 0.0 };
     vec![
         Strategy { weights: hybrid, ..Strategy::default() },

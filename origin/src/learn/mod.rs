@@ -12,6 +12,7 @@ mod matrix;
 pub mod nearest;
 pub mod order;
 pub mod popularity;
+pub mod repeats;
 pub mod sessions;
 pub mod walk;
 

@@ -88,6 +88,11 @@ impl<'a> Bench<'a> {
         Ok(Self { log, prepared, regions, learnt, sessions, predictions })
     }
 
+    /// The recipe to start from, with the strategies that its log tells where it names none.
+    pub fn start(&self, recipe: &Recipe) -> Recipe {
+        build::with_strategies(&self.prepared, recipe)
+    }
+
     /// Learns and packs the tables of a recipe.
     ///
     /// # Errors

@@ -36,17 +36,17 @@ static KNOBS: [Knob; TABLES + 9] = [
     by_factor(0.3, 60.0, |parts| &mut parts.recipe.coview.lambda),
     knob(0.0, 0.5, |parts| &mut parts.recipe.coview.c),
     by_factor(0.1, 4.0, |parts| &mut parts.recipe.coview.tau),
-    knob(0.0, 3.0, |parts| &mut parts.recipe.walk),
+    knob(0.0, 10.0, |parts| &mut parts.recipe.walk),
     knob(0.0, 1.5, |parts| &mut parts.recipe.fold),
     knob(0.3, 3.5, |parts| &mut parts.strategy.position),
     knob(0.0, 1.5, |parts| &mut parts.strategy.votes),
-    by_factor(0.05, 8.0, |parts| &mut parts.repeats.last_mul),
-    by_factor(0.05, 8.0, |parts| &mut parts.repeats.mul),
-    by_factor(0.005, 2.0, |parts| &mut parts.repeats.last_add),
-    by_factor(0.005, 2.0, |parts| &mut parts.repeats.add),
-    knob(0.3, 1.3, |parts| &mut parts.repeats.spread),
-    knob(0.1, 1.0, |parts| &mut parts.repeats.fade),
-    knob(0.7, 4.0, |parts| &mut parts.repeats.often),
+    by_factor(0.005, 200.0, |parts| &mut parts.repeats.last_mul),
+    by_factor(0.005, 200.0, |parts| &mut parts.repeats.mul),
+    by_factor(0.005, 200.0, |parts| &mut parts.repeats.last_add),
+    by_factor(0.005, 200.0, |parts| &mut parts.repeats.add),
+    by_factor(0.125, 8.0, |parts| &mut parts.repeats.spread),
+    by_factor(0.125, 8.0, |parts| &mut parts.repeats.fade),
+    by_factor(0.125, 8.0, |parts| &mut parts.repeats.often),
 ];
 /// How many of the knobs turn the tables.
 const TABLES: usize = 9;
@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_point_gives_the_recipe_it_was_made_of() {
-        let recipe = Recipe::default();
+        let strategies = crate::recipe::strategies(Repeats::default());
+        let recipe = Recipe { strategies, ..Recipe::default() };
         assert_eq!(Point::of(&recipe).recipe(&recipe), recipe);
     }
 
