@@ -41,7 +41,7 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { dimensions: 64, epochs: 10, rate: 0.02, scale: 12.0, reach: 1.5, seed: 1 }
+        Self { dimensions: 64, epochs: 5, rate: 0.04, scale: 12.0, reach: 1.5, seed: 1 }
     }
 }
 
