@@ -10,8 +10,8 @@
 //! vectors with a scale: Gupta et al., "NISER", 2019). Next items the session has met are skipped. Plain gradient
 //! steps, vectors scaled to length 1 after each.
 //!
-//! Eight batches of 32 are computed from the same vectors on all cores, then applied one after another: the
-//! outcome does not depend on how many cores there are. Memory: `dimensions + 1` floats an item, 8 bytes a click.
+//! Eight batches of 32 are computed from the same vectors on all cores, then applied, each item's steps one after
+//! another in their order: the outcome does not depend on how many cores there are. Memory: `dimensions + 1` floats an item, 8 bytes a click.
 
 use super::{
     matrix::{Lies, add_scaled, dot, exp, normalise, product},
@@ -46,11 +46,13 @@ impl Default for Recipe {
 }
 
 /// Prefixes that share their negatives.
-const PREFIXES: usize = 32;
+const PREFIXES: usize = 64;
 /// Negatives they share.
 const NEGATIVES: usize = 256;
 /// Batches computed from the same vectors.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 4;
+/// Parts of the vectors that change side by side.
+const SHARES: usize = 16;
 /// Recents that make a prefix.
 const RECENTS: usize = 5;
 
@@ -70,10 +72,23 @@ impl Embedding {
         let start = item as usize * self.dimensions;
         &self.vectors[start..start + self.dimensions]
     }
+}
 
-    fn step(&mut self, item: u32, factor: f32, gradient: &[f32]) {
-        let start = item as usize * self.dimensions;
-        let vector = &mut self.vectors[start..start + self.dimensions];
+/// A share of the vectors, changed by one core.
+struct Share<'a> {
+    /// Items before it.
+    first: u32,
+    vectors: &'a mut [f32],
+    bias: &'a mut [f32],
+}
+
+impl Share<'_> {
+    /// Changes an item that is of this share.
+    fn step(&mut self, item: u32, factor: f32, gradient: &[f32], bias: f32) {
+        let at = item.wrapping_sub(self.first) as usize;
+        let Some(own) = self.bias.get_mut(at) else { return };
+        *own += bias;
+        let vector = &mut self.vectors[at * gradient.len()..][..gradient.len()];
         add_scaled(vector, factor, gradient);
         normalise(vector);
     }
@@ -93,8 +108,8 @@ impl Example {
     }
 }
 
-/// Every click that is not its session's first, and names an item that the session has not met.
-fn examples(sessions: &Sessions) -> Vec<Example> {
+/// Every click that is not its session's first, and names an item that the session has not met, by the items' `names`.
+fn examples(sessions: &Sessions, names: impl Fn(u32) -> u32) -> Vec<Example> {
     let mut examples = Vec::new();
     for session in sessions.iter() {
         for (place, next) in session.clicks.iter().enumerate().skip(1) {
@@ -102,10 +117,10 @@ fn examples(sessions: &Sessions) -> Vec<Example> {
             if before.contains(next) {
                 continue;
             }
-            let mut example = Example { recents: [0; RECENTS], count: 0, next: *next };
-            for item in before.iter().rev() {
-                if !example.recents().contains(item) {
-                    example.recents[usize::from(example.count)] = *item;
+            let mut example = Example { recents: [0; RECENTS], count: 0, next: names(*next) };
+            for item in before.iter().rev().map(|item| names(*item)) {
+                if !example.recents().contains(&item) {
+                    example.recents[usize::from(example.count)] = item;
                     example.count += 1;
                     if usize::from(example.count) == RECENTS {
                         break;
@@ -162,6 +177,8 @@ struct Batch {
     lengths: Vec<f32>,
     /// Logits, then probabilities, of the negatives.
     logits: Vec<f32>,
+    /// Of each negative, the sum of its probabilities.
+    totals: Vec<f32>,
     /// Of the next items: probability − 1.
     surprise: Vec<f32>,
     of_users: Vec<f32>,
@@ -176,6 +193,7 @@ impl Batch {
             users: vec![0.0; PREFIXES * dimensions],
             lengths: vec![0.0; PREFIXES],
             logits: vec![0.0; PREFIXES * NEGATIVES],
+            totals: vec![0.0; NEGATIVES],
             surprise: vec![0.0; PREFIXES],
             of_users: vec![0.0; PREFIXES * dimensions],
             of_negatives: vec![0.0; NEGATIVES * dimensions],
@@ -229,6 +247,8 @@ impl Batch {
             self.surprise[place] = own * scale - 1.0;
         }
         let logits = &self.logits[..count * NEGATIVES];
+        self.totals.fill(0.0);
+        logits.chunks_exact(NEGATIVES).for_each(|logits| add_scaled(&mut self.totals, 1.0, logits));
         product(
             [count, NEGATIVES, size],
             (logits, Lies::Straight),
@@ -253,26 +273,25 @@ impl Batch {
         }
     }
 
+    /// Steps along the gradients, of the items of one share.
     fn apply(
         &self,
-        model: &mut Embedding,
+        share: &mut Share<'_>,
         examples: &[Example],
         recipe: &Recipe,
         weights: &[f32],
         rate: f32,
     ) {
-        let size = model.dimensions;
-        for (place, negative) in self.negatives.iter().enumerate() {
-            model.step(*negative, -rate * recipe.scale, &self.of_negatives[place * size..][..size]);
-            let total: f32 = (0..examples.len()).map(|prefix| self.logits[prefix * NEGATIVES + place]).sum();
-            model.bias[*negative as usize] -= rate * total;
+        let size = recipe.dimensions;
+        for (place, (negative, total)) in self.negatives.iter().zip(&self.totals).enumerate() {
+            let gradient = &self.of_negatives[place * size..][..size];
+            share.step(*negative, -rate * recipe.scale, gradient, -rate * total);
         }
-        for (place, example) in examples.iter().enumerate() {
-            let surprise = self.surprise[place];
-            model.step(example.next, -rate * recipe.scale * surprise, &self.users[place * size..][..size]);
-            model.bias[example.next as usize] -= rate * surprise;
+        for (place, (example, surprise)) in examples.iter().zip(&self.surprise).enumerate() {
+            let user = &self.users[place * size..][..size];
+            share.step(example.next, -rate * recipe.scale * surprise, user, -rate * surprise);
             for (item, weight) in example.recents().iter().zip(weights) {
-                model.step(*item, -rate * weight, &self.of_users[place * size..][..size]);
+                share.step(*item, -rate * weight, &self.of_users[place * size..][..size], 0.0);
             }
         }
     }
@@ -282,17 +301,22 @@ impl Batch {
 pub fn learn(sessions: &Sessions, items: usize, recipe: &Recipe, mut report: impl FnMut(usize)) -> Embedding {
     let size = recipe.dimensions;
     let mut random = Random::new(recipe.seed, "embedding");
-    let mut model = Embedding { dimensions: size, vectors: vec![0.0; items * size], bias: vec![0.0; items] };
+    let places = items.next_multiple_of(SHARES);
+    let mut model =
+        Embedding { dimensions: size, vectors: vec![0.0; places * size], bias: vec![0.0; places] };
     for vector in model.vectors.chunks_exact_mut(size.max(1)) {
         vector.iter_mut().for_each(|value| *value = random.normal() as f32);
         normalise(vector);
     }
-    let mut examples = examples(sessions);
-    if examples.is_empty() {
-        return model;
+    // The most wanted items come first: dealt out, every share has as many of them.
+    let share = places / SHARES;
+    let dealt = |item: u32| item % SHARES as u32 * share as u32 + item / SHARES as u32;
+    let mut examples = examples(sessions, dealt);
+    let mut drawn = vec![0.0; places];
+    for (item, events) in (0u32..).zip(sessions.events(items)) {
+        drawn[dealt(item) as usize] = f64::from(events).powf(0.75);
     }
-    let drawn_as = |events: u32| f64::from(events).powf(0.75);
-    let drawing = Drawing::new(&sessions.events(items).into_iter().map(drawn_as).collect::<Vec<_>>());
+    let drawing = Drawing::new(&drawn);
     let weights: Vec<f32> = (0..RECENTS).map(|place| (-(place as f32) / recipe.reach).exp()).collect();
     let groups = examples.len().div_ceil(PREFIXES * TOGETHER) * recipe.epochs;
     let mut batches: Vec<Batch> = (0..TOGETHER).map(|_| Batch::new(size)).collect();
@@ -310,13 +334,23 @@ pub fn learn(sessions: &Sessions, items: usize, recipe: &Recipe, mut report: imp
             parts.for_each(|((examples, batch), random)| {
                 batch.compute(&model, examples, recipe, &weights, &drawing, random);
             });
-            for (examples, batch) in group.chunks(PREFIXES).zip(&batches) {
-                batch.apply(&mut model, examples, recipe, &weights, rate);
-            }
+            let vectors = model.vectors.par_chunks_mut(share * size);
+            let shares = vectors.zip(model.bias.par_chunks_mut(share)).enumerate();
+            shares.for_each(|(place, (vectors, bias))| {
+                let mut share = Share { first: (place * share) as u32, vectors, bias };
+                for (examples, batch) in group.chunks(PREFIXES).zip(&batches) {
+                    batch.apply(&mut share, examples, recipe, &weights, rate);
+                }
+            });
         }
         report(epoch + 1);
     }
-    model
+    let order = || (0..items as u32).map(dealt);
+    Embedding {
+        dimensions: size,
+        vectors: order().flat_map(|place| model.of(place)).copied().collect(),
+        bias: order().map(|place| model.bias[place as usize]).collect(),
+    }
 }
 
 #[cfg(test)]
