@@ -4,10 +4,10 @@ use crate::{
     config::Config,
     evaluate::protocol::Test,
     learn::{
-        Table, blend, content, coview, embedding, nearest, order, popularity, repeats, sessions::Sessions,
-        walk,
+        Table, als, blend, content, coview, embedding, item2vec, nearest, order, popularity, repeats,
+        sessions::Sessions, walk,
     },
-    recipe::{self, Recipe},
+    recipe::{self, Recipe, Source},
     regions::{self, Regions},
     store::{Item, Log, Store},
 };
@@ -364,14 +364,16 @@ pub fn with_strategies(prepared: &Prepared, recipe: &Recipe) -> Recipe {
 
 /// Learns vectors and finds the neighbours of every item that training met.
 pub fn learn_neighbours(prepared: &Prepared, recipe: &Recipe, report: &mut impl FnMut(&str)) -> Table {
-    let (count, passes) = (prepared.order.len(), recipe.embedding.epochs);
-    if passes == 0 {
-        return vec![Vec::new(); count];
-    }
-    let taught: Vec<bool> = prepared.sessions.events(count).into_iter().map(|events| events > 0).collect();
-    let model = embedding::learn(&prepared.sessions, count, &recipe.embedding, |pass| {
-        report(&format!("embedding: {pass} of {passes} passes"));
-    });
+    let (count, passes, sessions) = (prepared.order.len(), recipe.embedding.epochs, &prepared.sessions);
+    let model = match recipe.knn {
+        Source::NextItem if passes > 0 => embedding::learn(sessions, count, &recipe.embedding, |pass| {
+            report(&format!("embedding: {pass} of {passes} passes"));
+        }),
+        Source::Item2vec => item2vec::learn(sessions, count, &recipe.item2vec),
+        Source::Als => als::learn(sessions, count, &recipe.als),
+        Source::NextItem | Source::Content => return vec![Vec::new(); count],
+    };
+    let taught: Vec<bool> = sessions.events(count).into_iter().map(|events| events > 0).collect();
     let learnt = nearest::exact(&model, recipe.embedding.scale, nearest::KEPT, &taught);
     report("nearest found");
     learnt

@@ -2,7 +2,7 @@
 //! directory holds a shop's own, as `verge tune` found it; without it, or for what it leaves out, the defaults
 //! apply.
 
-use crate::learn::{coview, embedding};
+use crate::learn::{als, coview, embedding, item2vec};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use snapshots::strategy::{self, Repeats, Seen, Strategy, Weights};
@@ -10,6 +10,21 @@ use std::path::Path;
 
 /// The file in the data directory.
 pub const FILE: &str = "recipe.toml";
+
+/// What the neighbours in the KNN table, and those folded into the co-view table, are learnt by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Vectors that predict the next item.
+    #[default]
+    NextItem,
+    /// Vectors that predict the items beside it in a session.
+    Item2vec,
+    /// Vectors whose product tells sessions that hold the item.
+    Als,
+    /// None: the KNN table is of content alone.
+    Content,
+}
 
 /// All numbers of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,10 +38,16 @@ pub struct Recipe {
     pub fold: f32,
     /// An item with so many events has a KNN row half from content, half learnt, and walks with half of μ.
     pub few: f32,
+    /// What learns the neighbours.
+    pub knn: Source,
     /// The co-view table.
     pub coview: coview::Recipe,
-    /// The learnt vectors.
+    /// The vectors of `next-item`.
     pub embedding: embedding::Recipe,
+    /// Those of `item2vec`.
+    pub item2vec: item2vec::Recipe,
+    /// Those of `als`.
+    pub als: als::Recipe,
     /// The strategies of the snapshot. None given: [`strategies`], with the boosts that the log tells.
     pub strategies: Vec<Strategy>,
 }
@@ -38,8 +59,11 @@ impl Default for Recipe {
             walk: 3.0,
             fold: 0.5,
             few: 5.0,
+            knn: Source::default(),
             coview: coview::Recipe::default(),
             embedding: embedding::Recipe::default(),
+            item2vec: item2vec::Recipe::default(),
+            als: als::Recipe::default(),
             strategies: Vec::new(),
         }
     }
@@ -111,7 +135,8 @@ mod tests {
     fn a_recipe_reads_as_it_was_written_and_names_what_it_does_not_know() {
         let recipe = Recipe { walk: 0.25, ..Recipe::default() };
         assert_eq!(toml::from_str::<Recipe>(&recipe.to_toml().unwrap()).unwrap(), recipe);
-        let sparse: Recipe = toml::from_str("walk = 0.25\n[coview]\na = 0.75\n").unwrap();
+        let sparse: Recipe = toml::from_str("walk = 0.25\nknn = \"item2vec\"\n[coview]\na = 0.75\n").unwrap();
+        assert_eq!(sparse.knn, Source::Item2vec);
         assert_eq!((sparse.coview.a, sparse.coview.g, sparse.k), (0.75, 0.5, 50));
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Recipe::of(dir.path()).unwrap(), Recipe::default());

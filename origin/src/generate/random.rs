@@ -39,6 +39,13 @@ impl Random {
         &values[self.below(values.len())]
     }
 
+    /// Puts `values` into any order, each as likely (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, values: &mut [T]) {
+        for place in (1..values.len()).rev() {
+            values.swap(place, self.below(place + 1));
+        }
+    }
+
     /// Normally distributed, mean 0, deviation 1 (Box and Muller).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();

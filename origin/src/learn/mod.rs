@@ -4,16 +4,20 @@
 //! Tables count items by their *index*: the place in the order of [`popularity::rank_items`], most wanted first,
 //! which is also the order of the snapshot's dictionary.
 
+pub mod als;
 pub mod blend;
 pub mod content;
 pub mod coview;
+mod drawing;
 pub mod embedding;
+pub mod item2vec;
 mod matrix;
 pub mod nearest;
 pub mod order;
 pub mod popularity;
 pub mod repeats;
 pub mod sessions;
+mod shares;
 pub mod walk;
 
 use rayon::prelude::*;
