@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod fuzz;
+mod peers;
 mod test;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -45,6 +46,10 @@ cargo xtask test [STEP]...
 cargo xtask bench [STEP]... [--json]
     How fast it is, over real sessions where ../shared/data is there; takes minutes, and a quiet machine:
 {measured}
+cargo xtask peers
+    How fast and how well item-to-item neighbours are learnt beside implicit and gensim, which it installs from
+    PyPI into target/peers. Needs Python 3.
+
 cargo xtask fuzz [--seconds N] [TARGET]...
     Every decoder, or those named, against made-up bytes for N seconds each (default {seconds}). Needs a C++
     compiler.
@@ -82,6 +87,7 @@ fn run() -> Result<()> {
         "test" => test::run(rest),
         "worker" => build_worker(rest),
         "fuzz" => run_fuzz(rest),
+        "peers" => peers::run(rest),
         "help" | "--help" | "-h" => {
             print!("{}", help());
             Ok(())

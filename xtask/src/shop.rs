@@ -86,7 +86,8 @@ impl Shop {
         self.data_dir().join("snapshots")
     }
 
-    fn data_dir(&self) -> PathBuf {
+    /// Where its store is.
+    pub fn data_dir(&self) -> PathBuf {
         self.dir.join("data")
     }
 

@@ -1,0 +1,122 @@
+//! `cargo xtask peers`: learning item-to-item neighbours, beside the libraries a data team would use for it.
+//!
+//! Each method runs in a process of its own, ours and theirs in turn, on the same sessions with the same settings:
+//! neighbours within 50, 128 numbers a vector, 15 iterations of ALS, 5 passes of item2vec. Time is that of learning
+//! and of finding the neighbours; quality is judged by one program for both.
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use xtask::process;
+use xtask::root;
+use xtask::shop::{Profile, Shop, Source, build_verge};
+use xtask::steps::Steps;
+use xtask::tools::cargo;
+
+/// The libraries, from PyPI.
+const PACKAGES: [&str; 3] = ["implicit==0.7.3", "gensim==4.4.0", "scipy==1.17.1"];
+/// A method, and the library that has it.
+const METHODS: [(&str, &str); 3] = [("cosine", "implicit"), ("als", "implicit"), ("item2vec", "gensim")];
+/// Items of the made-up shop, where there is no real log.
+const ITEMS: u32 = 10_000;
+
+/// Measures all methods and prints a table.
+///
+/// # Errors
+/// There is no Python, a package cannot be installed, or a program fails.
+pub fn run(rest: &[String]) -> Result<()> {
+    if let Some(unknown) = rest.first() {
+        bail!("`cargo xtask peers` takes no arguments, and got '{unknown}'");
+    }
+    process::stop_all_on_signal("Stopped: nothing was measured.", 130)?;
+    let home = root().join("target/peers");
+    let steps = Steps::new(&home.join("log"))?;
+    let python = python(&steps, &home)?;
+    steps.run("peers", cargo().args(["build", "--release", "--package", "origin", "--example", "peers"]))?;
+    let program = root().join("target/release/examples/peers");
+    let folder = home.join("sessions");
+    let source = prepare(&steps, &home, &program, &folder)?;
+
+    let line = |cells: [&str; 6]| {
+        let [name, cells @ ..] = cells;
+        cells.iter().fold(format!("  {name:<20}"), |line, cell| line + &format!("{cell:>10}")) + "\n"
+    };
+    let mut table = line(["", "wall s", "CPU s", "peak MiB", "HR@20", "MRR@20"]);
+    let script = root().join("tests/peers/peers.py");
+    for (method, library) in METHODS {
+        let mut ours = Command::new(&program);
+        ours.args(["learn", method]).arg(&folder);
+        let mut theirs = Command::new(&python);
+        // As both libraries advise: their own threads, not those of BLAS beneath each.
+        theirs.arg(&script).arg(method).arg(&folder).env("OPENBLAS_NUM_THREADS", "1");
+        let mut walls = Vec::new();
+        for (side, name, mut command) in [("verge", "verge", ours), ("peer", library, theirs)] {
+            let figures = figures(&steps, &format!("{name} {method}"), &mut command)?;
+            let rows = folder.join(format!("{side}-{method}.rows"));
+            let mut judge = Command::new(&program);
+            judge.arg("judge").arg(&folder).arg(rows);
+            let quality = self::figures(&steps, &format!("judge {name} {method}"), &mut judge)?;
+            let number = |value: &Value, digits: usize| {
+                value.as_f64().map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+            };
+            table += &line([
+                &format!("{method}, {name}"),
+                &number(&figures["wall"], 2),
+                &number(&figures["cpu"], 2),
+                &number(&figures["peak_mib"], 0),
+                &number(&quality["hr"], 4),
+                &number(&quality["mrr"], 4),
+            ]);
+            walls.extend(figures["wall"].as_f64());
+        }
+        if let [ours, theirs] = walls[..] {
+            table += &format!("  {library} took {:.1} times as long\n", theirs / ours.max(1e-3));
+        }
+    }
+    println!("\n{table}\nOver {source}. The peaks hold the sessions, and Python's its libraries.");
+    Ok(())
+}
+
+/// The interpreter of a virtual environment that has the libraries.
+fn python(steps: &Steps, home: &Path) -> Result<PathBuf> {
+    let environment = home.join("venv");
+    let made_from = environment.join("made-from.txt");
+    let python = environment.join("bin/python");
+    let wanted = PACKAGES.join("\n");
+    if !std::fs::read_to_string(&made_from).is_ok_and(|before| before == wanted) {
+        let mut make = Command::new("python3");
+        steps
+            .run("virtual environment", make.args(["-m", "venv", "--clear"]).arg(&environment))
+            .context("a Python 3 with venv is needed")?;
+        steps
+            .run("install", Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
+        std::fs::write(&made_from, wanted)?;
+    }
+    Ok(python)
+}
+
+fn prepare(steps: &Steps, home: &Path, program: &Path, folder: &Path) -> Result<String> {
+    let data = root().join("../shared/data");
+    let [train, test] =
+        ["train", "test"].map(|part| data.join(format!("yoochoose_1_64_{part}_sessions.txt.zst")));
+    let mut command = Command::new(program);
+    command.arg("prepare").arg(folder);
+    let name = if train.exists() && test.exists() {
+        command.arg(&train).arg(&test);
+        "YooChoose 1/64"
+    } else {
+        let verge = build_verge(steps, Profile::Release)?;
+        let shop = Shop::new(Source::Generated(ITEMS), home, verge);
+        shop.prepare(steps)?;
+        command.arg(shop.data_dir());
+        "a made-up shop, as there is no ../shared/data"
+    };
+    Ok(format!("{name}: {}", steps.run("sessions", &mut command)?.trim()))
+}
+
+fn figures(steps: &Steps, name: &str, command: &mut Command) -> Result<Value> {
+    let output = steps.run(name, command)?;
+    let json = output.lines().last().unwrap_or_default();
+    serde_json::from_str(json).with_context(|| format!("{name} printed no figures"))
+}
