@@ -2,10 +2,16 @@
 
 use crate::{
     config::Config,
-    evaluate::protocol::Test,
+    evaluate::{
+        protocol::{self, Test},
+        split::Split,
+    },
     learn::{
-        Table, als, blend, content, coview, embedding, item2vec, nearest, order, popularity, repeats,
-        sessions::Sessions, walk,
+        Table, als, blend, bought, content, coview, embedding, item2vec, nearest, order,
+        orders::{self, Again},
+        popularity, repeats,
+        sessions::Sessions,
+        walk,
     },
     recipe::{self, Recipe, Source},
     regions::{self, Regions},
@@ -302,11 +308,17 @@ impl Prepared {
         Ok(Self { built_at, order, index, sessions, decay })
     }
 
-    /// Test sessions of the log's items, by index, and how often training met each item.
-    pub fn test(&self, sessions: &[Vec<u32>]) -> Test {
+    /// Sessions and orders to judge on, by index, and how often training met each item.
+    pub fn test(&self, split: &Split) -> Test {
         let indexed = |session: &Vec<u32>| session.iter().map(|item| self.index[*item as usize]).collect();
-        let events = self.sessions.events(self.order.len());
-        Test { sessions: sessions.iter().map(indexed).collect(), events }
+        Test {
+            sessions: split.test.iter().map(indexed).collect(),
+            baskets: protocol::baskets(
+                &orders::cut(&split.train.events, &self.index),
+                &orders::cut(&split.later, &self.index),
+            ),
+            events: self.sessions.events(self.order.len()),
+        }
     }
 }
 
@@ -331,12 +343,14 @@ pub fn prune(log: &mut Log, bytes: usize) -> (usize, usize) {
     (items - log.items.len(), events - log.events.len())
 }
 
-/// The two tables of a snapshot.
+/// The tables of a snapshot.
 pub struct Learnt {
     /// What visitors meet together, with what was learnt from it folded in.
     pub coview: Table,
     /// What is alike.
     pub knn: Table,
+    /// What is bought together; all rows empty where the log holds no orders.
+    pub bought: Table,
 }
 
 /// The co-view table of sessions by a recipe, walked.
@@ -379,6 +393,21 @@ pub fn learn_neighbours(prepared: &Prepared, recipe: &Recipe, report: &mut impl 
     learnt
 }
 
+/// Learns what is bought together, and again.
+fn learn_bought(log: &Log, prepared: &Prepared, k: usize, report: &mut impl FnMut(&str)) -> (Table, Again) {
+    let orders = orders::cut(&log.events, &prepared.index);
+    let again = Again::count(&orders, prepared.order.len());
+    let table = bought::learn(&orders, prepared.order.len(), &again, k);
+    report(&format!(
+        "bought together: {} neighbours from {} orders and carts; {:.0} % of later orders bought before{}",
+        table.iter().map(Vec::len).sum::<usize>(),
+        orders.len(),
+        again.share * 100.0,
+        again.days.map_or(String::new(), |days| format!(", typically {days:.0} days before")),
+    ));
+    (table, again)
+}
+
 /// Learns and packs everything; `report` is told each step when it is done.
 ///
 /// # Errors
@@ -402,7 +431,9 @@ pub fn build(
     let events = prepared.sessions.events(prepared.order.len());
     let knn = blend::by_evidence(&learnt, &content, &events, recipe.few, k);
     report(&format!("knn: {} neighbours", knn.iter().map(Vec::len).sum::<usize>()));
-    let built = pack(log, &prepared, regions, recipe, Learnt { coview, knn }, packing)?;
+    let (bought, again) = learn_bought(log, &prepared, k, &mut report);
+    let recipe = &recipe.for_buying(&again);
+    let built = pack(log, &prepared, regions, recipe, Learnt { coview, knn, bought }, packing)?;
     report(&format!("packed for {}", regions.names().join(", ")));
     Ok(built)
 }
@@ -416,23 +447,23 @@ pub fn pack(
     prepared: &Prepared,
     regions: &Regions,
     recipe: &Recipe,
-    Learnt { mut coview, mut knn }: Learnt,
+    Learnt { mut coview, mut knn, mut bought }: Learnt,
     packing: Packing,
 ) -> Result<Built> {
     let Prepared { built_at, order, index, decay, .. } = prepared;
     let (mut order, mut index) = (order.clone(), index.clone());
     let in_shards = {
-        let neighbours = [&coview, &knn].into_iter().flatten().map(Vec::len).sum::<usize>();
+        let neighbours = [&coview, &knn, &bought].into_iter().flatten().map(Vec::len).sum::<usize>();
         let catalogue = Catalogue::new(&log.items, &order);
         catalogue.bytes() + neighbours * NEIGHBOUR_BITS / 8 > packing.whole
     };
     if packing.clustered {
-        let mut by_place = order::cluster(&[&coview, &knn], order.len());
+        let mut by_place = order::cluster(&[&coview, &knn, &bought], order.len());
         if in_shards {
             order::tiers(&mut by_place);
         }
         let place = order::places(&by_place);
-        [coview, knn] = [coview, knn].map(|table| order::rename(table, &place));
+        [coview, knn, bought] = [coview, knn, bought].map(|table| order::rename(table, &place));
         index.iter_mut().for_each(|index| *index = place[*index as usize]);
         order = by_place.iter().map(|index| order[*index as usize]).collect();
     }
@@ -452,7 +483,9 @@ pub fn pack(
     let mut shared = vec![built.add("items", &envelope("", timeless, vec![item_ids, columns]))?];
     // The envelope around a shard takes its bytes too.
     let limit = if in_shards { packing.shard.saturating_sub(ENVELOPE) } else { usize::MAX };
-    for (name, table) in [(rows::COVIEW, &coview), (rows::KNN, &knn)] {
+    let has_orders = bought.iter().any(|row| !row.is_empty());
+    let orders = has_orders.then_some((rows::BOUGHT, &bought));
+    for (name, table) in [(rows::COVIEW, &coview), (rows::KNN, &knn)].into_iter().chain(orders) {
         for part in rows::write_shards(table, limit) {
             let section = Section::new(name, rows::VERSION, part);
             let rows = Rows::open(name, &section.bytes)?;

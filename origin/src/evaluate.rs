@@ -13,15 +13,16 @@ pub mod vmis;
 use crate::{
     build::{self, Packing, Prepared},
     config::Config,
+    learn::orders,
     recipe::Recipe,
     regions::Regions,
     store::Store,
 };
 use anyhow::{Context, Result, bail};
-use baselines::{LastItem, Popular, SessionPopular, Training};
+use baselines::{Own, Popular, Rules, Training};
 use protocol::{Model, Variant, judge};
 use report::Report;
-use snapshots::manifest::WORLD;
+use snapshots::{manifest::WORLD, strategy};
 use split::{Cut, Split};
 use std::{path::PathBuf, time::Instant};
 
@@ -47,11 +48,14 @@ pub struct EvaluateArgs {
     /// Share of the store's events, from its end, to judge on (0.1)
     #[arg(long, value_name = "SHARE", value_parser = positive, conflicts_with = "train")]
     last_share: Option<f64>,
+    /// What to predict
+    #[arg(long, value_enum, default_value_t = Task::Session)]
+    task: Task,
     /// Variant a: the item on screen may be recommended; b: it never is [default: both]
     #[arg(long, value_enum)]
     variant: Option<VariantArg>,
-    /// Strategies to judge
-    #[arg(long, value_delimiter = ',', default_value = "next")]
+    /// Strategies to judge [default: next; of orders, cart]
+    #[arg(long, value_delimiter = ',')]
     strategy: Vec<String>,
     /// Leave the baselines out
     #[arg(long)]
@@ -79,6 +83,14 @@ enum Format {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+enum Task {
+    /// The next item of a session
+    Session,
+    /// The rest of an order, and a visitor's next order
+    Basket,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
 enum VariantArg {
     A,
     B,
@@ -103,11 +115,31 @@ impl EvaluateArgs {
 
     fn variants(&self) -> &[Variant] {
         match self.variant {
+            _ if self.task == Task::Basket => &[Variant::Rest, Variant::Order],
             None => &[Variant::A, Variant::B],
             Some(VariantArg::A) => &[Variant::A],
             Some(VariantArg::B) => &[Variant::B],
         }
     }
+}
+
+fn session_baselines<'a>(training: &'a Training<'a>) -> Vec<Box<dyn Model + 'a>> {
+    vec![
+        Box::new(vmis::VmisKnn(training)),
+        Box::new(Rules::sequential_rules(training)),
+        Box::new(Rules::association_rules(training)),
+        Box::new(Rules::item_knn(training)),
+        Box::new(Own { name: "session popular", training }),
+        Box::new(Popular(training)),
+    ]
+}
+
+fn basket_baselines<'a>(training: &'a Training<'a>) -> Vec<Box<dyn Model + 'a>> {
+    vec![
+        Box::new(Rules::bought_together(training)),
+        Box::new(Own { name: "own most frequent", training }),
+        Box::new(Popular(training)),
+    ]
 }
 
 /// Runs the command.
@@ -132,15 +164,24 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
     let prepared = Prepared::new(&split.train)?;
     let regions = Regions::automatic(&split.train.events, &split.train.areas, usize::MAX);
     let snapshot = build::build(&split.train, &regions, &recipe, Packing::default(), step)?.open(WORLD)?;
-    let test = prepared.test(&split.test);
-    if test.predictions() == 0 {
+    let test = prepared.test(&split);
+    let baskets = args.task == Task::Basket;
+    if baskets && test.baskets.is_empty() {
+        bail!("the test holds no purchases; take a longer one, or judge sessions");
+    }
+    if !baskets && test.predictions() == 0 {
         bail!("no test session has two clicks on items that training knows; take a longer test");
     }
-    let training = Training::new(&prepared.sessions, &test.events);
+    let orders = orders::sessions(&orders::cut(&split.train.events, &prepared.index));
+    let learnt_from = if baskets { &orders } else { &prepared.sessions };
+    let events = learnt_from.events(prepared.order.len());
+    let training = Training::new(learnt_from, &events);
     let ids = prepared.order.iter().map(|item| &*split.train.items[*item as usize].id);
     let numbering = tables::Numbering::new(&snapshot, ids)?;
     let mut models: Vec<Box<dyn Model + '_>> = Vec::new();
-    for name in &args.strategy {
+    let usual = [if baskets { strategy::CART } else { strategy::NEXT }];
+    let named = args.strategy.iter().map(String::as_str);
+    for name in named.chain(usual.into_iter().filter(|_| args.strategy.is_empty())) {
         let strategy = snapshot.strategy(name).with_context(|| {
             let names: Vec<&str> = snapshot.strategies.iter().map(|known| &*known.name).collect();
             format!("no strategy '{name}'; one of {}", names.join(", "))
@@ -148,17 +189,11 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
         models.push(Box::new(tables::Tables { name, snapshot: &snapshot, strategy, numbering: &numbering }));
     }
     if !args.no_baselines {
-        models.push(Box::new(vmis::VmisKnn(&training)));
-        models.push(Box::new(LastItem::sequential_rules(&training)));
-        models.push(Box::new(LastItem::association_rules(&training)));
-        models.push(Box::new(LastItem::item_knn(&training)));
-        models.push(Box::new(SessionPopular(&training)));
-        models.push(Box::new(Popular(&training)));
+        models.extend(if baskets { basket_baselines(&training) } else { session_baselines(&training) });
     }
     let mut report = Report {
         training_events: split.train.events.len(),
-        sessions: test.sessions.len(),
-        predictions: test.predictions(),
+        sessions: if baskets { test.baskets.len() } else { test.sessions.len() },
         dropped: split.dropped,
         results: Vec::new(),
     };
@@ -166,7 +201,7 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
         for model in &models {
             let outcome = judge(&**model, &test, *variant);
             report.results.push(report::Result::new(model.name(), *variant, &outcome, args.seed));
-            step(&format!("judged {} ({})", model.name(), variant.letter()));
+            step(&format!("judged {} ({})", model.name(), variant.name()));
         }
     }
     if let Some(path) = &args.plot {

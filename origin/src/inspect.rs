@@ -6,7 +6,7 @@ use snapshots::{
     Bytes, Snapshot,
     envelope::{Envelope, Section},
     manifest::{Manifest, blob_key},
-    rows::{COVIEW, KNN, Table},
+    rows::{BOUGHT, COVIEW, KNN, Table},
 };
 use std::{
     collections::BTreeMap,
@@ -143,6 +143,7 @@ fn section_reports(sections: &[Section], snapshot: Option<&Snapshot>) -> Vec<Sec
         let table = snapshot.and_then(|snapshot| match &*section.name {
             COVIEW => Some((snapshot.coview.as_ref()?, snapshot.len())),
             KNN => Some((snapshot.knn.as_ref()?, snapshot.len())),
+            BOUGHT => Some((snapshot.bought.as_ref()?, snapshot.len())),
             _ => None,
         });
         SectionReport {
@@ -225,7 +226,8 @@ fn print_rows(out: &mut impl Write, snapshot: &Snapshot, item: u32) -> Result<()
         format!("{id} {name}")
     };
     writeln!(out, "\n{}  (popularity {:.3})", label(item), snapshot.popularity.of(item))?;
-    for (name, rows) in [("co-view", &snapshot.coview), ("knn", &snapshot.knn)] {
+    for (name, rows) in [("co-view", &snapshot.coview), ("knn", &snapshot.knn), ("bought", &snapshot.bought)]
+    {
         let Some(rows) = rows else { continue };
         let mut row = Vec::new();
         rows.for_each(item, |neighbour, weight| row.push((neighbour, weight)));

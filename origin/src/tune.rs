@@ -91,7 +91,7 @@ pub fn run(args: &TuneArgs, config: &Config) -> Result<()> {
         (None, Some(_)) => Recipe::default(),
         (file, _) => Recipe::chosen(file.as_deref(), &config.data_dir, None)?,
     };
-    let bench = Bench::new(&split.train, &split.test, &base, args.predictions.max(1), &mut step)?;
+    let bench = Bench::new(&split, &base, args.predictions.max(1), &mut step)?;
     if bench.predictions == 0 {
         bail!("no session held back has two clicks on items that are known; hold more back");
     }

@@ -226,8 +226,11 @@ pub type RowKey = (&'static str, u32);
 
 /// The rows that a strategy reads for these seeds.
 fn rows_read(strategy: &Strategy, seeds: &[Seed]) -> Vec<RowKey> {
-    let Weights { coview, knn, .. } = strategy.weights;
-    let tables = [(rows::COVIEW, coview), (rows::KNN, knn)].into_iter().filter(|(_, weight)| *weight > 0.0);
+    let Weights { coview, knn, bought, .. } = strategy.weights;
+    // Where there are no orders, co-view stands in for them.
+    let tables = [(rows::COVIEW, coview + bought), (rows::KNN, knn), (rows::BOUGHT, bought)]
+        .into_iter()
+        .filter(|(_, weight)| *weight > 0.0);
     let seeds = seeds.iter().take(strategy.recents.into());
     seeds.flat_map(|seed| tables.clone().map(|(table, _)| (table, seed.item))).collect()
 }

@@ -84,3 +84,9 @@ pub fn open(blobs: &[Vec<u8>]) -> Result<Snapshot, crate::Error> {
 pub fn shop(coview: &Table, knn: &Table) -> Snapshot {
     open(&blobs(coview, knn)).unwrap()
 }
+
+/// A table opened by itself.
+pub fn rows(table: &Table) -> rows::Table {
+    let section = Bytes::from(rows::write(table));
+    rows::Table::open(rows::BOUGHT, std::iter::once(&section)).unwrap()
+}

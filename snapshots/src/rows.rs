@@ -43,8 +43,10 @@ pub use write::{DEFAULT_LEVELS, write, write_shard, write_shards};
 pub const COVIEW: &str = "coview";
 /// Name of the KNN table's section.
 pub const KNN: &str = "knn";
+/// Name of the section of what is bought together.
+pub const BOUGHT: &str = "bought";
 /// The tables there are, in the order in which the scorer counts them.
-pub const TABLES: [&str; 2] = [COVIEW, KNN];
+pub const TABLES: [&str; 3] = [COVIEW, KNN, BOUGHT];
 /// Version of their layout.
 pub const VERSION: u32 = 1;
 /// The most neighbours a row holds.

@@ -1,8 +1,8 @@
 //! The scorer: from the recents to the best items, by the tables of a snapshot.
 //!
-//! Every signal is a number from 0 to 1: co-view and KNN are sums of table rows over the recents, divided by the
+//! Every signal is a number from 0 to 1: co-view, KNN and bought together are sums of table rows over the recents, divided by the
 //! greatest such sum of this request; popularity and recency are the region's own. A candidate scores
-//! `Σ weight · signal`, where the two sums count `1 + votes · (recents naming it − 1)` times.
+//! `Σ weight · signal`, where those sums count `1 + votes · (recents naming it − 1)` times.
 //!
 //! What is found lies side by side in the order it was met, and one dense array tells each item's place in it. Only
 //! the cells of found items are ever written or cleared: a request costs its rows, not the catalogue. Each row is
@@ -10,9 +10,9 @@
 
 use crate::{
     event::Kind,
-    rows::Table,
+    rows::{self, Table},
     snapshot::Snapshot,
-    strategy::{Seen, Strategy},
+    strategy::{Seen, Strategy, Weights},
 };
 use serde::Serialize;
 
@@ -27,6 +27,8 @@ pub const MAX_WANTED: usize = 254;
 pub enum Signal {
     /// Seen together with a recent.
     Coview,
+    /// Bought together with a recent.
+    Bought,
     /// Like a recent.
     Knn,
     /// Wanted in the region.
@@ -61,8 +63,10 @@ pub struct Scored {
     pub because: Option<u32>,
 }
 
-/// Co-view and KNN, in this order wherever there is one of each.
-const TABLES: usize = 2;
+/// Co-view, KNN and bought together, in this order wherever there is one of each.
+const TABLES: usize = rows::TABLES.len();
+/// Their signals.
+const SIGNALS: [Signal; TABLES] = [Signal::Coview, Signal::Knn, Signal::Bought];
 
 /// What the tables say of one item.
 #[derive(Clone, Copy, Default)]
@@ -84,21 +88,25 @@ struct Found {
 impl Found {
     /// The tables' signals times their weights.
     fn signals(&self, scales: [f32; TABLES]) -> [f32; TABLES] {
-        let ([coview, knn], [coview_scale, knn_scale]) = (self.sums, scales);
-        [coview * coview_scale, knn * knn_scale]
+        each(self.sums, scales, |sum, scale| sum * scale)
     }
 }
 
 /// Memory for scoring, kept between requests: once it has met a catalogue, scoring allocates nothing.
 #[derive(Default)]
 pub struct Scratch {
-    /// By item, its place in `found`, from 1; 0 for none. There are at most 50 · (2 · 255 + 1) places.
+    /// By item, its place in `found`, from 1; 0 for none. There are at most 50 · (3 · 255 + 1) places.
     places: Vec<u16>,
     found: Vec<Found>,
     ranked: Vec<u64>,
     /// `(place + 1)^−position` of the seeds, and the position it was computed for.
     positions: Vec<f32>,
     position: f32,
+}
+
+fn each(a: [f32; TABLES], b: [f32; TABLES], map: impl Fn(f32, f32) -> f32) -> [f32; TABLES] {
+    let ([a0, a1, a2], [b0, b1, b2]) = (a, b);
+    [map(a0, b0), map(a1, b1), map(a2, b2)]
 }
 
 /// The greater of two numbers. They are never NaN, for which `f32::max` takes four times as long.
@@ -131,17 +139,25 @@ pub fn personal(
     if scratch.places.len() < snapshot.len() {
         scratch.places.resize(snapshot.len(), 0);
     }
-    let weights = strategy.weights;
+    let weights = table_weights(snapshot, strategy);
+    let [coview, knn, bought] = weights.map(|weight| weight > 0.0);
     let tables = [
-        snapshot.coview.as_ref().filter(|_| weights.coview > 0.0),
-        snapshot.knn.as_ref().filter(|_| weights.knn > 0.0),
+        snapshot.coview.as_ref().filter(|_| coview),
+        snapshot.knn.as_ref().filter(|_| knn),
+        snapshot.bought.as_ref().filter(|_| bought),
     ];
     scratch.sum(strategy, seeds, tables);
-    let scales = scratch.scales(strategy);
+    let scales = scratch.scales(strategy, weights);
     scratch.rank(snapshot, strategy, seeds, scales);
     scratch.take_best(wanted.min(MAX_WANTED), allowed, out);
     scratch.explain(snapshot, strategy, seeds, scales, out);
     scratch.clear();
+}
+
+/// The weights of the tables. In a snapshot without orders, co-view stands in for them.
+fn table_weights(snapshot: &Snapshot, strategy: &Strategy) -> [f32; TABLES] {
+    let Weights { coview, knn, bought, .. } = strategy.weights;
+    if snapshot.bought.is_some() { [coview, knn, bought] } else { [coview + bought, knn, 0.0] }
 }
 
 fn known<'a>(places: &[u16], found: &'a [Found], item: u32) -> Option<&'a Found> {
@@ -213,23 +229,18 @@ impl Scratch {
     }
 
     /// What makes the sums signals: the greatest one of a candidate becomes 1, times the table's weight.
-    fn scales(&self, strategy: &Strategy) -> [f32; TABLES] {
+    fn scales(&self, strategy: &Strategy, weights: [f32; TABLES]) -> [f32; TABLES] {
         let seen_too = strategy.seen != Seen::Exclude;
         let candidates = self.found.iter().filter(|found| seen_too || found.seed == 0);
-        let most = |[coview, knn]: [f32; TABLES], found: &Found| {
-            let [own_coview, own_knn] = found.sums;
-            [greater(coview, own_coview), greater(knn, own_knn)]
-        };
-        let [coview, knn] = candidates.fold([0.0; TABLES], most);
-        let scale = |weight: f32, most: f32| if most > 0.0 { weight / most } else { 0.0 };
-        [scale(strategy.weights.coview, coview), scale(strategy.weights.knn, knn)]
+        let most = candidates.fold([0.0; TABLES], |most, found| each(most, found.sums, greater));
+        each(weights, most, |weight, most| if most > 0.0 { weight / most } else { 0.0 })
     }
 
     fn rank(&mut self, snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed], scales: [f32; TABLES]) {
         let by_tables = |found: &Found| {
             let voted = 1.0 + strategy.votes * f32::from(found.votes.saturating_sub(1));
-            let [coview, knn] = found.signals(scales);
-            (coview + knn) * voted
+            let [coview, knn, bought] = found.signals(scales);
+            (coview + knn + bought) * voted
         };
         let weights = strategy.weights;
         let by_region = |item| {
@@ -301,15 +312,15 @@ impl Scratch {
         let weights = strategy.weights;
         for scored in out {
             let found = self.of(scored.item).copied().unwrap_or_default();
-            let ([coview, knn], [by_coview, by_knn]) = (found.signals(scales), found.because);
             let seed = |place: u8| seeds.get(usize::from(place)).map(|seed| seed.item);
-            let signals = [
-                (coview, Signal::Coview, seed(by_coview)),
-                (knn, Signal::Knn, seed(by_knn)),
+            let by_tables = found.signals(scales).into_iter().zip(SIGNALS).zip(found.because);
+            let by_region = [
                 (weights.popularity * snapshot.popularity.of(scored.item), Signal::Popularity, None),
                 (weights.recency * snapshot.popularity.recency(scored.item), Signal::Recency, None),
             ];
-            let chief = signals.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
+            let signals =
+                by_tables.map(|((share, signal), place)| (share, signal, seed(place))).chain(by_region);
+            let chief = signals.max_by(|a, b| a.0.total_cmp(&b.0));
             if let Some((share, signal, because)) = chief {
                 scored.signal = signal;
                 scored.because = because.filter(|_| share > 0.0);

@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub coview: Option<Table>,
     /// Items that are alike.
     pub knn: Option<Table>,
+    /// Items bought together; absent where the log holds no orders.
+    pub bought: Option<Table>,
     /// What the region wants.
     pub popularity: Popularity,
     /// The named sets of weights.
@@ -92,7 +94,7 @@ impl Snapshot {
         let popularity = Popularity::open(need(popularity::NAME, popularity::VERSION)?)?;
         counted(popularity::NAME, popularity.len())?;
         let strategies = strategy::open(need(strategy::NAME, strategy::VERSION)?)?;
-        let (coview, knn) = (table(rows::COVIEW)?, table(rows::KNN)?);
+        let (coview, knn, bought) = (table(rows::COVIEW)?, table(rows::KNN)?, table(rows::BOUGHT)?);
         let catalogue = catalogue.unwrap_or_default();
         Ok(Self {
             region,
@@ -102,6 +104,7 @@ impl Snapshot {
             attributes,
             coview,
             knn,
+            bought,
             popularity,
             strategies,
             sections,
@@ -134,7 +137,11 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Section`] when some of its rows are there already.
     pub fn add(&mut self, shard: Shard) -> Result<(), Error> {
-        let table = if shard.table == rows::COVIEW { &mut self.coview } else { &mut self.knn };
+        let table = match shard.table {
+            rows::COVIEW => &mut self.coview,
+            rows::KNN => &mut self.knn,
+            _ => &mut self.bought,
+        };
         table.get_or_insert_default().insert(shard.table, shard.rows)
     }
 

@@ -14,6 +14,8 @@ pub const MAX_STRATEGIES: usize = 64;
 pub const DEFAULT: &str = "default";
 /// The strategy of `/v1/items/{id}/similar`.
 pub const SIMILAR: &str = "similar";
+/// The strategy of carts, named after the placement.
+pub const CART: &str = "cart";
 /// The strategy that predicts the very next item, items seen included: the one that evaluation uses.
 pub const NEXT: &str = "next";
 
@@ -25,6 +27,8 @@ pub struct Weights {
     pub coview: f32,
     /// Similarity to the recents.
     pub knn: f32,
+    /// Bought in one order with the recents; in a snapshot without orders this weight is co-view's.
+    pub bought: f32,
     /// Popularity in the region.
     pub popularity: f32,
     /// How lately anybody wanted the item.
@@ -33,14 +37,14 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { coview: 0.4, knn: 0.3, popularity: 0.2, recency: 0.1 }
+        Self { coview: 0.4, knn: 0.3, bought: 0.0, popularity: 0.2, recency: 0.1 }
     }
 }
 
 impl Weights {
     /// What the weights add up to: the best score there is.
     pub fn sum(&self) -> f32 {
-        self.coview + self.knn + self.popularity + self.recency
+        self.coview + self.knn + self.bought + self.popularity + self.recency
     }
 }
 
@@ -125,8 +129,9 @@ impl Default for Strategy {
 
 impl Strategy {
     fn is_usable(&self) -> bool {
-        let Weights { coview, knn, popularity, recency } = self.weights;
-        let mut numbers = vec![coview, knn, popularity, recency, self.position, self.half_life, self.votes];
+        let Weights { coview, knn, bought, popularity, recency } = self.weights;
+        let mut numbers = vec![coview, knn, bought, popularity, recency];
+        numbers.extend([self.position, self.half_life, self.votes]);
         numbers.extend(self.kinds);
         if let Seen::Boost(Repeats { last_mul, mul, last_add, add, spread, fade, often }) = self.seen {
             numbers.extend([last_mul, mul, last_add, add]);

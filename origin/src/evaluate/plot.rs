@@ -12,14 +12,14 @@ const GAP: usize = 70;
 pub fn svg(report: &Report) -> String {
     let mut body = String::new();
     let mut y = 30;
-    for variant in [Variant::A, Variant::B] {
+    for variant in Variant::ALL {
         let results: Vec<_> = report.results.iter().filter(|row| row.variant == variant).collect();
         if results.is_empty() {
             continue;
         }
         for (column, name) in ["HR@20", "MRR@20"].into_iter().enumerate() {
             let x = LABEL + column * (BAR + GAP);
-            let title = format!("{name}, variant {}", variant.letter());
+            let title = format!("{name}, {}", variant.name());
             text(&mut body, x, y, "start", &title, true);
             let most =
                 results.iter().map(|row| row.measures[name].interval[1]).fold(f64::MIN_POSITIVE, f64::max);

@@ -12,10 +12,8 @@ use std::{collections::BTreeMap, io::Write};
 pub struct Report {
     /// Events learnt from.
     pub training_events: usize,
-    /// Sessions judged on.
+    /// Sessions judged on, or visitors with orders.
     pub sessions: usize,
-    /// Predictions asked for.
-    pub predictions: usize,
     /// Test clicks left out because no catalogue knows their item.
     pub dropped: usize,
     /// Every model under every variant.
@@ -27,8 +25,10 @@ pub struct Report {
 pub struct Result {
     /// Name of the model.
     pub model: String,
-    /// Whether the item on screen may be recommended.
+    /// What was predicted.
     pub variant: Variant,
+    /// How many predictions.
+    pub predictions: usize,
     /// `HR@20` and so on → mean and 95 % interval.
     pub measures: BTreeMap<String, Measure>,
     /// Share of the known items shown at least once.
@@ -87,6 +87,7 @@ impl Result {
         Self {
             model,
             variant,
+            predictions: total.predictions() as usize,
             measures,
             coverage: outcome.coverage,
             popularity: total.popularity(),
@@ -117,16 +118,20 @@ impl Report {
     pub fn print(&self, out: &mut impl Write) -> std::io::Result<()> {
         writeln!(
             out,
-            "{} training events · {} test sessions · {} predictions{}",
+            "{} training events · {} {}{}",
             self.training_events,
             self.sessions,
-            self.predictions,
+            if self.results.iter().any(|row| row.variant.is_of_orders()) {
+                "visitors with orders to judge on"
+            } else {
+                "test sessions"
+            },
             match self.dropped {
                 0 => String::new(),
                 dropped => format!(" · {dropped} clicks on unknown items left out"),
             }
         )?;
-        for variant in [Variant::A, Variant::B] {
+        for variant in Variant::ALL {
             let results: Vec<&Result> = self.results.iter().filter(|row| row.variant == variant).collect();
             if !results.is_empty() {
                 print_variant(out, variant, &results)?;
@@ -137,11 +142,11 @@ impl Report {
 }
 
 fn print_variant(out: &mut impl Write, variant: Variant, results: &[&Result]) -> std::io::Result<()> {
-    let may = if variant == Variant::A { "may be" } else { "is never" };
     writeln!(
         out,
-        "\nVariant ({}): the item on screen {may} recommended; at 20, ± half of the 95 % interval",
-        variant.letter()
+        "\n{}; {} predictions; at 20, ± half of the 95 % interval",
+        variant.title(),
+        results[0].predictions
     )?;
     let width = results.iter().map(|row| row.model.chars().count()).max().unwrap_or(0).max(17);
     writeln!(
@@ -171,22 +176,27 @@ fn print_variant(out: &mut impl Write, variant: Variant, results: &[&Result]) ->
         write!(out, " {:>6.4} {:>6.4}", row.mean(SHOWN[3]), row.mean(SHOWN[4]))?;
         write!(out, " {:>5.3} {:>5.3}", row.coverage, row.popularity)?;
         for (name, _) in &SCARCE[..2] {
-            let Scarce { hit_rate, interval, .. } = row.scarce[name];
-            write!(out, " {hit_rate:.4}±{:.3}", (interval[1] - interval[0]) / 2.0)?;
+            let Scarce { targets, hit_rate, interval, .. } = row.scarce[name];
+            match targets > 0.0 {
+                true => write!(out, " {hit_rate:.4}±{:.3}", (interval[1] - interval[0]) / 2.0)?,
+                false => write!(out, " {:>11}", "–")?,
+            }
         }
         let cold = row.scarce[SCARCE[2].0];
         let text = if cold.targets > 0.0 { format!("{:.4}", cold.hit_rate) } else { "–".to_owned() };
         write!(out, " {text:>8}")?;
         writeln!(out, " {:>7.2} {:>7.2} {:>7.2}", row.latency_us[0], row.latency_us[1], row.latency_us[2])?;
     }
-    let scarce = |class: usize| results[0].scarce[SCARCE[class].0];
-    writeln!(
-        out,
-        "targets with < 10 training events: {:.1} % of the predictions; < 5: {:.1} %; cold, beside them: {}",
-        scarce(0).share * 100.0,
-        scarce(1).share * 100.0,
-        scarce(2).targets
-    )?;
+    if !variant.is_of_orders() {
+        let scarce = |class: usize| results[0].scarce[SCARCE[class].0];
+        writeln!(
+            out,
+            "targets with < 10 training events: {:.1} % of the predictions; < 5: {:.1} %; cold, beside them: {}",
+            scarce(0).share * 100.0,
+            scarce(1).share * 100.0,
+            scarce(2).targets
+        )?;
+    }
     print_gain(out, results)
 }
 

@@ -24,6 +24,8 @@ pub struct Split {
     pub train: Log,
     /// Sessions as items of `train`, oldest click first.
     pub test: Vec<Vec<u32>>,
+    /// The events of the test, where the log has events.
+    pub later: Vec<LogEvent>,
     /// Clicks of the test that no catalogue knows, left out of `test`.
     pub dropped: usize,
 }
@@ -61,7 +63,7 @@ impl Split {
         let identity: Vec<u32> = (0..log.items.len() as u32).collect();
         let sessions = crate::learn::sessions::Sessions::cut(&later, &identity);
         let test = sessions.iter().map(|session| session.clicks.to_vec()).collect();
-        Ok(Self { train: log, test, dropped: 0 })
+        Ok(Self { train: log, test, later, dropped: 0 })
     }
 
     /// Reads a pair of files of one session a line, item ids separated by white space, oldest first.
@@ -92,7 +94,12 @@ impl Split {
         let test: Vec<Vec<u32>> = test_lines.iter().map(known_of).collect();
         let dropped =
             test_lines.iter().map(Vec::len).sum::<usize>() - test.iter().map(Vec::len).sum::<usize>();
-        Ok(Self { train: Log { events, items, areas: vec![String::new()] }, test, dropped })
+        Ok(Self {
+            train: Log { events, items, areas: vec![String::new()] },
+            test,
+            later: Vec::new(),
+            dropped,
+        })
     }
 }
 

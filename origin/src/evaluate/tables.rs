@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 
 use super::{
     measures::SHOWN,
-    protocol::{Model, Ranker},
+    protocol::{Ask, Model, Ranker},
 };
 use snapshots::{
     Snapshot,
@@ -49,14 +49,16 @@ impl Numbering {
     }
 }
 
-/// The recents that these clicks, oldest first, leave behind: distinct, newest first.
-pub fn seeds(clicks: &[u32], seeds: &mut Vec<Seed>) {
+/// The recents that these leave behind: distinct, newest first.
+fn seeds(ask: &Ask<'_>, seeds: &mut Vec<Seed>) {
     seeds.clear();
-    for item in clicks.iter().rev() {
-        if let Some(seed) = seeds.iter_mut().find(|seed| seed.item == *item) {
+    let clicks = ask.clicks.iter().map(|item| (*item, ask.kind));
+    let bought = ask.bought.iter().map(|item| (*item, Kind::Purchase));
+    for (item, kind) in clicks.rev().chain(bought.rev()) {
+        if let Some(seed) = seeds.iter_mut().find(|seed| seed.item == item) {
             seed.count = seed.count.saturating_add(1);
         } else if seeds.len() < MAX_SEEDS {
-            seeds.push(Seed { item: *item, kind: Kind::View, count: 1, age: 0 });
+            seeds.push(Seed { item, kind, count: 1, age: 0 });
         }
     }
 }
@@ -70,11 +72,14 @@ impl Model for Tables<'_> {
         let mut scratch = Scratch::default();
         let mut recents = Vec::new();
         let mut best = Vec::new();
-        Box::new(move |clicks, without, out| {
-            seeds(clicks, &mut recents);
-            recents.iter_mut().for_each(|seed| seed.item = self.numbering.to_snapshot[seed.item as usize]);
-            let without = without.map(|item| self.numbering.to_snapshot[item as usize]);
-            let may = |item| Some(item) != without;
+        let mut without = Vec::new();
+        Box::new(move |ask, out| {
+            let to_snapshot = |item: &u32| self.numbering.to_snapshot[*item as usize];
+            seeds(ask, &mut recents);
+            recents.iter_mut().for_each(|seed| seed.item = to_snapshot(&seed.item));
+            without.clear();
+            without.extend(ask.without.iter().map(to_snapshot));
+            let may = |item| !without.contains(&item);
             personal(self.snapshot, self.strategy, &recents, SHOWN, &mut scratch, may, &mut best);
             out.clear();
             out.extend(best.iter().map(|scored| scored.item));

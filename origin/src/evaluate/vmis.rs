@@ -13,7 +13,7 @@
 
 use super::{
     baselines::Training,
-    protocol::{Model, Ranker},
+    protocol::{Ask, Model, Ranker},
 };
 use std::{
     cmp::Reverse,
@@ -37,7 +37,7 @@ impl Model for VmisKnn<'_> {
 
     fn ranker(&self) -> Ranker<'_> {
         let mut worker = Worker::new(self.0);
-        Box::new(move |clicks, without, out| worker.rank(clicks, without, out))
+        Box::new(move |ask, out| worker.rank(ask, out))
     }
 }
 
@@ -65,9 +65,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn rank(&mut self, clicks: &[u32], without: Option<u32>, out: &mut Vec<u32>) {
+    fn rank(&mut self, ask: &Ask<'_>, out: &mut Vec<u32>) {
         self.recent.clear();
-        self.recent.extend(clicks.iter().rev().take(RECENT));
+        self.recent.extend(ask.clicks.iter().rev().take(RECENT));
         self.find();
         let mut neighbours: Vec<(f32, u32)> =
             self.similar.drain().map(|(session, similarity)| (similarity, session)).collect();
@@ -79,7 +79,7 @@ impl<'a> Worker<'a> {
             let newest = self.recent.iter().position(|item| items.contains(item)).unwrap_or(0) + 1;
             let weight = similarity * (1.0 - newest as f32 / 10.0);
             for (at, item) in items.iter().enumerate() {
-                if Some(*item) != without && !items[..at].contains(item) {
+                if ask.lets_pass(*item) && !items[..at].contains(item) {
                     let rarity = (self.held / self.training.holding[*item as usize].len() as f32).ln();
                     *self.scores.entry(*item).or_default() += weight * rarity;
                 }
@@ -89,7 +89,7 @@ impl<'a> Worker<'a> {
         ranked.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         out.clear();
         out.extend(ranked.iter().map(|entry| entry.1));
-        self.training.fill(without, out);
+        self.training.fill(ask, out);
     }
 
     /// Fills `similar` with the most recent sessions, found by the newest items first.
@@ -137,16 +137,16 @@ mod tests {
         let events = [2, 3, 1, 1, 1, 3];
         let training = Training::new(&sessions, &events);
         let mut out = Vec::new();
-        (VmisKnn(&training).ranker())(&[0, 1], None, &mut out);
+        (VmisKnn(&training).ranker())(&Ask::of(&[0, 1], &[]), &mut out);
         // Eleven times a session holds an item. Sessions 0 and 2 share both items (1.5), session 1 the newest (1).
         // By ninths, 1: 4·ln(11/3) = 5.20; 0: 3·ln(11/2) = 5.11; 2 and 4: 1.5·ln 11 = 3.60; 3: ln 11 = 2.40; then
         // the popular 5.
         assert_eq!(out, [1, 0, 2, 4, 3, 5]);
-        (VmisKnn(&training).ranker())(&[0, 1], Some(1), &mut out);
+        (VmisKnn(&training).ranker())(&Ask::of(&[0, 1], &[1]), &mut out);
         assert_eq!(out, [0, 2, 4, 3, 5]);
         // The last three clicks are two items: 1 counts 3/2, the older of the two clicks on 0 nothing, the newer 2/2,
         // and 3 not at all. 0: 5·ln(11/2) = 8.52; 1: 6.5·ln(11/3) = 8.45.
-        (VmisKnn(&training).ranker())(&[3, 0, 0, 1], None, &mut out);
+        (VmisKnn(&training).ranker())(&Ask::of(&[3, 0, 0, 1], &[]), &mut out);
         assert_eq!(out, [0, 1, 2, 4, 3, 5]);
     }
 }

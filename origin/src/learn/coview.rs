@@ -5,7 +5,7 @@
 //! C[i,j] = Σ over sessions holding i and j of w_s·|s|^−g           |s| = distinct items of the session
 //! F[i,j] = Σ of w_s·e^(−(d−1)/t) where j follows i at distance d, plus β times the same where it precedes
 //! out_i  = weighted count of clicks on i that are not the last of their session
-//! w_s    = e^(−age of the session / (τ · span of the log))
+//! w_s    = weight of the session · e^(−its age / (τ · span of the log))
 //! ```
 //! Normalised co-occurrence mixed with near transitions, in the spirit of SLIST (Choi et al., "Session-aware
 //! Linear Item-Item Models for Session-based Recommendation", WWW 2021), without its n×n inverse: measured on
@@ -14,7 +14,10 @@
 //! Rows are summed one at a time from an index of the sessions that hold the item: time is linear in the pairs,
 //! memory in the clicks (16 bytes each) plus one dense row a core, and rows are independent of each other.
 
-use super::{DenseRow, Table, prune, rows, sessions::Sessions};
+use super::{
+    DenseRow, Table, prune, rows,
+    sessions::{Session, Sessions},
+};
 use serde::{Deserialize, Serialize};
 
 /// The recipe's numbers.
@@ -57,8 +60,8 @@ struct Click {
 pub fn learn(sessions: &Sessions, items: usize, recipe: &Recipe, k: usize) -> Table {
     let Some((first, last)) = sessions.span() else { return vec![Vec::new(); items] };
     let tau = (recipe.tau * (last.0 - first.0) as f32).max(1.0);
-    let weights: Vec<f32> =
-        sessions.iter().map(|session| (-((last.0 - session.at.0) as f32) / tau).exp()).collect();
+    let weight = |session: Session<'_>| session.weight * (-((last.0 - session.at.0) as f32) / tau).exp();
+    let weights: Vec<f32> = sessions.iter().map(weight).collect();
     let distinct: Vec<Vec<u32>> = sessions.iter().map(|session| distinct(session.clicks)).collect();
     let (starts, clicks) = clicks_by_item(sessions, items);
     let popularity = |item: u32| (starts[item as usize + 1] - starts[item as usize]) as f32;

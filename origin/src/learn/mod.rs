@@ -6,6 +6,7 @@
 
 pub mod als;
 pub mod blend;
+pub mod bought;
 pub mod content;
 pub mod coview;
 mod drawing;
@@ -14,6 +15,7 @@ pub mod item2vec;
 mod matrix;
 pub mod nearest;
 pub mod order;
+pub mod orders;
 pub mod popularity;
 pub mod repeats;
 pub mod sessions;
@@ -34,7 +36,8 @@ pub struct DenseRow {
 }
 
 impl DenseRow {
-    fn new(items: usize) -> Self {
+    /// Of so many items, all 0.
+    pub fn new(items: usize) -> Self {
         Self { values: vec![0.0; items], touched: Vec::new() }
     }
 

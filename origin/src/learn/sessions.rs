@@ -13,7 +13,14 @@ pub const MAX_CLICKS: usize = 200;
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     clicks: Vec<u32>,
-    ends: Vec<(usize, Timestamp)>,
+    ends: Vec<End>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct End {
+    clicks: usize,
+    at: Timestamp,
+    weight: f32,
 }
 
 /// One session.
@@ -23,32 +30,39 @@ pub struct Session<'a> {
     pub clicks: &'a [u32],
     /// Time of the last.
     pub at: Timestamp,
+    /// How much it counts as evidence; 1 unless said otherwise.
+    pub weight: f32,
+}
+
+/// Cuts those events, ordered by time, whose kind is wanted into what one visitor did in one go. Each run is the
+/// places of its events, at most [`MAX_CLICKS`]; runs are ordered by the time of their last event.
+pub fn runs(events: &[LogEvent], wanted: impl Fn(Kind) -> bool) -> Vec<Vec<u32>> {
+    let mut order: Vec<u32> =
+        (0..events.len() as u32).filter(|place| wanted(events[*place as usize].kind)).collect();
+    // A named session is one whatever the silence in it; a nameless event without visitor stands alone.
+    let owner = |place: u32| {
+        let event = &events[place as usize];
+        (event.session, if event.session == 0 { event.visitor } else { 0 })
+    };
+    order.sort_by_key(|place| owner(*place));
+    let mut runs: Vec<Vec<u32>> = Vec::new();
+    for group in order.chunk_by(|a, b| owner(*a) == owner(*b) && owner(*a) != (0, 0)) {
+        let named = owner(group[0]).0 != 0;
+        let joined =
+            |a: &u32, b: &u32| named || events[*b as usize].at.0 - events[*a as usize].at.0 <= SILENCE_MS;
+        runs.extend(group.chunk_by(joined).flat_map(|run| run.chunks(MAX_CLICKS)).map(<[u32]>::to_vec));
+    }
+    // By the log's own order, not by owner: owners are hashes that differ from store to store.
+    runs.sort_by_key(|run| (events[run[run.len() - 1] as usize].at, run[0]));
+    runs
 }
 
 impl Sessions {
     /// Cuts events, ordered by time, into sessions. `index` maps the log's items to item indices; impressions
     /// are left out.
     pub fn cut(events: &[LogEvent], index: &[u32]) -> Self {
-        let mut order: Vec<u32> = (0..events.len() as u32)
-            .filter(|place| events[*place as usize].kind != Kind::Impression)
-            .collect();
-        // A named session is one whatever the silence in it; a nameless event without visitor stands alone.
-        let owner = |place: u32| {
-            let event = &events[place as usize];
-            (event.session, if event.session == 0 { event.visitor } else { 0 })
-        };
-        order.sort_by_key(|place| owner(*place));
-        let mut runs: Vec<&[u32]> = Vec::new();
-        for group in order.chunk_by(|a, b| owner(*a) == owner(*b) && owner(*a) != (0, 0)) {
-            let named = owner(group[0]).0 != 0;
-            let joined =
-                |a: &u32, b: &u32| named || events[*b as usize].at.0 - events[*a as usize].at.0 <= SILENCE_MS;
-            runs.extend(group.chunk_by(joined).flat_map(|run| run.chunks(MAX_CLICKS)));
-        }
-        // By the log's own order, not by owner: owners are hashes that differ from store to store.
-        runs.sort_by_key(|run| (events[run[run.len() - 1] as usize].at, run[0]));
         let mut sessions = Self::default();
-        for run in runs {
+        for run in runs(events, |kind| kind != Kind::Impression) {
             let at = events[run[run.len() - 1] as usize].at;
             sessions.push(run.iter().map(|place| index[events[*place as usize].item as usize]), at);
         }
@@ -57,8 +71,13 @@ impl Sessions {
 
     /// Appends a session that ended `at`, not before the last one.
     pub fn push(&mut self, clicks: impl IntoIterator<Item = u32>, at: Timestamp) {
+        self.push_weighed(clicks, at, 1.0);
+    }
+
+    /// Appends a session that counts `weight` times.
+    pub fn push_weighed(&mut self, clicks: impl IntoIterator<Item = u32>, at: Timestamp, weight: f32) {
         self.clicks.extend(clicks);
-        self.ends.push((self.clicks.len(), at));
+        self.ends.push(End { clicks: self.clicks.len(), at, weight });
     }
 
     /// The sessions, oldest first.
@@ -68,9 +87,9 @@ impl Sessions {
 
     /// The session at a place.
     pub fn get(&self, place: usize) -> Session<'_> {
-        let start = place.checked_sub(1).map_or(0, |before| self.ends[before].0);
-        let (end, at) = self.ends[place];
-        Session { clicks: &self.clicks[start..end], at }
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before].clicks);
+        let End { clicks: end, at, weight } = self.ends[place];
+        Session { clicks: &self.clicks[start..end], at, weight }
     }
 
     /// How many there are.
@@ -99,7 +118,7 @@ impl Sessions {
 
     /// Time of the oldest and of the newest session's end; `None` when there is no session.
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
-        Some((self.ends.first()?.1, self.ends.last()?.1))
+        Some((self.ends.first()?.at, self.ends.last()?.at))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     build::{self, Learnt, Packing, Prepared},
-    evaluate::{protocol::Test, tables::Numbering},
+    evaluate::{protocol::Test, split::Split, tables::Numbering},
     learn::Table,
     recipe::Recipe,
     regions::Regions,
@@ -66,14 +66,14 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// The log holds no event or too many items.
     pub fn new(
-        log: &'a Log,
-        test: &[Vec<u32>],
+        split: &'a Split,
         recipe: &Recipe,
         limit: usize,
         report: &mut impl FnMut(&str),
     ) -> Result<Self> {
+        let log = &split.train;
         let prepared = Prepared::new(log)?;
-        let Test { sessions, events } = prepared.test(test);
+        let Test { sessions, events, .. } = prepared.test(split);
         let known = |session: Vec<u32>| -> Vec<u32> {
             session.into_iter().filter(|item| events[*item as usize] > 0).collect()
         };
@@ -99,8 +99,9 @@ impl<'a> Bench<'a> {
     /// They cannot be packed.
     pub fn tables(&self, recipe: &Recipe) -> Result<Tables> {
         let coview = build::fold_coview(&self.prepared, &self.learnt, recipe);
-        let knn = vec![Vec::new(); coview.len()];
-        let learnt = Learnt { coview, knn };
+        // No trial judges what reads the others.
+        let none = vec![Vec::new(); coview.len()];
+        let learnt = Learnt { coview, knn: none.clone(), bought: none };
         let built = build::pack(self.log, &self.prepared, &self.regions, recipe, learnt, Packing::quick())?;
         let snapshot = built.open(WORLD)?;
         let ids = self.prepared.order.iter().map(|item| &*self.log.items[*item as usize].id);

@@ -1,7 +1,7 @@
 //! What tuning may turn: each number with its bounds, as a coordinate from 0 to 1.
 
 use crate::{generate::random::Random, recipe::Recipe};
-use snapshots::strategy::{NEXT, Repeats, Seen, Strategy};
+use snapshots::strategy::{CART, NEXT, Repeats, Seen, Strategy};
 
 /// A number of the recipe.
 struct Knob {
@@ -78,8 +78,8 @@ impl Point {
         }))
     }
 
-    /// The recipe with the numbers of this point. What serves the very next item serves every strategy: position
-    /// and votes go to all of them.
+    /// The recipe with the numbers of this point. What serves the very next item serves every strategy but the
+    /// cart's, where all count: position and votes go to all others.
     pub fn recipe(&self, base: &Recipe) -> Recipe {
         let mut parts = Parts::new(base);
         for (at, Knob { low, high, by_factor, of }) in KNOBS.iter().enumerate() {
@@ -90,7 +90,7 @@ impl Point {
             *of(&mut parts) = (value * digits).round() / digits;
         }
         let Parts { mut recipe, strategy, repeats } = parts;
-        for served in &mut recipe.strategies {
+        for served in recipe.strategies.iter_mut().filter(|served| served.name != CART) {
             served.position = strategy.position;
             served.votes = strategy.votes;
             if served.name == NEXT {

@@ -24,7 +24,7 @@ const LOOK_UPS: usize = 256;
 
 /// The strategy that the obvious way is compared by: the co-view table alone, recents left out.
 pub fn plain(recents: usize) -> Strategy {
-    let weights = Weights { coview: 1.0, knn: 0.0, popularity: 0.0, recency: 0.0 };
+    let weights = Weights { coview: 1.0, knn: 0.0, bought: 0.0, popularity: 0.0, recency: 0.0 };
     Strategy { weights, recents: recents as u8, seen: Seen::Exclude, ..Strategy::default() }
 }
 

@@ -57,6 +57,30 @@ fn filters_hold_in_every_part_of_an_answer() {
 }
 
 #[test]
+fn a_cart_leads_to_what_is_bought_with_it_and_never_to_itself() {
+    let mut shop = shop();
+    let weights = Weights { coview: 0.2, bought: 0.8, knn: 0.0, popularity: 0.0, recency: 0.0 };
+    let usual = crate::strategy::Strategy::default();
+    let cart = crate::strategy::Strategy { name: "cart".to_owned(), weights, position: 0.0, ..usual };
+    shop.strategies.push(cart);
+    let asked = "placement=cart&item=item-3&item=item-6&limit=4";
+    let coview = ask(&shop, asked, &["item-12"]);
+    assert_eq!((coview.strategy, coview.items[0].signal), ("cart", Signal::Coview), "co-view stands in");
+    // 3 is bought with 24, 6 with 27; 6 and 3 are in the cart.
+    let mut bought: fixture::Table = vec![Vec::new(); 30];
+    bought[3] = vec![(24, 1.0), (6, 1.0)];
+    bought[6] = vec![(27, 0.9), (3, 0.9)];
+    shop.bought = Some(fixture::rows(&bought));
+    let answer = ask(&shop, asked, &["item-12"]);
+    assert_eq!(ids(&answer)[..2], ["item-24", "item-27"]);
+    assert_eq!(
+        (answer.items[0].signal, answer.items[0].because.as_deref()),
+        (Signal::Bought, Some("item-3"))
+    );
+    assert!(!ids(&answer).iter().any(|id| id == "item-3" || id == "item-6"));
+}
+
+#[test]
 fn similar_leads_with_the_row_and_never_with_the_item() {
     let shop = shop();
     let answer = similar(&shop, "item-3", &query("limit=5"), &mut Scratch::default()).unwrap();

@@ -27,11 +27,12 @@ fn by_definition(snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed]) -> Ha
     };
     let seen = |item| seeds.iter().any(|seed| seed.item == item);
     let shown = |item| strategy.seen != Seen::Exclude || !seen(item);
-    let mut sums = [HashMap::<u32, f64>::new(), HashMap::new()];
+    let mut sums: [HashMap<u32, f64>; 3] = Default::default();
     let mut votes = HashMap::<u32, std::collections::HashSet<usize>>::new();
     for (place, seed) in seeds.iter().enumerate() {
-        for (sums, rows) in sums.iter_mut().zip([&snapshot.coview, &snapshot.knn]) {
-            rows.as_ref().unwrap().for_each(seed.item, |item, value| {
+        for (sums, rows) in sums.iter_mut().zip([&snapshot.coview, &snapshot.knn, &snapshot.bought]) {
+            let Some(rows) = rows else { continue };
+            rows.for_each(seed.item, |item, value| {
                 *sums.entry(item).or_default() += weight(place, seed) * f64::from(value);
                 votes.entry(item).or_default().insert(place);
             });
@@ -40,15 +41,18 @@ fn by_definition(snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed]) -> Ha
     let most = |sums: &HashMap<u32, f64>| {
         sums.iter().filter(|(item, _)| shown(**item)).map(|(_, sum)| *sum).fold(0.0, f64::max)
     };
-    let most = [most(&sums[0]), most(&sums[1])];
-    let weights = strategy.weights;
+    let most = [0, 1, 2].map(|at| most(&sums[at]));
+    let mut weights = strategy.weights;
+    if snapshot.bought.is_none() {
+        weights = Weights { coview: weights.coview + weights.bought, bought: 0.0, ..weights };
+    }
     let tables = |item: u32| {
         let part = |at: usize, weight: f32| {
             let sum = sums[at].get(&item).copied().unwrap_or(0.0);
             if most[at] > 0.0 { f64::from(weight) * sum / most[at] } else { 0.0 }
         };
         let votes = votes.get(&item).map_or(0, std::collections::HashSet::len) as f64;
-        (part(0, weights.coview) + part(1, weights.knn))
+        (part(0, weights.coview) + part(1, weights.knn) + part(2, weights.bought))
             * (1.0 + f64::from(strategy.votes) * (votes - 1.0).max(0.0))
     };
     let mut candidates: std::collections::HashSet<u32> = votes.keys().copied().collect();
@@ -87,12 +91,14 @@ fn table() -> impl proptest::strategy::Strategy<Value = fixture::Table> {
 proptest! {
     #[test]
     fn scores_are_those_of_the_formula(
-        coview in table(), knn in table(), boosted in any::<bool>(), votes in 0.0f32..1.0,
+        coview in table(), knn in table(), bought in proptest::option::of(table()), boosted in any::<bool>(), votes in 0.0f32..1.0,
         seeds in proptest::collection::hash_map(0..fixture::ITEMS, (0u32..9_000, 1u8..5, 1u8..5), 0..8),
     ) {
-        let snapshot = fixture::shop(&coview, &knn);
+        let mut snapshot = fixture::shop(&coview, &knn);
+        snapshot.bought = bought.map(|table| fixture::rows(&table));
         let seen = if boosted { fixture::boost() } else { Seen::Exclude };
-        let strategy = Strategy { votes, seen, ..Strategy::default() };
+        let weights = Weights { bought: 0.25, ..Weights::default() };
+        let strategy = Strategy { votes, seen, weights, ..Strategy::default() };
         let seeds: Vec<Seed> = seeds
             .into_iter()
             .map(|(item, (age, kind, count))| Seed { item, kind: Kind::from_u8(kind).unwrap(), count, age })
