@@ -13,6 +13,7 @@ use crate::{
         sessions::Sessions,
         walk,
     },
+    models::{self, Model, Registry},
     recipe::{self, Recipe, Source},
     regions::{self, Regions},
     store::{Item, Log, Store},
@@ -35,13 +36,22 @@ use std::{
 
 /// Learn the tables from the store and build one snapshot a region.
 ///
+/// What is built is kept as a model (`verge models`) and judged on held-out sessions. It serves, and `verge publish`
+/// sends it, if it is not worse than the model that serves now beyond noise.
+///
 /// The same log gives the same bytes. Regions come from [regions] in verge.toml (`dach = ["de", "at", "ch"]`);
 /// without it, every area with enough events is one. The region `world` is always built.
 #[derive(Debug, clap::Args)]
 pub struct BuildArgs {
-    /// Where to put the snapshots [default: snapshots in the data directory]
+    /// Put the snapshots here, in place of keeping them as a model [default: snapshots in the data directory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Serve the new model without judging it, which takes about as long as building again
+    #[arg(long)]
+    no_judge: bool,
+    /// Models kept to go back to, besides the one that serves and the one before it
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    keep_models: usize,
     /// Neighbours kept a row, 1 to 255 [default: the recipe's]
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
     k: Option<u8>,
@@ -544,10 +554,36 @@ pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
     for manifest in &built.manifests {
         built.open(&manifest.region).context("what was built cannot be read back")?;
     }
-    let out = args.out.clone().unwrap_or_else(|| config.snapshots_dir());
-    let wrote = built.save(&out)?;
     let total: usize = built.blobs.values().map(Vec::len).sum();
-    step(&format!("{total} bytes in {} blobs, {wrote} of them new, in {}", built.blobs.len(), out.display()));
+    let saved = |wrote, dir: &Path| {
+        step(&format!(
+            "{total} bytes in {} blobs, {wrote} of them new, in {}",
+            built.blobs.len(),
+            dir.display()
+        ));
+    };
+    if let Some(out) = &args.out {
+        saved(built.save(out)?, out);
+        return Ok(());
+    }
+    let registry = Registry::new(config);
+    let now = Timestamp(jiff::Timestamp::now().as_millisecond());
+    let mut model = Model::of(&built, &log, &recipe, now)?;
+    let (judged, promoted, decision) = match args.no_judge {
+        true => (None, true, "promoted unjudged, as asked".to_owned()),
+        false => models::decide(&registry, log, &recipe)?,
+    };
+    step(&format!("model {} {decision}", model.id));
+    (model.judged, model.decision) = (judged, decision);
+    registry.add(&model, &built)?;
+    if promoted {
+        saved(registry.promote(&model.id)?, &config.snapshots_dir());
+    } else {
+        step(&format!("`verge models promote {}` serves it all the same", model.id));
+    }
+    for id in registry.prune(args.keep_models)? {
+        step(&format!("model {id} removed"));
+    }
     Ok(())
 }
 

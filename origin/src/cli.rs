@@ -4,7 +4,7 @@
 //! takes a line in [`Command`] and a line in [`Cli::run`].
 
 use crate::{build, config::Config, evaluate, inspect, publish, recommend};
-use crate::{generate, import, tune};
+use crate::{generate, import, models, tune};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -42,6 +42,7 @@ enum Command {
     Import(import::ImportArgs),
     Generate(generate::GenerateArgs),
     Build(build::BuildArgs),
+    Models(models::ModelsArgs),
     Publish(publish::PublishArgs),
     Rollback(publish::RollbackArgs),
     Recommend(recommend::RecommendArgs),
@@ -61,6 +62,7 @@ impl Cli {
             Command::Import(args) => import::run(&args, &config),
             Command::Generate(args) => generate::run(&args, &config),
             Command::Build(args) => build::run(&args, &config),
+            Command::Models(args) => models::run(&args, &config),
             Command::Publish(args) => publish::run(&args, &config),
             Command::Rollback(args) => publish::run_rollback(&args, &config),
             Command::Recommend(args) => recommend::run(&args, &config),

@@ -177,7 +177,7 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
     let events = learnt_from.events(prepared.order.len());
     let training = Training::new(learnt_from, &events);
     let ids = prepared.order.iter().map(|item| &*split.train.items[*item as usize].id);
-    let numbering = tables::Numbering::new(&snapshot, ids)?;
+    let numbering = tables::Numbering::new(&snapshot, ids);
     let mut models: Vec<Box<dyn Model + '_>> = Vec::new();
     let usual = [if baskets { strategy::CART } else { strategy::NEXT }];
     let named = args.strategy.iter().map(String::as_str);

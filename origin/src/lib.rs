@@ -1,6 +1,6 @@
 //! Verge's origin: imports and keeps events, learns the tables, builds and publishes snapshots.
 //!
-//! The data's way is [`import`] or [`generate`] → [`store`] → [`learn`] → [`build`] → [`publish`]; [`recommend`],
+//! The data's way is [`import`] or [`generate`] → [`store`] → [`learn`] → [`build`] → [`models`] → [`publish`]; [`recommend`],
 //! [`inspect`] and [`evaluate`] let people look. The binary `verge` is [`cli`] and nothing else.
 
 pub mod build;
@@ -11,6 +11,7 @@ pub mod generate;
 pub mod import;
 pub mod inspect;
 pub mod learn;
+pub mod models;
 pub mod publish;
 pub mod recipe;
 pub mod recommend;

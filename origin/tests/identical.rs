@@ -38,22 +38,29 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn one_log_gives_one_snapshot() {
     let dir = tempfile::tempdir().unwrap();
     let generate = ["generate", "--items", "300", "--sessions", "3000", "--seed", "7", "--into-store"];
-    let build = ["build", "--min-events", "100"];
+    let build = ["build", "--no-judge", "--min-events", "100"];
     let built: Vec<_> = [("first", "1"), ("second", "2"), ("third", "2")]
         .map(|(name, threads)| {
             // Each store hashes visitors with a key of its own.
             let store = dir.path().join(name);
             verge(&store, threads, &generate);
             verge(&store, threads, &build);
-            files(&store.join("snapshots"))
+            let snapshots = files(&store.join("snapshots"));
+            let models: Vec<_> = std::fs::read_dir(store.join("models"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .filter(|name| name != "served.json")
+                .collect();
+            (snapshots, models)
         })
         .into();
-    let snapshots = &built[0];
-    assert!(snapshots.len() > 6, "{:?}", snapshots.keys());
-    for others in &built[1..] {
+    let (snapshots, models) = &built[0];
+    assert!(snapshots.len() > 6 && models.len() == 1, "{:?} {models:?}", snapshots.keys());
+    for (others, named) in &built[1..] {
         assert!(snapshots.keys().eq(others.keys()), "{:?} {:?}", snapshots.keys(), others.keys());
         for (path, bytes) in snapshots {
             assert!(bytes == &others[path], "{} differs", path.display());
         }
+        assert_eq!(models, named);
     }
 }

@@ -4,7 +4,7 @@ use super::{
     measures::{CUTOFFS, MEASURES, SCARCE, Sums, bootstrap, interval},
     protocol::{Outcome, Variant},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io::Write};
 
 /// All that was found.
@@ -44,7 +44,7 @@ pub struct Result {
 }
 
 /// A mean with its interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
     /// Over all predictions.
     pub mean: f64,
@@ -102,8 +102,9 @@ impl Result {
         self.measures.get(name).map_or(0.0, |measure| measure.mean)
     }
 
-    /// 95 % of what this model is ahead of another, from the same draws of the sessions.
-    fn ahead(&self, other: &Self, measure: usize) -> [f64; 2] {
+    /// 95 % of what this model is ahead of another in a measure (its place in [`MEASURES`]) at 20, from the same draws
+    /// of the sessions.
+    pub fn ahead(&self, other: &Self, measure: usize) -> [f64; 2] {
         let last = CUTOFFS.len() - 1;
         let pairs = self.draws.iter().zip(&other.draws);
         interval(pairs.map(|(mine, theirs)| mine.mean(measure, last) - theirs.mean(measure, last)))

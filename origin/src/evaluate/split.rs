@@ -37,6 +37,8 @@ pub enum Cut {
     Days(f64),
     /// The last share of the events is for the test.
     Share(f64),
+    /// What happened from this moment on is for the test.
+    From(Timestamp),
 }
 
 impl Split {
@@ -50,6 +52,7 @@ impl Split {
         };
         let first = match cut {
             Cut::Days(days) => Timestamp(newest.0 - (days * DAY_MS as f64) as i64 + 1),
+            Cut::From(first) => first,
             Cut::Share(share) => {
                 let place = log.events.len() as f64 * (1.0 - share.clamp(0.0, 1.0));
                 log.events[(place as usize).min(log.events.len() - 1)].at
@@ -58,7 +61,7 @@ impl Split {
         let place = log.events.partition_point(|event| event.at < first);
         let later = log.events.split_off(place);
         if log.events.is_empty() {
-            bail!("all {} events fall into the test; take fewer days or a smaller share", later.len());
+            bail!("all {} events fall into the test; take less of the log for it", later.len());
         }
         let identity: Vec<u32> = (0..log.items.len() as u32).collect();
         let sessions = crate::learn::sessions::Sessions::cut(&later, &identity);

@@ -1,8 +1,5 @@
 //! The edge's own scorer over a packed snapshot, as a model.
 
-use crate::learn::order;
-use anyhow::{Context, Result};
-
 use super::{
     measures::SHOWN,
     protocol::{Ask, Model, Ranker},
@@ -32,18 +29,21 @@ pub struct Numbering {
     from_snapshot: Vec<u32>,
 }
 
+/// Where one of the two lacks an item.
+const NONE: u32 = u32::MAX;
+
 impl Numbering {
-    /// From the ids in the order of learning.
-    ///
-    /// # Errors
-    /// The snapshot lacks one of them.
-    pub fn new<'i>(snapshot: &Snapshot, ids: impl Iterator<Item = &'i str>) -> Result<Self> {
-        let index = |id| snapshot.ids.index(id).with_context(|| format!("the snapshot lacks item '{id}'"));
-        let to_snapshot = ids.map(index).collect::<Result<Vec<u32>>>()?;
-        Ok(Self { from_snapshot: order::places(&to_snapshot), to_snapshot })
+    /// From the ids in the order of learning. Items that one of the two lacks are never shown.
+    pub fn new<'i>(snapshot: &Snapshot, ids: impl Iterator<Item = &'i str>) -> Self {
+        let to_snapshot: Vec<u32> = ids.map(|id| snapshot.ids.index(id).unwrap_or(NONE)).collect();
+        let mut from_snapshot = vec![NONE; snapshot.len()];
+        for (item, place) in (0u32..).zip(&to_snapshot).filter(|(_, place)| **place != NONE) {
+            from_snapshot[*place as usize] = item;
+        }
+        Self { to_snapshot, from_snapshot }
     }
 
-    /// The snapshot's index of an item.
+    /// The snapshot's index of an item; past all of them for one that it lacks.
     pub fn to_snapshot(&self, item: u32) -> u32 {
         self.to_snapshot[item as usize]
     }
@@ -74,12 +74,13 @@ impl Model for Tables<'_> {
         let mut best = Vec::new();
         let mut without = Vec::new();
         Box::new(move |ask, out| {
-            let to_snapshot = |item: &u32| self.numbering.to_snapshot[*item as usize];
+            let Numbering { to_snapshot, from_snapshot } = self.numbering;
+            let to_snapshot = |item: &u32| to_snapshot[*item as usize];
             seeds(ask, &mut recents);
             recents.iter_mut().for_each(|seed| seed.item = to_snapshot(&seed.item));
             without.clear();
             without.extend(ask.without.iter().map(to_snapshot));
-            let may = |item| !without.contains(&item);
+            let may = |item| !without.contains(&item) && from_snapshot[item as usize] != NONE;
             personal(self.snapshot, self.strategy, &recents, SHOWN, &mut scratch, may, &mut best);
             out.clear();
             out.extend(best.iter().map(|scored| scored.item));
@@ -91,7 +92,7 @@ impl Model for Tables<'_> {
                     out.push(item);
                 }
             }
-            out.iter_mut().for_each(|item| *item = self.numbering.from_snapshot[*item as usize]);
+            out.iter_mut().for_each(|item| *item = from_snapshot[*item as usize]);
         })
     }
 }

@@ -105,7 +105,7 @@ impl<'a> Bench<'a> {
         let built = build::pack(self.log, &self.prepared, &self.regions, recipe, learnt, Packing::quick())?;
         let snapshot = built.open(WORLD)?;
         let ids = self.prepared.order.iter().map(|item| &*self.log.items[*item as usize].id);
-        let numbering = Numbering::new(&snapshot, ids)?;
+        let numbering = Numbering::new(&snapshot, ids);
         Ok(Tables { snapshot, numbering })
     }
 

@@ -1,0 +1,133 @@
+use super::*;
+use crate::{
+    build::{self, Packing},
+    regions::Regions,
+    store::{Item, LogEvent},
+};
+use snapshots::{event::Kind, time::DAY_MS};
+
+/// Sessions of four: a walk along a ring of items, so that what comes next can be learnt. `days` of 100 sessions.
+fn log(days: i64) -> Log {
+    let click = |session: i64, step: i64| LogEvent {
+        at: Timestamp(session * DAY_MS / 100 + step * 1_000),
+        kind: Kind::View,
+        item: ((session * 17 + step) % 40) as u32,
+        visitor: session.cast_unsigned() + 1,
+        session: 0,
+        area: 0,
+        quantity: 1,
+    };
+    let item = |number: u32| Item { id: format!("item-{number:02}"), ..Item::default() };
+    Log {
+        events: (0..days * 100).flat_map(|session| (0..4).map(move |step| click(session, step))).collect(),
+        items: (0..40).map(item).collect(),
+        areas: vec![String::new()],
+    }
+}
+
+fn recipe(k: u8) -> Recipe {
+    let mut recipe = Recipe { k, ..Recipe::default() };
+    recipe.embedding.epochs = 0;
+    recipe
+}
+
+fn built(log: &Log, recipe: &Recipe) -> Built {
+    let regions = Regions::automatic(&log.events, &log.areas, usize::MAX);
+    build::build(log, &regions, recipe, Packing::quick(), |_| {}).unwrap()
+}
+
+fn registry(dir: &tempfile::TempDir) -> (Registry, Config) {
+    let config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
+    (Registry::new(&config), config)
+}
+
+/// Keeps a model of the log, built at `now`.
+fn add(registry: &Registry, log: &Log, k: u8, now: i64) -> Model {
+    let built = built(log, &recipe(k));
+    let model = Model::of(&built, log, &recipe(k), Timestamp(now)).unwrap();
+    registry.add(&model, &built).unwrap();
+    model
+}
+
+/// A recipe whose strategy `next` shows what is popular, which in this log is nearly anything.
+fn poor() -> Recipe {
+    let mut poor = recipe(20);
+    for strategy in &mut poor.strategies {
+        strategy.weights =
+            snapshots::strategy::Weights { coview: 0.0, knn: 0.0, popularity: 1.0, ..strategy.weights };
+    }
+    poor
+}
+
+#[test]
+fn a_model_that_is_worse_is_not_promoted_and_one_as_good_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (registry, _) = registry(&dir);
+    let (judged, promoted, why) = decide(&registry, log(4), &recipe(20)).unwrap();
+    assert!(promoted && why.contains("nothing serves"), "{why}");
+    assert!(judged.unwrap().measures["HR@20"].mean > 0.9);
+    let model = add(&registry, &log(4), 20, 1);
+    registry.promote(&model.id).unwrap();
+    // On the same log both recipes learn anew; a day later, the model that serves is judged as it is.
+    for (days, how) in [(4, "learnt anew"), (5, "as built")] {
+        let (_, promoted, why) = decide(&registry, log(days), &poor()).unwrap();
+        assert!(!promoted && why.contains("worse beyond noise") && why.contains(how), "{why}");
+        let (_, promoted, why) = decide(&registry, log(days), &recipe(21)).unwrap();
+        assert!(promoted && why.contains("no worse") && why.contains(how), "{why}");
+    }
+    let (judged, promoted, why) = decide(&registry, log(1), &recipe(20)).unwrap();
+    assert!(promoted && judged.is_none() && why.contains("unjudged"), "{why}");
+}
+
+#[test]
+fn models_are_found_promoted_rolled_back_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (registry, config) = registry(&dir);
+    assert!(registry.serving().unwrap().is_none() && registry.roll_back().is_err());
+    let log = log(2);
+    let models: Vec<Model> =
+        (0..4).map(|number| add(&registry, &log, 10 + number, i64::from(number))).collect();
+    assert_eq!(registry.list().unwrap(), models);
+    assert_eq!(add(&registry, &log, 10, 9).id, models[0].id, "what is equal has one id");
+    let id = |at: usize| &*models[at].id;
+    registry.promote(id(0)).unwrap();
+    registry.promote(id(1)).unwrap();
+    registry.promote(id(1)).unwrap();
+    let version = || Built::load(&config.snapshots_dir()).unwrap().manifests[0].version.clone();
+    let second = version();
+    assert_eq!(
+        (registry.serving().unwrap().unwrap().id, registry.roll_back().unwrap()),
+        (id(1).to_owned(), id(0).to_owned())
+    );
+    assert_ne!(version(), second);
+    assert!(registry.roll_back().is_err(), "nothing served before it");
+    assert_eq!(registry.serving().unwrap().unwrap().id, id(0), "and it still serves");
+    assert_eq!(registry.find(&id(2)[..16]).unwrap(), models[2]);
+    for (asked, why) in [("1970", "several"), ("x", "no model 'x'")] {
+        let error = format!("{:#}", registry.find(asked).unwrap_err());
+        assert!(error.contains(why) && error.contains(id(3)), "{error}");
+    }
+    // The first, built again, is the newest now; it and the one before it in line stay.
+    assert_eq!(registry.prune(2).unwrap(), [id(1), id(2)]);
+    assert_eq!(registry.prune(0).unwrap(), [id(3)], "what serves stays");
+    // A build that was killed leaves no description.
+    std::fs::create_dir(dir.path().join("models/2020-01-01-00000000")).unwrap();
+    assert_eq!(registry.list().unwrap().len(), 1);
+}
+
+#[test]
+fn differences_name_their_place() {
+    let (a, mut b) = (recipe(10), recipe(12));
+    b.coview.lambda = 1.0;
+    b.strategies.pop();
+    let mut found = Vec::new();
+    let value = |recipe: &Recipe| serde_json::to_value(recipe).unwrap();
+    differences(&value(&a), &value(&b), "", &mut found);
+    assert!(
+        found.contains(&"k: 10 → 12".to_owned()) && found.contains(&"coview.lambda: 10.0 → 1.0".to_owned())
+    );
+    assert!(
+        found.len() == 3 && found[2].starts_with("strategies.3: ") && found[2].ends_with("→ null"),
+        "{found:?}"
+    );
+}
