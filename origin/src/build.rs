@@ -569,9 +569,10 @@ pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
     let registry = Registry::new(config);
     let now = Timestamp(jiff::Timestamp::now().as_millisecond());
     let mut model = Model::of(&built, &log, &recipe, now)?;
-    let (judged, promoted, decision) = match args.no_judge {
-        true => (None, true, "promoted unjudged, as asked".to_owned()),
-        false => models::decide(&registry, log, &recipe)?,
+    let (judged, promoted, decision) = match registry.serving()?.filter(|serving| serving.id == model.id) {
+        Some(serving) => (serving.judged, true, "is the one that serves".to_owned()),
+        None if args.no_judge => (None, true, "promoted unjudged, as asked".to_owned()),
+        None => models::decide(&registry, log, &recipe)?,
     };
     step(&format!("model {} {decision}", model.id));
     (model.judged, model.decision) = (judged, decision);
