@@ -9,7 +9,7 @@ use crate::{
     rows,
     score::{MAX_SEEDS, Scored, Scratch, Seed, Signal, personal},
     snapshot::Snapshot,
-    strategy::{DEFAULT, SIMILAR, Seen, Strategy, Weights},
+    strategy::{DEFAULT, SIMILAR, Seen, Strategy},
     time::Timestamp,
 };
 use serde::{Serialize, Serializer};
@@ -226,13 +226,19 @@ pub type RowKey = (&'static str, u32);
 
 /// The rows that a strategy reads for these seeds.
 fn rows_read(strategy: &Strategy, seeds: &[Seed]) -> Vec<RowKey> {
-    let Weights { coview, knn, bought, .. } = strategy.weights;
-    // Where there are no orders, co-view stands in for them.
-    let tables = [(rows::COVIEW, coview + bought), (rows::KNN, knn), (rows::BOUGHT, bought)]
-        .into_iter()
-        .filter(|(_, weight)| *weight > 0.0);
+    let name = |(signal, weight)| match signal {
+        _ if weight <= 0.0 => None,
+        Signal::Bought => Some(rows::BOUGHT),
+        Signal::Knn => Some(rows::KNN),
+        _ => Some(rows::COVIEW),
+    };
+    // Of a table whose shards are not here it cannot be told whether there is one.
+    let mut tables: Vec<&str> =
+        [true, false].into_iter().flat_map(|orders| strategy.tables(orders)).filter_map(name).collect();
+    tables.sort_unstable();
+    tables.dedup();
     let seeds = seeds.iter().take(strategy.recents.into());
-    seeds.flat_map(|seed| tables.clone().map(|(table, _)| (table, seed.item))).collect()
+    seeds.flat_map(|seed| tables.iter().map(|table| (*table, seed.item))).collect()
 }
 
 /// The rows that [`recommend`] reads: where tables are cut into shards, what to have at hand.

@@ -10,9 +10,9 @@
 
 use crate::{
     event::Kind,
-    rows::{self, Table},
+    rows::Table,
     snapshot::Snapshot,
-    strategy::{Seen, Strategy, Weights},
+    strategy::{Seen, Strategy},
 };
 use serde::Serialize;
 
@@ -63,10 +63,8 @@ pub struct Scored {
     pub because: Option<u32>,
 }
 
-/// Co-view, KNN and bought together, in this order wherever there is one of each.
-const TABLES: usize = rows::TABLES.len();
-/// Their signals.
-const SIGNALS: [Signal; TABLES] = [Signal::Coview, Signal::Knn, Signal::Bought];
+/// The most tables that a strategy reads, and so a candidate's sums: each costs every candidate.
+pub const TABLES: usize = 2;
 
 /// What the tables say of one item.
 #[derive(Clone, Copy, Default)]
@@ -88,25 +86,21 @@ struct Found {
 impl Found {
     /// The tables' signals times their weights.
     fn signals(&self, scales: [f32; TABLES]) -> [f32; TABLES] {
-        each(self.sums, scales, |sum, scale| sum * scale)
+        let ([first, second], [first_scale, second_scale]) = (self.sums, scales);
+        [first * first_scale, second * second_scale]
     }
 }
 
 /// Memory for scoring, kept between requests: once it has met a catalogue, scoring allocates nothing.
 #[derive(Default)]
 pub struct Scratch {
-    /// By item, its place in `found`, from 1; 0 for none. There are at most 50 · (3 · 255 + 1) places.
+    /// By item, its place in `found`, from 1; 0 for none. There are at most 50 · (2 · 255 + 1) places.
     places: Vec<u16>,
     found: Vec<Found>,
     ranked: Vec<u64>,
     /// `(place + 1)^−position` of the seeds, and the position it was computed for.
     positions: Vec<f32>,
     position: f32,
-}
-
-fn each(a: [f32; TABLES], b: [f32; TABLES], map: impl Fn(f32, f32) -> f32) -> [f32; TABLES] {
-    let ([a0, a1, a2], [b0, b1, b2]) = (a, b);
-    [map(a0, b0), map(a1, b1), map(a2, b2)]
 }
 
 /// The greater of two numbers. They are never NaN, for which `f32::max` takes four times as long.
@@ -139,25 +133,19 @@ pub fn personal(
     if scratch.places.len() < snapshot.len() {
         scratch.places.resize(snapshot.len(), 0);
     }
-    let weights = table_weights(snapshot, strategy);
-    let [coview, knn, bought] = weights.map(|weight| weight > 0.0);
-    let tables = [
-        snapshot.coview.as_ref().filter(|_| coview),
-        snapshot.knn.as_ref().filter(|_| knn),
-        snapshot.bought.as_ref().filter(|_| bought),
-    ];
-    scratch.sum(strategy, seeds, tables);
-    let scales = scratch.scales(strategy, weights);
+    let read = strategy.tables(snapshot.bought.is_some());
+    let table = |(signal, weight): (Signal, f32)| match signal {
+        _ if weight <= 0.0 => None,
+        Signal::Bought => snapshot.bought.as_ref(),
+        Signal::Knn => snapshot.knn.as_ref(),
+        _ => snapshot.coview.as_ref(),
+    };
+    scratch.sum(strategy, seeds, read.map(table));
+    let scales = scratch.scales(strategy, read.map(|(_, weight)| weight));
     scratch.rank(snapshot, strategy, seeds, scales);
     scratch.take_best(wanted.min(MAX_WANTED), allowed, out);
     scratch.explain(snapshot, strategy, seeds, scales, out);
     scratch.clear();
-}
-
-/// The weights of the tables. In a snapshot without orders, co-view stands in for them.
-fn table_weights(snapshot: &Snapshot, strategy: &Strategy) -> [f32; TABLES] {
-    let Weights { coview, knn, bought, .. } = strategy.weights;
-    if snapshot.bought.is_some() { [coview, knn, bought] } else { [coview + bought, knn, 0.0] }
 }
 
 fn known<'a>(places: &[u16], found: &'a [Found], item: u32) -> Option<&'a Found> {
@@ -232,15 +220,21 @@ impl Scratch {
     fn scales(&self, strategy: &Strategy, weights: [f32; TABLES]) -> [f32; TABLES] {
         let seen_too = strategy.seen != Seen::Exclude;
         let candidates = self.found.iter().filter(|found| seen_too || found.seed == 0);
-        let most = candidates.fold([0.0; TABLES], |most, found| each(most, found.sums, greater));
-        each(weights, most, |weight, most| if most > 0.0 { weight / most } else { 0.0 })
+        let most = |[first, second]: [f32; TABLES], found: &Found| {
+            let [own_first, own_second] = found.sums;
+            [greater(first, own_first), greater(second, own_second)]
+        };
+        let [first, second] = candidates.fold([0.0; TABLES], most);
+        let scale = |weight: f32, most: f32| if most > 0.0 { weight / most } else { 0.0 };
+        let [first_weight, second_weight] = weights;
+        [scale(first_weight, first), scale(second_weight, second)]
     }
 
     fn rank(&mut self, snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed], scales: [f32; TABLES]) {
         let by_tables = |found: &Found| {
             let voted = 1.0 + strategy.votes * f32::from(found.votes.saturating_sub(1));
-            let [coview, knn, bought] = found.signals(scales);
-            (coview + knn + bought) * voted
+            let [first, second] = found.signals(scales);
+            (first + second) * voted
         };
         let weights = strategy.weights;
         let by_region = |item| {
@@ -310,17 +304,19 @@ impl Scratch {
         out: &mut [Scored],
     ) {
         let weights = strategy.weights;
+        let read = strategy.tables(snapshot.bought.is_some());
         for scored in out {
             let found = self.of(scored.item).copied().unwrap_or_default();
             let seed = |place: u8| seeds.get(usize::from(place)).map(|seed| seed.item);
-            let by_tables = found.signals(scales).into_iter().zip(SIGNALS).zip(found.because);
-            let by_region = [
+            let ([(first, _), (second, _)], [by_first, by_second]) = (read, found.because);
+            let [of_first, of_second] = found.signals(scales);
+            let signals = [
+                (of_first, first, seed(by_first)),
+                (of_second, second, seed(by_second)),
                 (weights.popularity * snapshot.popularity.of(scored.item), Signal::Popularity, None),
                 (weights.recency * snapshot.popularity.recency(scored.item), Signal::Recency, None),
             ];
-            let signals =
-                by_tables.map(|((share, signal), place)| (share, signal, seed(place))).chain(by_region);
-            let chief = signals.max_by(|a, b| a.0.total_cmp(&b.0));
+            let chief = signals.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
             if let Some((share, signal, because)) = chief {
                 scored.signal = signal;
                 scored.because = because.filter(|_| share > 0.0);

@@ -1,7 +1,11 @@
 //! Section `strategies`: named sets of weights and decays, so that ranking changes by publishing, not by
 //! deploying. A MessagePack array of maps; fields it does not know are ignored, absent ones take the default.
 
-use crate::{error::Error, event::Kind};
+use crate::{
+    error::Error,
+    event::Kind,
+    score::{Signal, TABLES},
+};
 use serde::{Deserialize, Serialize};
 
 /// Name of the section.
@@ -19,7 +23,8 @@ pub const CART: &str = "cart";
 /// The strategy that predicts the very next item, items seen included: the one that evaluation uses.
 pub const NEXT: &str = "next";
 
-/// How much each signal counts in `Σ weight · signal`, each signal from 0 to 1.
+/// How much each signal counts in `Σ weight · signal`, each signal from 0 to 1. Of the tables (co-view, KNN, bought) the
+/// two of the greatest weight are read.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Weights {
@@ -128,6 +133,21 @@ impl Default for Strategy {
 }
 
 impl Strategy {
+    /// The tables that it reads and their weights, in a snapshot with a table of orders or without one.
+    pub fn tables(&self, orders: bool) -> [(Signal, f32); TABLES] {
+        let Weights { coview, knn, bought, .. } = self.weights;
+        let (coview, bought) = if orders { (coview, bought) } else { (coview + bought, 0.0) };
+        let least = coview.min(knn).min(bought);
+        let [first, second, third] = [(Signal::Coview, coview), (Signal::Knn, knn), (Signal::Bought, bought)];
+        if bought == least {
+            [first, second]
+        } else if knn == least {
+            [first, third]
+        } else {
+            [second, third]
+        }
+    }
+
     fn is_usable(&self) -> bool {
         let Weights { coview, knn, bought, popularity, recency } = self.weights;
         let mut numbers = vec![coview, knn, bought, popularity, recency];

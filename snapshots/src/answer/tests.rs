@@ -59,7 +59,8 @@ fn filters_hold_in_every_part_of_an_answer() {
 #[test]
 fn a_cart_leads_to_what_is_bought_with_it_and_never_to_itself() {
     let mut shop = shop();
-    let weights = Weights { coview: 0.2, bought: 0.8, knn: 0.0, popularity: 0.0, recency: 0.0 };
+    let weights =
+        crate::strategy::Weights { coview: 0.2, bought: 0.8, knn: 0.0, popularity: 0.0, recency: 0.0 };
     let usual = crate::strategy::Strategy::default();
     let cart = crate::strategy::Strategy { name: "cart".to_owned(), weights, position: 0.0, ..usual };
     shop.strategies.push(cart);

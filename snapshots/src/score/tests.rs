@@ -27,10 +27,29 @@ fn by_definition(snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed]) -> Ha
     };
     let seen = |item| seeds.iter().any(|seed| seed.item == item);
     let shown = |item| strategy.seen != Seen::Exclude || !seen(item);
+    let mut weights = strategy.weights;
+    if snapshot.bought.is_some() {
+        // Of three tables the least counts nothing.
+        let least = weights.coview.min(weights.knn).min(weights.bought);
+        let kept = |weight: f32| if weight > least { weight } else { 0.0 };
+        weights = Weights {
+            coview: kept(weights.coview),
+            knn: kept(weights.knn),
+            bought: kept(weights.bought),
+            ..weights
+        };
+    } else {
+        weights = Weights { coview: weights.coview + weights.bought, bought: 0.0, ..weights };
+    }
     let mut sums: [HashMap<u32, f64>; 3] = Default::default();
     let mut votes = HashMap::<u32, std::collections::HashSet<usize>>::new();
     for (place, seed) in seeds.iter().enumerate() {
-        for (sums, rows) in sums.iter_mut().zip([&snapshot.coview, &snapshot.knn, &snapshot.bought]) {
+        let tables = [
+            (weights.coview, &snapshot.coview),
+            (weights.knn, &snapshot.knn),
+            (weights.bought, &snapshot.bought),
+        ];
+        for (sums, (_, rows)) in sums.iter_mut().zip(tables).filter(|(_, (weight, _))| *weight > 0.0) {
             let Some(rows) = rows else { continue };
             rows.for_each(seed.item, |item, value| {
                 *sums.entry(item).or_default() += weight(place, seed) * f64::from(value);
@@ -42,10 +61,6 @@ fn by_definition(snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed]) -> Ha
         sums.iter().filter(|(item, _)| shown(**item)).map(|(_, sum)| *sum).fold(0.0, f64::max)
     };
     let most = [0, 1, 2].map(|at| most(&sums[at]));
-    let mut weights = strategy.weights;
-    if snapshot.bought.is_none() {
-        weights = Weights { coview: weights.coview + weights.bought, bought: 0.0, ..weights };
-    }
     let tables = |item: u32| {
         let part = |at: usize, weight: f32| {
             let sum = sums[at].get(&item).copied().unwrap_or(0.0);
@@ -74,7 +89,7 @@ fn by_definition(snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed]) -> Ha
         }
         score += f64::from(weights.popularity * snapshot.popularity.of(item));
         score += f64::from(weights.recency * snapshot.popularity.recency(item));
-        (item, score / f64::from(weights.sum()))
+        (item, score / f64::from(strategy.weights.sum()))
     });
     result.collect()
 }
@@ -91,13 +106,16 @@ fn table() -> impl proptest::strategy::Strategy<Value = fixture::Table> {
 proptest! {
     #[test]
     fn scores_are_those_of_the_formula(
-        coview in table(), knn in table(), bought in proptest::option::of(table()), boosted in any::<bool>(), votes in 0.0f32..1.0,
+        coview in table(), knn in table(), bought in proptest::option::of(table()), boosted in any::<bool>(),
+        votes in 0u8..100, bought_weight in 0u8..100,
         seeds in proptest::collection::hash_map(0..fixture::ITEMS, (0u32..9_000, 1u8..5, 1u8..5), 0..8),
     ) {
         let mut snapshot = fixture::shop(&coview, &knn);
         snapshot.bought = bought.map(|table| fixture::rows(&table));
         let seen = if boosted { fixture::boost() } else { Seen::Exclude };
-        let weights = Weights { bought: 0.25, ..Weights::default() };
+        // Never that of another table: of two equal ones either may be left out.
+        let weights = Weights { bought: (f32::from(bought_weight) + 0.5) / 100.0, ..Weights::default() };
+        let votes = f32::from(votes) / 100.0;
         let strategy = Strategy { votes, seen, weights, ..Strategy::default() };
         let seeds: Vec<Seed> = seeds
             .into_iter()
