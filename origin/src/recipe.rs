@@ -200,7 +200,7 @@ mod tests {
         let seen = |recipe: &Recipe, name| {
             recipe.strategies.iter().find(|strategy| strategy.name == name).map(|strategy| strategy.seen)
         };
-        let recipe = Recipe::default();
+        let recipe = Recipe { strategies: strategies(Repeats::default()), ..Recipe::default() };
         assert_eq!(recipe.for_buying(&Again { share: 0.03, ..Again::default() }), recipe);
         let grocer = recipe.for_buying(&Again { share: 0.4, ..Again::default() });
         let Some(Seen::Boost(repeats)) = seen(&grocer, strategy::CART) else { panic!("{grocer:?}") };
