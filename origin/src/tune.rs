@@ -47,7 +47,7 @@ pub struct TuneArgs {
     #[arg(long, value_name = "N", conflicts_with = "last_share")]
     last_days: Option<f64>,
     /// Predictions a trial makes at most
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 40_000)]
     predictions: usize,
     /// Draws the trials
     #[arg(long, default_value_t = 1)]

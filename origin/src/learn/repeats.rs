@@ -13,6 +13,8 @@
 //! never return to an item drives the boosts to nothing, one whose visitors do raises them, and a log too small to
 //! tell keeps the defaults. Clicks on no candidate say nothing of the odds between candidates and are passed over.
 //!
+//! Position and votes found by the same likelihood lowered the hit rate on three of four logs: they stay as they are.
+//!
 //! Time is one co-view table and [`CASES`] predictions, whatever the log; there is no chance in it.
 
 use super::{DenseRow, Table, sessions::Sessions};
