@@ -3,6 +3,10 @@
 //!
 //! Tables count items by their *index*: the place in the order of [`popularity::rank_items`], most wanted first,
 //! which is also the order of the snapshot's dictionary.
+//!
+//! Memory for a million items: a table of 100 neighbours a row takes 0.8 GB, and three are held at the most (learnt
+//! neighbours, co-view, what walking makes of it); vectors take 0.3 GB (next-item), 1.0 GB (item2vec) or 0.5 GB (ALS,
+//! and as much for every million sessions) before that. A million clicks take 12 MB, and 16 MB while co-view counts.
 
 pub mod als;
 pub mod blend;
