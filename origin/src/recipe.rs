@@ -16,8 +16,6 @@ pub const FILE: &str = "recipe.toml";
 
 /// Share of later orders that was bought before, from which on people re-buy.
 const REBUYING: f32 = 0.1;
-/// The strategy of the home page, named after the placement.
-const HOME: &str = "home";
 
 /// What the neighbours in the KNN table, and those folded into the co-view table, are learnt by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,9 +120,10 @@ impl Recipe {
     }
 
     /// The recipe for a shop whose visitors buy again like this. Where a tenth or more of what they put into later orders
-    /// was bought before, what they met comes back to them: in `cart`, and in a `home` like it. There
-    /// [`Again::share`] of the greatest score is added to the items seen, twice that for those met twice.
-    /// Elsewhere `cart` leaves them out, and there is no `home`. Strategies that say otherwise are left alone.
+    /// was bought before, what they met comes back to them in `cart`: [`Again::share`] of the greatest score is added
+    /// to the items seen, twice that for those met twice. Elsewhere `cart` leaves them out. A strategy that says
+    /// otherwise is left alone. The home page leaves them out everywhere: the boost does not tell what was bought
+    /// from what was looked at, and a page that opens with what one has just seen helps nobody.
     #[must_use]
     pub fn for_buying(&self, again: &Again) -> Self {
         let mut recipe = self.clone();
@@ -139,14 +138,6 @@ impl Recipe {
             Repeats { last_mul: 1.0, mul: 1.0, spread: 1.0, fade: 1.0, often: 2.0, ..Repeats::default() };
         let seen = Seen::Boost(Repeats { last_add: again.share, add: again.share, ..flat });
         recipe.strategies[cart].seen = seen;
-        if named(HOME).is_none() {
-            let home = Strategy {
-                name: HOME.to_owned(),
-                kinds: Strategy::default().kinds,
-                ..recipe.strategies[cart].clone()
-            };
-            recipe.strategies.push(home);
-        }
         recipe
     }
 
@@ -205,7 +196,6 @@ mod tests {
         let grocer = recipe.for_buying(&Again { share: 0.4, ..Again::default() });
         let Some(Seen::Boost(repeats)) = seen(&grocer, strategy::CART) else { panic!("{grocer:?}") };
         assert_eq!((repeats.add, repeats.last_add), (0.4, 0.4));
-        assert_eq!(seen(&grocer, HOME), seen(&grocer, strategy::CART));
         assert_eq!(seen(&grocer, strategy::DEFAULT), Some(Seen::Exclude));
         assert_eq!(
             grocer.for_buying(&Again { share: 0.9, ..Again::default() }),

@@ -132,7 +132,7 @@ impl Loader<'_> {
                 console_error!("a shard cannot be used: {error}");
             }
         }
-        ready.with_rows = Some(snapshot);
+        ready.with_rows = Some(Box::new(snapshot));
     }
 
     /// Reads shards in the background of this request, a few at a time.

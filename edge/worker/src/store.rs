@@ -62,7 +62,7 @@ pub struct Ready {
     /// The snapshot.
     pub loaded: Rc<Loaded>,
     /// The snapshot with the rows that this request needs, where tables are cut into shards.
-    pub with_rows: Option<Snapshot>,
+    pub with_rows: Option<Box<Snapshot>>,
     /// How many of the shards that this request needs are at hand, and how many it needs.
     pub shards: (usize, usize),
     /// Whether refreshing it has failed for too long.
@@ -74,7 +74,7 @@ pub struct Ready {
 impl Ready {
     /// The snapshot to answer from.
     pub fn snapshot(&self) -> &Snapshot {
-        self.with_rows.as_ref().unwrap_or(&self.loaded.snapshot)
+        self.with_rows.as_deref().unwrap_or(&self.loaded.snapshot)
     }
 }
 
