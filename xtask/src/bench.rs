@@ -24,10 +24,11 @@ const LOAD: [&str; 2] = ["2000", "7"];
 const ASKED: &str = "v1/recommendations";
 
 /// What can be measured.
-pub const STEPS: [(&str, &str); 4] = [
+pub const STEPS: [(&str, &str); 5] = [
     ("native", "opening, look-ups, scores and pages, compiled for this machine"),
     ("v8", "the same in wasm, in Node's V8"),
     ("workerd", "the same in wasm, inside workerd, whose clock allows means only"),
+    ("cache", "how often the shards of a large shop are at hand, by simulation"),
     ("http", "the Worker's answers beside those of one that answers a constant, on a direct socket"),
 ];
 
@@ -49,6 +50,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     for (name, _) in STEPS.iter().filter(|(name, _)| wanted(name)) {
         let figures = match *name {
             "native" => bench.native()?,
+            "cache" => bench.figures("cache", Command::new(&bench.program).arg("cache"))?,
             "http" => bench.http()?,
             host => bench.in_wasm(host)?,
         };
@@ -171,6 +173,7 @@ fn load() -> String {
 fn tables(results: &serde_json::Map<String, Value>) {
     for (name, about) in STEPS {
         match results.get(name) {
+            Some(figures) if name == "cache" => cache_table(about, figures),
             Some(figures) if name == "http" => http_table(about, figures),
             Some(figures) => table(name, about, figures, results.get("native").filter(|_| name != "native")),
             None => {}
@@ -220,6 +223,27 @@ fn table(name: &str, about: &str, figures: &Value, native: Option<&Value>) {
         if let Some(times) = times {
             println!("  {slow} ÷ {fast}: {times:.2}");
         }
+    }
+}
+
+fn cache_table(about: &str, figures: &Value) {
+    println!("\ncache: {about}. Share of shards at hand / of requests with all of them at hand.");
+    println!(
+        "  {:>11} {:>5} {:>7}  {:<14}{:>8}{:>14}",
+        "items", "skew", "tables", "order", "cache", "at hand"
+    );
+    for case in figures.as_array().into_iter().flatten() {
+        let percent = |figure: &str| 100.0 * case[figure].as_f64().unwrap_or_default();
+        println!(
+            "  {:>11} {:>5.1} {:>3} MiB  {:<14}{:>4} MiB{:>7.1} / {:>4.1} %",
+            case["items"].to_string(),
+            case["skew"].as_f64().unwrap_or_default(),
+            case["tables_mib"].to_string(),
+            case["order"].as_str().unwrap_or_default(),
+            case["cache_mib"].to_string(),
+            percent("shards"),
+            percent("requests"),
+        );
     }
 }
 

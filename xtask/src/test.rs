@@ -17,6 +17,9 @@ const SHOP_ITEMS: u32 = 500;
 /// Where browsers are, besides `CHROMIUM`.
 const BROWSERS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
+/// How long each fuzz target runs here; `cargo xtask fuzz` runs them longer.
+const FUZZ_SECONDS: u32 = 3;
+
 enum Outcome {
     Passed,
     Failed(String),
@@ -29,10 +32,11 @@ struct Step {
     run: fn(&Steps) -> Result<Outcome>,
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step { name: "format", about: "cargo fmt --check", run: format },
     Step { name: "lint", about: "clippy, of everything and of the Worker as wasm", run: lint },
     Step { name: "unit", about: "the crates' own tests", run: unit },
+    Step { name: "fuzz", about: "every decoder against made-up bytes, briefly", run: fuzz },
     Step { name: "worker", about: "the Worker's build", run: build_worker },
     Step { name: "npm", about: "wrangler and its Node", run: npm },
     Step { name: "edge", about: "the Worker in workerd, with the verge binary and KV", run: edge },
@@ -126,6 +130,14 @@ fn lint(steps: &Steps) -> Result<Outcome> {
 fn unit(_: &Steps) -> Result<Outcome> {
     // xtask-bindgen has no tests, and is heavy to compile.
     show(cargo().args(["test", "--workspace", "--exclude", "end-to-end", "--exclude", "xtask-bindgen"]))
+}
+
+fn fuzz(steps: &Steps) -> Result<Outcome> {
+    // libFuzzer is C++.
+    if Command::new("c++").arg("--version").output().is_err() {
+        return Ok(Outcome::Skipped("no C++ compiler; install one (apt-get install g++)".into()));
+    }
+    crate::fuzz::run(&[], FUZZ_SECONDS, steps).map(|()| Outcome::Passed)
 }
 
 fn build_worker(steps: &Steps) -> Result<Outcome> {

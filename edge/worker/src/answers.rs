@@ -197,8 +197,9 @@ fn without_snapshot(config: &Config, ask: &Ask<'_>) -> Result<Reply, Problem> {
     Ok(Reply::json(200, &body).with("cache-control", "no-store"))
 }
 
-/// What this isolate holds. Nothing is read for it, so that it tells of the Worker alone.
-pub fn health(store: &Store) -> Reply {
+/// What this isolate holds, `memory_bytes` its whole wasm memory. Nothing is read for it, so that it tells of the
+/// Worker alone.
+pub fn health(store: &Store, memory_bytes: u64) -> Reply {
     #[derive(Serialize)]
     struct Held<'a> {
         region: &'a str,
@@ -212,6 +213,7 @@ pub fn health(store: &Store) -> Reply {
         status: &'static str,
         snapshots: Vec<Held<'a>>,
         shard_bytes: u64,
+        memory_bytes: u64,
     }
     let held = store.held().map(|(region, loaded)| Held {
         region,
@@ -222,7 +224,7 @@ pub fn health(store: &Store) -> Reply {
     });
     let mut snapshots: Vec<_> = held.collect();
     snapshots.sort_by_key(|held| held.region);
-    Reply::json(200, &Health { status: "ok", snapshots, shard_bytes: store.shard_bytes() })
+    Reply::json(200, &Health { status: "ok", snapshots, shard_bytes: store.shard_bytes(), memory_bytes })
         .with("cache-control", "no-store")
 }
 

@@ -32,6 +32,12 @@ pub fn now() -> i64 {
     Date::now() as i64
 }
 
+/// What the instance has taken of the isolate's 128 MB; it is never given back.
+fn memory_bytes() -> u64 {
+    const PAGE: u64 = 65_536;
+    core::arch::wasm32::memory_size::<0>() as u64 * PAGE
+}
+
 /// Answers one request.
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Result<Response> {
@@ -65,7 +71,7 @@ async fn serve(
         return Ok(Reply::empty(204).with("allow", allowed));
     }
     if route == Route::Health {
-        return Ok(with_store(answers::health));
+        return Ok(with_store(|store| answers::health(store, memory_bytes())));
     }
     let visit = Visit::read(config, country(request), |name| header(request, name));
     if route == Route::Events {

@@ -3,6 +3,7 @@
 //! [`inputs`] are made once, natively; [`cases`] are what is measured over them, and [`measure`] how. The native
 //! program and the exports of `wasm` run the very same loop with a clock of their host.
 
+pub mod cache;
 pub mod cases;
 pub mod inputs;
 pub mod measure;

@@ -3,6 +3,7 @@
 //! ```text
 //! bench prepare SNAPSHOTS OUT [SESSIONS]            make OUT/inputs and OUT/cookies.txt from built snapshots
 //! bench run INPUTS MS [NAME]                        measure the cases, or those named so, in passes of MS; JSON
+//! bench cache                                       simulate how often shards are at hand; JSON
 //! bench load COOKIES MS ROUNDS PID NAME=PORT/PATH.. load Workers in turn; JSON; PID is workerd's
 //! ```
 
@@ -29,6 +30,10 @@ fn main() -> Result<()> {
         ["prepare", snapshots, out, sessions] => prepare(snapshots, out, Some(sessions)),
         ["run", inputs, ms] => run(inputs, ms.parse()?, ""),
         ["run", inputs, ms, name] => run(inputs, ms.parse()?, name),
+        ["cache"] => {
+            println!("{}", serde_json::to_string(&bench::cache::simulations()?)?);
+            Ok(())
+        }
         ["load", cookies, ms, rounds, pid, targets @ ..] => {
             let cookies = fs::read_to_string(cookies).with_context(|| format!("cannot read {cookies}"))?;
             let targets = targets.iter().map(|target| load::Target::parse(target, &cookies));

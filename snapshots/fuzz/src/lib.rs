@@ -60,6 +60,21 @@ pub fn snapshot(data: &[u8]) {
     }
 }
 
+/// A shard of one of a snapshot's tables, added to those at hand.
+pub fn shard(data: &[u8]) {
+    let [items, _, _, region] = GOLDEN.map(Bytes::from_static);
+    let mut snapshot = Snapshot::open(&[items, region]).expect("the golden blobs without tables");
+    let Ok(shard) = snapshot.open_shard(&Bytes::copy_from_slice(data)) else { return };
+    let (table, item) = (shard.table, shard.rows.first());
+    snapshot.add(shard.clone()).expect("there are no rows yet");
+    if !shard.rows.is_empty() {
+        assert!(snapshot.add(shard).is_err(), "the same rows of {table} twice");
+    }
+    let id = snapshot.ids.id(item).map_or(String::new(), |id| id.to_string());
+    let similar = answer::similar(&snapshot, &id, &Query::default(), &mut Scratch::default());
+    assert!(similar.is_ok_and(|answer| answer.items.len() <= Query::default().limit));
+}
+
 /// The item dictionary.
 pub fn ids(data: &[u8]) {
     let Ok(ids) = Ids::open(&Bytes::copy_from_slice(data)) else { return };
@@ -182,6 +197,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     vec![
         ("snapshot", whole.collect()),
         ("ids", section("ids")),
+        ("shard", vec![GOLDEN[1].to_vec(), GOLDEN[2].to_vec()]),
         ("rows", [section("coview"), section("knn")].concat()),
         ("attributes", section("attributes")),
         ("popularity", section("popularity")),

@@ -5,6 +5,7 @@ mod events;
 mod garbage;
 mod publishing;
 mod shards;
+mod swapping;
 
 use anyhow::Result;
 use end_to_end::{Edge, Peer, Received, Verge};
@@ -94,7 +95,8 @@ fn main() {
     arguments.test_threads = Some(1);
     let parts = Arc::new(Parts::default());
     let tests: Vec<Test> =
-        [answers::TESTS, events::TESTS, garbage::TESTS, publishing::TESTS, shards::TESTS].concat();
+        [answers::TESTS, events::TESTS, garbage::TESTS, publishing::TESTS, shards::TESTS, swapping::TESTS]
+            .concat();
     let trials = tests.into_iter().map(|(name, test)| {
         let parts = Arc::clone(&parts);
         Trial::test(name, move || test(&parts).map_err(|error| Failed::from(format!("{error:#}"))))
