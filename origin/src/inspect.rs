@@ -6,7 +6,7 @@ use snapshots::{
     Bytes, Snapshot,
     envelope::{Envelope, Section},
     manifest::{Manifest, blob_key},
-    rows::{BOUGHT, COVIEW, KNN, Table},
+    rows::{self, Rows},
 };
 use std::{
     collections::BTreeMap,
@@ -136,23 +136,19 @@ pub fn run(args: &InspectArgs) -> Result<()> {
 
 fn section_reports(sections: &[Section], snapshot: Option<&Snapshot>) -> Vec<SectionReport> {
     let total: usize = sections.iter().map(|section| section.bytes.len()).sum();
-    let table_bytes = |name: &str| {
-        sections.iter().filter(|section| section.name == name).map(|section| section.bytes.len()).sum()
-    };
     let reports = sections.iter().map(|section| {
-        let table = snapshot.and_then(|snapshot| match &*section.name {
-            COVIEW => Some((snapshot.coview.as_ref()?, snapshot.len())),
-            KNN => Some((snapshot.knn.as_ref()?, snapshot.len())),
-            BOUGHT => Some((snapshot.bought.as_ref()?, snapshot.len())),
-            _ => None,
-        });
+        // Each shard by itself: its weights have levels of their own.
+        let table = rows::TABLES.into_iter().find(|table| *table == section.name);
+        let rows = table.and_then(|table| Rows::open(table, &section.bytes).ok());
         SectionReport {
             name: section.name.clone(),
             version: section.version,
             bytes: section.bytes.len(),
             share: section.bytes.len() as f64 / total.max(1) as f64,
             intact: section.is_intact(),
-            neighbours: table.map(|(table, items)| table_report(table, items, table_bytes(&section.name))),
+            neighbours: rows
+                .zip(snapshot)
+                .map(|(rows, of)| table_report(&rows, of.len(), section.bytes.len())),
         }
     });
     reports.collect()
@@ -163,10 +159,10 @@ fn log2_choose(items: usize, chosen: usize) -> f64 {
     (0..chosen.min(items)).map(|step| ((items - step) as f64 / (chosen - step) as f64).log2()).sum()
 }
 
-fn table_report(table: &Table, items: usize, bytes: usize) -> TableReport {
+fn table_report(table: &Rows, items: usize, bytes: usize) -> TableReport {
     let (mut count, mut uniform) = (0usize, 0f64);
     let mut levels: BTreeMap<u32, usize> = BTreeMap::new();
-    for item in 0..items as u32 {
+    for item in table.first()..table.end() {
         let mut weights = Vec::new();
         table.for_each(item, |_, weight| weights.push(weight));
         let most = weights.iter().copied().fold(0f32, f32::max);

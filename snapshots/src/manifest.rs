@@ -37,7 +37,7 @@ pub fn is_region(region: &str) -> bool {
 /// One blob of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRef {
-    /// What it holds: `items`, `coview`, `knn`, `region`.
+    /// What it holds: `items`, `coview`, `knn`, `bought`, `region`.
     pub name: String,
     /// Its [`content_hash`].
     pub hash: String,

@@ -10,7 +10,7 @@ use snapshots::{
     envelope::Envelope,
     event::{Kind, parse_batch},
     ids::Ids,
-    manifest::{BlobRef, Manifest, content_hash},
+    manifest::{BlobRef, Manifest},
     popularity::Popularity,
     query::{MAX_LIMIT, Query},
     recents::{MAX_BYTES, MAX_ENTRIES, Recents},
