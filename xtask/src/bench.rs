@@ -228,19 +228,18 @@ fn table(name: &str, about: &str, figures: &Value, native: Option<&Value>) {
 
 fn cache_table(about: &str, figures: &Value) {
     println!("\ncache: {about}. Share of shards at hand / of requests with all of them at hand.");
-    println!(
-        "  {:>11} {:>5} {:>7}  {:<14}{:>8}{:>14}",
-        "items", "skew", "tables", "order", "cache", "at hand"
-    );
+    println!("      items  skew     tables  order            shard   cache       at hand");
     for case in figures.as_array().into_iter().flatten() {
         let percent = |figure: &str| 100.0 * case[figure].as_f64().unwrap_or_default();
+        let whole = |figure: &str| case[figure].as_u64().unwrap_or_default();
         println!(
-            "  {:>11} {:>5.1} {:>3} MiB  {:<14}{:>4} MiB{:>7.1} / {:>4.1} %",
-            case["items"].to_string(),
+            "  {:>9}  {:>4.1}  {:>5} MiB  {:<14}{:>5} KiB{:>4} MiB{:>7.1} / {:>4.1} %",
+            whole("items"),
             case["skew"].as_f64().unwrap_or_default(),
-            case["tables_mib"].to_string(),
+            whole("tables_mib"),
             case["order"].as_str().unwrap_or_default(),
-            case["cache_mib"].to_string(),
+            whole("shard_kib"),
+            whole("cache_mib"),
             percent("shards"),
             percent("requests"),
         );

@@ -70,7 +70,7 @@ impl Degrees {
 }
 
 /// Items of the first tier.
-const FIRST_TIER: u32 = 1 << 16;
+const FIRST_TIER: u32 = 1 << 14;
 
 /// Brings the most wanted items to the front, in tiers of which each ends at four times the rank of the one before,
 /// and keeps the order within a tier: most requests then read the first shards of a table. `order` holds items by

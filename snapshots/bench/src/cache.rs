@@ -12,9 +12,8 @@ use snapshots::{Error, Shard};
 
 /// Bytes of a row: 50 neighbours of 12 bits.
 const ROW: u64 = 75;
-const SHARD: u64 = 4 << 20;
 /// Ranks below it are the first tier; each tier ends at four times the rank of the one before.
-const FIRST_TIER: u64 = 1 << 16;
+const FIRST_TIER: u64 = 1 << 14;
 const VISITORS: usize = 1_000;
 const RECENTS: usize = 5;
 /// Requests before counting, and those that are counted.
@@ -38,6 +37,7 @@ pub struct Figures {
     /// The exponent of Zipf's law.
     skew: f64,
     order: Order,
+    shard_kib: u64,
     cache_mib: u64,
     /// MiB of both tables.
     tables_mib: u64,
@@ -72,7 +72,7 @@ impl Random {
 }
 
 /// Where the row of an item of this rank lies. Within a tier, or the table, neighbourhood scatters ranks evenly.
-fn shard_of(rank: u64, items: u64, order: Order) -> u64 {
+fn shard_of(rank: u64, items: u64, order: Order, shard: u64) -> u64 {
     let (mut start, mut end) = (0, items);
     if order == Order::Tiers {
         end = FIRST_TIER;
@@ -82,10 +82,10 @@ fn shard_of(rank: u64, items: u64, order: Order) -> u64 {
     }
     // A fixed place for each rank, spread over the tier.
     let place = start + rank.wrapping_mul(0x9E37_79B9_7F4A_7C15) % (end.min(items) - start);
-    place * ROW / SHARD
+    place * ROW / shard
 }
 
-fn simulate(items: u64, skew: f64, order: Order, cache_mib: u64) -> Result<Figures, Error> {
+fn simulate(items: u64, skew: f64, order: Order, shard_kib: u64, cache_mib: u64) -> Result<Figures, Error> {
     let mut random = Random(1);
     let rows = Rows::open(COVIEW, &write_shard(&[vec![(0, 1.0)]], 0, 16).into())?;
     let mut shards = Shards::default();
@@ -98,7 +98,9 @@ fn simulate(items: u64, skew: f64, order: Order, cache_mib: u64) -> Result<Figur
         recents[0] = random.rank(items, skew);
         let mut wanted: Vec<(&str, u64)> = recents
             .iter()
-            .flat_map(|rank| [COVIEW, KNN].map(|table| (table, shard_of(*rank, items, order))))
+            .flat_map(|rank| {
+                [COVIEW, KNN].map(|table| (table, shard_of(*rank, items, order, shard_kib << 10)))
+            })
             .collect();
         wanted.sort_unstable();
         wanted.dedup();
@@ -106,7 +108,8 @@ fn simulate(items: u64, skew: f64, order: Order, cache_mib: u64) -> Result<Figur
         for (table, number) in &wanted {
             let rows_held = RowRange { first: 0, end: 1 };
             let hash = format!("{table}{number}");
-            let blob = BlobRef { name: (*table).to_owned(), hash, bytes: SHARD, rows: Some(rows_held) };
+            let blob =
+                BlobRef { name: (*table).to_owned(), hash, bytes: shard_kib << 10, rows: Some(rows_held) };
             if let Look::Read = shards.look(&blob, cache_mib << 20, request as i64) {
                 shards.finish(&blob.hash, Some(Shard { table: COVIEW, rows: rows.clone() }), request as i64);
                 missing += 1;
@@ -123,6 +126,7 @@ fn simulate(items: u64, skew: f64, order: Order, cache_mib: u64) -> Result<Figur
         items,
         skew,
         order,
+        shard_kib,
         cache_mib,
         tables_mib: (2 * items * ROW) >> 20,
         shards: share(at_hand, needed),
@@ -138,9 +142,14 @@ pub fn simulations() -> Result<Vec<Figures>, Error> {
     let mut figures = Vec::new();
     for items in [1_000_000, 10_000_000, 100_000_000] {
         for skew in [0.8, 1.0] {
-            for order in [Order::Neighbourhood, Order::Tiers] {
-                for cache_mib in [8, 16, 32, 48] {
-                    figures.push(simulate(items, skew, order, cache_mib)?);
+            for (order, shard_kib) in [
+                (Order::Neighbourhood, 4_096),
+                (Order::Tiers, 4_096),
+                (Order::Tiers, 1_024),
+                (Order::Tiers, 256),
+            ] {
+                for cache_mib in [16, 32, 48] {
+                    figures.push(simulate(items, skew, order, shard_kib, cache_mib)?);
                 }
             }
         }
@@ -154,10 +163,10 @@ mod tests {
 
     #[test]
     fn what_all_fits_is_all_at_hand_and_tiers_help_where_it_does_not() {
-        let all = simulate(200_000, 1.0, Order::Neighbourhood, 48).unwrap();
+        let all = simulate(200_000, 1.0, Order::Neighbourhood, 4_096, 48).unwrap();
         assert_eq!((all.shards, all.requests), (1.0, 1.0));
-        let mixed = simulate(10_000_000, 1.0, Order::Neighbourhood, 32).unwrap();
-        let tiers = simulate(10_000_000, 1.0, Order::Tiers, 32).unwrap();
+        let mixed = simulate(10_000_000, 1.0, Order::Neighbourhood, 4_096, 32).unwrap();
+        let tiers = simulate(10_000_000, 1.0, Order::Tiers, 4_096, 32).unwrap();
         assert!(mixed.shards < 0.5 && tiers.shards > mixed.shards, "{} {}", mixed.shards, tiers.shards);
     }
 
@@ -168,6 +177,6 @@ mod tests {
         let below = |rank: u64| ranks.iter().filter(|drawn| **drawn < rank).count() as f64 / 1e5;
         // ln(n + 1) / ln(items + 1)
         assert!((below(1_000) - 0.5).abs() < 0.01 && below(1_000_000) == 1.0, "{}", below(1_000));
-        assert!(ranks.iter().all(|rank| shard_of(*rank, 1_000_000, Order::Tiers) < 18));
+        assert!(ranks.iter().all(|rank| shard_of(*rank, 1_000_000, Order::Tiers, 4 << 20) < 18));
     }
 }
