@@ -91,9 +91,9 @@ impl Default for Packing {
 }
 
 impl Packing {
-    /// For a snapshot that nobody keeps.
+    /// For a snapshot that nobody keeps: unordered and whole, which spares looking how large it will be.
     pub fn quick() -> Self {
-        Self { clustered: false, ..Self::default() }
+        Self { clustered: false, whole: usize::MAX, ..Self::default() }
     }
 }
 
@@ -101,7 +101,7 @@ impl Packing {
 const KV_VALUE: usize = 25 << 20;
 /// More bytes than the envelope of a shard adds to its section.
 const ENVELOPE: usize = 256;
-/// What a neighbour takes, before it is known: packed tables took 10 to 13.
+/// What a neighbour takes, before it is known: packed tables took 10 to 16.
 const NEIGHBOUR_BITS: usize = 12;
 
 /// What one build made: blobs by hash, and the manifests that name them, the world's last.
@@ -463,7 +463,7 @@ pub fn pack(
 ) -> Result<Built> {
     let Prepared { built_at, order, index, decay, .. } = prepared;
     let (mut order, mut index) = (order.clone(), index.clone());
-    let in_shards = {
+    let in_shards = packing.whole < usize::MAX && {
         let neighbours = [&coview, &knn, &bought].into_iter().flatten().map(Vec::len).sum::<usize>();
         let catalogue = Catalogue::new(&log.items, &order);
         catalogue.bytes() + neighbours * NEIGHBOUR_BITS / 8 > packing.whole

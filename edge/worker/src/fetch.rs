@@ -100,12 +100,10 @@ async fn serve(
         id,
         now: Timestamp(loaded),
     };
-    if let Some(ready) = &mut ready {
-        // Where tables are whole, there is no need to know.
-        if ready.loaded.manifest.is_sharded() {
-            let rows = answers::reads(&ask, &ready.loaded.snapshot);
-            loader.add_rows(ready, &rows).await;
-        }
+    // Where tables are whole, there is no need to know what is read.
+    if let Some(ready) = ready.as_mut().filter(|ready| ready.loaded.manifest.is_sharded()) {
+        let rows = answers::reads(&ask, &ready.loaded.snapshot);
+        loader.add_rows(ready, &rows).await;
     }
     let read = now();
     let reply = SCRATCH.with_borrow_mut(|scratch| answers::answer(config, &ask, ready.as_ref(), scratch))?;

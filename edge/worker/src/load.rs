@@ -112,12 +112,14 @@ impl Loader<'_> {
             for blob in missing {
                 match STORE.with_borrow_mut(|store| store.look_for_shard(blob, now())) {
                     shards::Look::Held(shard) => shards.push(shard),
-                    shards::Look::Read => to_read.push(blob.clone()),
+                    shards::Look::Read => {
+                        to_read.push(blob.clone());
+                        coming.push(blob);
+                    }
                     shards::Look::Wait => coming.push(blob),
                     shards::Look::Failed => {}
                 }
             }
-            coming.extend(to_read.iter().filter_map(|read| manifest.blobs.iter().find(|blob| *blob == read)));
             self.read_behind(&ready.loaded, to_read);
             missing = coming;
             if missing.is_empty() || now() >= deadline {
