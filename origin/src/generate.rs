@@ -10,7 +10,7 @@ mod words;
 
 use crate::config::Config;
 use crate::import::parse_time;
-use crate::store::{Batch, Store};
+use crate::store::Store;
 use anyhow::{Context, Result};
 use catalogue::{CURRENCY, Catalogue};
 use clap::Args;
@@ -24,7 +24,7 @@ use std::time::Instant;
 use visits::{Draft, Visits};
 use words::COUNTRIES;
 
-/// Events of a transaction.
+/// Events that are made durable together.
 const BATCH: usize = 100_000;
 
 const EXPLAINED: &str = "\
@@ -125,13 +125,12 @@ fn store(args: &GenerateArgs, store: &mut Store) -> Result<u64> {
     }
     let mut spelling = Spelling::new(args, &catalogue);
     let mut visits = visits(args, &catalogue).peekable();
+    let writer = store.writer()?;
     while visits.peek().is_some() {
-        store.batch(|batch: &mut Batch<'_>| {
-            for draft in visits.by_ref().take(BATCH) {
-                batch.add(spelling.event(draft))?;
-            }
-            Ok(())
-        })?;
+        for draft in visits.by_ref().take(BATCH) {
+            writer.add(spelling.event(draft));
+        }
+        writer.commit()?;
     }
     Ok(spelling.count)
 }

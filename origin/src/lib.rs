@@ -11,6 +11,7 @@ pub mod generate;
 pub mod import;
 pub mod inspect;
 pub mod learn;
+pub mod log;
 pub mod models;
 pub mod publish;
 pub mod recipe;

@@ -1,7 +1,8 @@
-//! The store: the shop's events and catalogue in one SQLite file.
+//! The store: the shop's catalogue in one SQLite file, and its events in the [`log`] beside it.
 //!
 //! SQLite because it is one file without a server, survives a kill at any moment (write-ahead log), and can be
-//! opened with any SQLite tool. One process writes at a time, any number read meanwhile.
+//! opened with any SQLite tool. Events are not in it: a log that is only ever appended to takes them as fast as a disk
+//! does. One process writes at a time, any number read meanwhile.
 //!
 //! Visitors and sessions are kept as 64-bit keyed hashes, never in clear; the key is made at random when the
 //! store is created and lives in it. So a hash means nothing outside its store, differs between two stores of
@@ -11,43 +12,34 @@ mod read;
 mod sources;
 mod write;
 
+use crate::log::{self, Options, Writer};
 use anyhow::{Context, Result, bail};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use snapshots::event::Kind;
 use snapshots::time::Timestamp;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use read::{Log, Totals};
 pub use sources::PREFIX;
-pub use write::{Appended, Batch};
+pub use write::Appended;
 
 /// The store's file inside the data directory.
 pub const FILE: &str = "store.sqlite";
 /// Written into every store; a store of another version is refused.
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 /// "VRGE": tells a store from any other SQLite file.
 const APPLICATION_ID: i32 = 0x5652_4745;
 
-// `id` stands last in `events`: SQLite reads a row up to the last column that is asked for, and learning asks
-// for the first seven.
 const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE areas (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-INSERT INTO areas VALUES (0, '');
 CREATE TABLE sources (
     name TEXT PRIMARY KEY, format TEXT NOT NULL, length INTEGER NOT NULL, hash BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE items (
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT, category TEXT, brand TEXT, price REAL,
     currency TEXT, image TEXT, url TEXT, in_stock INTEGER, added_at INTEGER
-) STRICT;
-CREATE TABLE events (
-    seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind INTEGER NOT NULL, item INTEGER NOT NULL,
-    visitor INTEGER NOT NULL, session INTEGER NOT NULL, area INTEGER NOT NULL, quantity INTEGER NOT NULL,
-    price REAL, currency TEXT, placement TEXT, request TEXT, id TEXT NOT NULL UNIQUE
 ) STRICT;";
 
 /// One event as learning reads it: 40 bytes, indexes instead of names.
@@ -57,19 +49,19 @@ pub struct LogEvent {
     pub at: Timestamp,
     /// What was done.
     pub kind: Kind,
-    /// Index into [`Store::items`].
+    /// Index into [`Log::items`].
     pub item: u32,
     /// Who did it, as a hash; 0 when unknown.
     pub visitor: u64,
     /// The visit, as a hash scoped to its visitor; 0 when the event named none.
     pub session: u64,
-    /// Index into [`Store::areas`].
+    /// Index into [`Log::areas`].
     pub area: u16,
     /// How many of the item, at least 1.
     pub quantity: u32,
 }
 
-/// One item of the catalogue. An item known from events alone has an id and nothing else.
+/// One item of the catalogue. An item known from events alone has an id and nothing else, and is in the log alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Item {
     /// The shop's id, 1 to 128 printable bytes.
@@ -127,10 +119,9 @@ impl Item {
 pub struct Store {
     db: Connection,
     path: PathBuf,
+    log: PathBuf,
     visitor_key: [u8; 32],
-    /// Row numbers of ids already seen; holds what is committed, or of the open [`Batch`].
-    items: HashMap<String, u32>,
-    areas: HashMap<String, u16>,
+    writer: Option<Writer>,
 }
 
 impl Store {
@@ -152,12 +143,31 @@ impl Store {
         let visitor_key = db
             .query_row("SELECT value FROM meta WHERE key = 'visitor_key'", [], |row| row.get(0))
             .with_context(|| format!("the store {} has lost its visitor key", path.display()))?;
-        Ok(Self { db, path, visitor_key, items: HashMap::new(), areas: HashMap::new() })
+        Ok(Self { db, path, log: log::dir(dir), visitor_key, writer: None })
     }
 
     /// The store's file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The one writer of the log, which knows the ids of all events that are stored already.
+    ///
+    /// # Errors
+    /// As for [`Writer::open`].
+    pub fn writer(&mut self) -> Result<&mut Writer> {
+        match &mut self.writer {
+            Some(writer) => Ok(writer),
+            none => Ok(none.insert(Writer::open(&self.log, self.visitor_key, Options::of_imports())?)),
+        }
+    }
+
+    /// Opens the log for a service, with a window of ids.
+    ///
+    /// # Errors
+    /// As for [`Writer::open`].
+    pub fn service_writer(&self, options: Options) -> Result<Writer> {
+        Writer::open(&self.log, self.visitor_key, options)
     }
 }
 

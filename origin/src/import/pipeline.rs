@@ -13,7 +13,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Events of a transaction: large enough that committing costs nothing, small enough to be no burden.
+/// Events that are made durable together: enough that committing costs nothing, few enough to be no burden.
 const BATCH: usize = 50_000;
 
 /// What holds for all files of a run.
@@ -172,19 +172,15 @@ impl FileRun<'_> {
     }
 
     fn store_rows(&mut self) -> Result<()> {
-        let (events, ends) = (&self.events, &self.ends);
-        let (new_rows, new_events) = self.store.batch(|batch| {
-            let (mut new_rows, mut new_events, mut start) = (0, 0, 0);
-            for &end in ends {
-                let before = new_events;
-                for event in &events[start..end] {
-                    new_events += u64::from(batch.add(event)?);
-                }
-                new_rows += u64::from(new_events > before);
-                start = end;
-            }
-            Ok((new_rows, new_events))
-        })?;
+        let writer = self.store.writer()?;
+        let (mut new_rows, mut new_events, mut start) = (0, 0, 0);
+        for &end in &self.ends {
+            let new = self.events[start..end].iter().filter(|event| writer.add(event)).count() as u64;
+            new_rows += u64::from(new > 0);
+            new_events += new;
+            start = end;
+        }
+        writer.commit()?;
         self.report.imported += new_rows;
         self.report.already_there += self.ends.len() as u64 - new_rows;
         self.report.events_new += new_events;

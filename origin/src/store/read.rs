@@ -1,10 +1,14 @@
 //! Reading the store: in an order that depends on what was stored, never on chance.
 
 use super::{Item, LogEvent, Store};
+use crate::log::{Place, Reader};
 use anyhow::{Context, Result};
 use rusqlite::{Connection, Row};
-use snapshots::event::Kind;
 use snapshots::time::Timestamp;
+use std::collections::HashMap;
+
+/// Areas are numbered in 16 bits, and their names come from outside: the ones past this many count as unknown.
+const MAX_AREAS: usize = 10_000;
 
 /// The whole log and what its indexes mean, read at one instant.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,78 +46,114 @@ impl Store {
     /// Events, items and areas that belong together, even while another process appends.
     ///
     /// # Errors
-    /// The file cannot be read, or holds a row that this version never writes.
+    /// A file cannot be read or is damaged.
     pub fn log(&self) -> Result<Log> {
-        self.read_whole().with_context(|| format!("cannot read the store {}", self.path.display()))
-    }
-
-    /// The events of [`Store::log`]. Where another process may be appending, use that: the indexes of two
-    /// calls only fit together while nothing new is stored.
-    ///
-    /// # Errors
-    /// As for [`Store::log`].
-    pub fn events(&self) -> Result<Vec<LogEvent>> {
-        Ok(self.log()?.events)
+        let catalogue = self.items()?;
+        let mut names: HashMap<Box<str>, u32> = HashMap::new();
+        names.extend((0u32..).zip(&catalogue).map(|(number, item)| (item.id.as_str().into(), number)));
+        let mut items = Numbered { names, ..Numbered::default() };
+        let mut areas = Numbered::default();
+        areas.number("");
+        let mut events = Vec::new();
+        Reader::new(&self.log, 0).read(|record, Place { segment, item, area }| {
+            let item = items.of((segment, item), record.item);
+            let area = areas.of((segment, area), record.area);
+            events.push(LogEvent {
+                at: record.at,
+                kind: record.kind,
+                item,
+                visitor: record.visitor,
+                session: record.session,
+                area: if (area as usize) < MAX_AREAS { area as u16 } else { 0 },
+                quantity: record.quantity,
+            });
+        })?;
+        let mut known: HashMap<Box<str>, Item> =
+            catalogue.into_iter().map(|item| (item.id.as_str().into(), item)).collect();
+        // Ordered by the bytes of the name, whatever the order of arrival.
+        let (item_ids, item_of) = items.sorted(usize::MAX);
+        let (areas, area_of) = areas.sorted(MAX_AREAS);
+        for event in &mut events {
+            event.item = item_of[event.item as usize];
+            event.area = area_of[usize::from(event.area)] as u16;
+        }
+        let item = |id: String| known.remove(&*id).unwrap_or_else(|| Item { id, ..Item::default() });
+        let items = item_ids.into_iter().map(item).collect();
+        // Stable: events of one instant stay in the order of arrival.
+        events.sort_by_key(|event| event.at);
+        Ok(Log { events, items, areas })
     }
 
     /// The catalogue, ordered by the bytes of the id, whatever the order of import.
     ///
     /// # Errors
-    /// As for [`Store::log`].
+    /// The file cannot be read.
     pub fn items(&self) -> Result<Vec<Item>> {
-        let read = || -> Result<_> { Ok(read_items(&self.db)?.0) };
-        read().with_context(|| format!("cannot read the store {}", self.path.display()))
+        read_items(&self.db).with_context(|| format!("cannot read the store {}", self.path.display()))
     }
 
-    /// The areas, ordered by name; the first is `""`, unknown.
-    ///
-    /// # Errors
-    /// As for [`Store::log`].
-    pub fn areas(&self) -> Result<Vec<String>> {
-        let read = || -> Result<_> { Ok(read_areas(&self.db)?.0) };
-        read().with_context(|| format!("cannot read the store {}", self.path.display()))
-    }
-
-    /// Counts what is stored.
+    /// Counts what is stored, by reading all of it.
     ///
     /// # Errors
     /// As for [`Store::log`].
     pub fn totals(&self) -> Result<Totals> {
-        let sql = "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM items)";
-        self.db
-            .query_row(sql, [], |row| Ok(Totals { events: row.get(0)?, items: row.get(1)? }))
-            .with_context(|| format!("cannot read the store {}", self.path.display()))
-    }
-
-    fn read_whole(&self) -> Result<Log> {
-        let transaction = self.db.unchecked_transaction()?;
-        let (items, item_of) = read_items(&transaction)?;
-        let (areas, area_of) = read_areas(&transaction)?;
-        let events = read_events(&transaction, &item_of, &area_of)?;
-        Ok(Log { events, items, areas })
+        let mut items = Numbered::default();
+        self.items()?.iter().for_each(|item| {
+            items.number(&item.id);
+        });
+        let mut events = 0;
+        Reader::new(&self.log, 0).read(|record, Place { segment, item, .. }| {
+            items.of((segment, item), record.item);
+            events += 1;
+        })?;
+        Ok(Totals { events, items: items.names.len() as u64 })
     }
 }
 
-/// Turns a stored row number into the index of the list that is handed out.
-struct Index<T>(Vec<Option<T>>);
+/// Numbers for names, in the order in which they come, from the numbers that segments of the log gave them.
+#[derive(Default)]
+struct Numbered {
+    names: HashMap<Box<str>, u32>,
+    segment: u64,
+    /// By the segment's number.
+    numbers: Vec<Option<u32>>,
+}
 
-impl<T: Copy + TryFrom<usize>> Index<T> {
-    /// `rows[i]` is the stored row number of what is handed out at `i`.
-    fn new(rows: &[i64]) -> Result<Self> {
-        let mut index = Vec::new();
-        for (position, &row) in rows.iter().enumerate() {
-            let row = usize::try_from(row)?;
-            if row >= index.len() {
-                index.resize(row + 1, None);
-            }
-            index[row] = T::try_from(position).ok();
+impl Numbered {
+    fn of(&mut self, (segment, local): (u64, u32), name: &str) -> u32 {
+        if self.segment != segment {
+            self.segment = segment;
+            self.numbers.clear();
         }
-        Ok(Self(index))
+        let local = local as usize;
+        if let Some(Some(number)) = self.numbers.get(local) {
+            return *number;
+        }
+        let number = self.number(name);
+        self.numbers.resize(self.numbers.len().max(local + 1), None);
+        self.numbers[local] = Some(number);
+        number
     }
 
-    fn get(&self, row: i64) -> Result<T> {
-        let found = usize::try_from(row).ok().and_then(|row| *self.0.get(row)?);
-        found.with_context(|| format!("an event names row {row}, which does not exist: the file is damaged"))
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.names.get(name) {
+            return *number;
+        }
+        let number = self.names.len() as u32;
+        self.names.insert(name.into(), number);
+        number
+    }
+
+    /// The names of the first `limit` numbers, sorted, and for each of these numbers the place of its name.
+    fn sorted(self, limit: usize) -> (Vec<String>, Vec<u32>) {
+        let mut names: Vec<(Box<str>, u32)> =
+            self.names.into_iter().filter(|(_, number)| (*number as usize) < limit).collect();
+        names.sort_unstable();
+        let mut places = vec![0; names.len()];
+        for (place, (_, number)) in (0u32..).zip(&names) {
+            places[*number as usize] = place;
+        }
+        (names.into_iter().map(|(name, _)| name.into_string()).collect(), places)
     }
 }
 
@@ -133,49 +173,9 @@ pub(super) fn item_of_row(row: &Row<'_>) -> rusqlite::Result<Item> {
     })
 }
 
-fn read_items(db: &Connection) -> Result<(Vec<Item>, Index<u32>)> {
+fn read_items(db: &Connection) -> Result<Vec<Item>> {
     // The default collation compares bytes.
     let mut query = db.prepare("SELECT * FROM items ORDER BY id")?;
-    let mut rows = query.query([])?;
-    let (mut items, mut numbers) = (Vec::new(), Vec::new());
-    while let Some(row) = rows.next()? {
-        numbers.push(row.get("n")?);
-        items.push(item_of_row(row)?);
-    }
-    Ok((items, Index::new(&numbers)?))
-}
-
-fn read_areas(db: &Connection) -> Result<(Vec<String>, Index<u16>)> {
-    let mut query = db.prepare("SELECT n, name FROM areas ORDER BY name")?;
-    let mut rows = query.query([])?;
-    let (mut areas, mut numbers) = (Vec::new(), Vec::new());
-    while let Some(row) = rows.next()? {
-        numbers.push(row.get(0)?);
-        areas.push(row.get(1)?);
-    }
-    Ok((areas, Index::new(&numbers)?))
-}
-
-fn read_events(db: &Connection, items: &Index<u32>, areas: &Index<u16>) -> Result<Vec<LogEvent>> {
-    let count: usize = db.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
-    let mut events = Vec::with_capacity(count);
-    let mut query =
-        db.prepare("SELECT at, kind, item, visitor, session, area, quantity, seq FROM events ORDER BY seq")?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
-        let kind: u8 = row.get(1)?;
-        events.push(LogEvent {
-            at: Timestamp(row.get(0)?),
-            kind: Kind::from_u8(kind)
-                .with_context(|| format!("an event is of unknown kind {kind}: the file is damaged"))?,
-            item: items.get(row.get(2)?)?,
-            visitor: row.get::<_, i64>(3)?.cast_unsigned(),
-            session: row.get::<_, i64>(4)?.cast_unsigned(),
-            area: areas.get(row.get(5)?)?,
-            quantity: row.get(6)?,
-        });
-    }
-    // Stable: events of one instant stay in the order of arrival.
-    events.sort_by_key(|event| event.at);
-    Ok(events)
+    let items = query.query_map([], item_of_row)?.collect::<rusqlite::Result<_>>()?;
+    Ok(items)
 }

@@ -1,0 +1,190 @@
+use super::*;
+use proptest::prelude::*;
+use snapshots::event::{Event, Kind};
+use snapshots::time::Timestamp;
+use std::io::{Seek, SeekFrom, Write};
+use std::iter::once;
+
+fn event(id: &str) -> Event {
+    Event {
+        id: id.to_owned(),
+        kind: Kind::View,
+        item: format!("item-{}", id.len()),
+        visitor: Some(format!("visitor-{}", id.len() % 3)),
+        session: None,
+        at: Timestamp(1_000 * id.len() as i64),
+        quantity: None,
+        price: None,
+        currency: None,
+        region: Some("GB".to_owned()),
+        placement: None,
+        request: None,
+    }
+}
+
+fn small() -> Options {
+    Options { segment: 400, ids: 1_000, fsync: Fsync::Os }
+}
+
+fn open(dir: &Path, options: Options) -> Writer {
+    Writer::open(dir, [7; 32], options).unwrap()
+}
+
+/// Writes groups of events named by their number.
+fn write(writer: &mut Writer, groups: impl IntoIterator<Item = std::ops::Range<u32>>) {
+    for group in groups {
+        group.for_each(|number| assert!(writer.add(&event(&number.to_string()))));
+        writer.commit().unwrap();
+    }
+}
+
+fn ids(dir: &Path, position: u64) -> Vec<String> {
+    let (mut reader, mut ids) = (Reader::new(dir, position), Vec::new());
+    reader.read(|record, _| ids.push(record.id.to_owned())).unwrap();
+    ids
+}
+
+fn numbers(numbers: std::ops::Range<u32>) -> Vec<String> {
+    numbers.map(|number| number.to_string()).collect()
+}
+
+#[test]
+fn segments_follow_each_other_and_any_position_can_be_read_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = open(dir.path(), small());
+    write(&mut writer, (0..30).map(|group| group * 4..group * 4 + 4));
+    assert!(segments(dir.path()).unwrap().len() > 5);
+    assert_eq!(ids(dir.path(), 0), numbers(0..120));
+    for group in 0..30 {
+        assert_eq!(ids(dir.path(), u64::from(group) * 4), numbers(group * 4..120));
+    }
+    drop(writer);
+    let mut writer = open(dir.path(), small());
+    assert_eq!((writer.position(), writer.cut()), (120, None));
+    assert!(!writer.add(&event("7")), "stored already");
+    write(&mut writer, once(120..130));
+    assert_eq!(ids(dir.path(), 0), numbers(0..130));
+}
+
+#[test]
+fn a_reader_goes_on_while_another_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, mut reader) = (open(dir.path(), small()), Reader::new(dir.path(), 0));
+    let mut seen = Vec::new();
+    for round in 0..20 {
+        write(&mut writer, [round * 10..round * 10 + 7, round * 10 + 7..round * 10 + 10]);
+        reader.read(|record, _| seen.push(record.id.to_owned())).unwrap();
+        assert_eq!(seen, numbers(0..round * 10 + 10));
+    }
+    assert_eq!(reader.position(), 200);
+}
+
+#[test]
+fn names_count_within_their_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&mut open(dir.path(), small()), (0..60).map(|one| one..one + 1));
+    let mut names = std::collections::HashMap::new();
+    Reader::new(dir.path(), 0)
+        .read(|record, Place { segment, item, area }| {
+            assert_eq!(*names.entry((segment, item)).or_insert(record.item.to_owned()), record.item);
+            assert_eq!(*names.entry((segment, area)).or_insert(record.area.to_owned()), "gb");
+        })
+        .unwrap();
+    assert!(names.len() > segments(dir.path()).unwrap().len());
+}
+
+#[test]
+fn an_unfinished_end_is_cut_off_and_said_and_its_ids_come_again() {
+    let whole = {
+        let dir = tempfile::tempdir().unwrap();
+        write(&mut open(dir.path(), Options::default()), [0..5, 5..9]);
+        fs::read(segment_path(dir.path(), 0)).unwrap()
+    };
+    let first = frame::Frame::read(&whole).unwrap().size();
+    for length in first..=whole.len() + 3 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bytes = whole.clone();
+        bytes.resize(length, 0);
+        fs::write(segment_path(dir.path(), 0), &bytes).unwrap();
+        let kept = if length < whole.len() { 5 } else { 9 };
+        assert_eq!(ids(dir.path(), 0), numbers(0..kept), "read beside the writer, at {length}");
+        let mut writer = open(dir.path(), Options::default());
+        let good = if kept == 5 { first } else { whole.len() };
+        assert_eq!(writer.cut().map_or(0, |cut| cut.bytes), (length - good) as u64);
+        assert_eq!(writer.position(), u64::from(kept));
+        write(&mut writer, once(kept..12));
+        assert_eq!(ids(dir.path(), 0), numbers(0..12));
+    }
+}
+
+#[test]
+fn damage_in_the_middle_is_an_error_that_names_the_place() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&mut open(dir.path(), small()), (0..30).map(|group| group * 4..group * 4 + 4));
+    let all = segments(dir.path()).unwrap();
+    for segment in [&all[1], all.last().unwrap()] {
+        let whole = fs::read(&segment.path).unwrap();
+        let first = frame::Frame::read(&whole).unwrap().size() as u64;
+        if first as usize == whole.len() {
+            continue;
+        }
+        let mut file = fs::OpenOptions::new().write(true).open(&segment.path).unwrap();
+        file.seek(SeekFrom::Start(30)).unwrap();
+        file.write_all(b"?").unwrap();
+        let error = format!("{:#}", Reader::new(dir.path(), 0).read(|_, _| {}).unwrap_err());
+        let name = segment.path.file_name().unwrap().to_str().unwrap();
+        assert!(error.contains(name) && error.contains("byte 0"), "{error}");
+        assert!(Writer::open(dir.path(), [7; 32], small()).is_err());
+        fs::write(&segment.path, &whole).unwrap();
+    }
+}
+
+#[test]
+fn a_second_writer_is_told_who_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path(), small());
+    let error = Writer::open(dir.path(), [7; 32], small()).unwrap_err().to_string();
+    assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+    drop(writer);
+    open(dir.path(), small());
+}
+
+#[test]
+fn rewriting_leaves_out_and_keeps_positions() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = open(dir.path(), small());
+    write(&mut writer, (0..30).map(|group| group * 4..group * 4 + 4));
+    let gone = writer.visitor("visitor-2");
+    let closed = writer.rotate().unwrap();
+    let erased: u64 =
+        closed.iter().map(|segment| rewrite(segment, |record| record.visitor != gone).unwrap()).sum();
+    // Of the numbers up to 120 the 90 of two digits.
+    assert_eq!(erased, 90);
+    let left = [numbers(0..10), numbers(100..120)].concat();
+    assert_eq!(ids(dir.path(), 0), left);
+    assert_eq!(ids(dir.path(), 50), left[10..]);
+    write(&mut writer, once(120..125));
+    assert_eq!(ids(dir.path(), 120), numbers(120..125));
+    drop(writer);
+    let mut writer = open(dir.path(), small());
+    assert_eq!(writer.position(), 125);
+    for segment in writer.rotate().unwrap() {
+        rewrite(&segment, |_| false).unwrap();
+    }
+    drop(writer);
+    assert_eq!(open(dir.path(), small()).position(), 125, "an empty log gives no position twice");
+    assert_eq!(ids(dir.path(), 0), numbers(0..0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_bytes_as_a_log_read_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(segment_path(dir.path(), 0), &bytes).unwrap();
+        Reader::new(dir.path(), 0).read(|_, _| {}).unwrap();
+        let mut writer = open(dir.path(), small());
+        write(&mut writer, once(0..3));
+        prop_assert_eq!(ids(dir.path(), 0), numbers(0..3));
+    }
+}
