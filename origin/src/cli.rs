@@ -4,7 +4,7 @@
 //! takes a line in [`Command`] and a line in [`Cli::run`].
 
 use crate::{build, config::Config, evaluate, inspect, publish, recommend};
-use crate::{generate, import, models, tune};
+use crate::{generate, import, keys, models, serve, tune};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ From a log to recommendations at the edge:
   verge build                                                 learn the tables, one snapshot a region
   verge publish --to kv                                       send what changed to the edge
   verge recommend --recents 85123A,22423 --region gb          see what a visitor would be shown
+  verge keys add shop --role events && verge serve            take events and items over HTTP
 
 Everything is kept in one data directory (--data-dir, VERGE_DATA_DIR, or data_dir in verge.toml).
 `verge COMMAND --help` explains a command and its formats.";
@@ -49,6 +50,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Evaluate(evaluate::EvaluateArgs),
     Tune(tune::TuneArgs),
+    Serve(serve::ServeArgs),
+    Keys(keys::KeysArgs),
 }
 
 impl Cli {
@@ -69,6 +72,8 @@ impl Cli {
             Command::Inspect(args) => inspect::run(&args),
             Command::Tune(args) => tune::run(&args, &config),
             Command::Evaluate(args) => evaluate::run(&args, &config),
+            Command::Serve(args) => serve::run(&args, &config),
+            Command::Keys(args) => keys::run(&args, &config),
         }
     }
 }

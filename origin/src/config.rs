@@ -8,7 +8,9 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 /// The file that is read when none is named.
@@ -24,11 +26,18 @@ pub struct Config {
     pub regions: Option<BTreeMap<String, Vec<String>>>,
     /// Where `verge publish --to kv` writes.
     pub kv: Kv,
+    /// How `verge serve` listens.
+    pub serve: Serve,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from("verge-data"), regions: None, kv: Kv::default() }
+        Self {
+            data_dir: PathBuf::from("verge-data"),
+            regions: None,
+            kv: Kv::default(),
+            serve: Serve::default(),
+        }
     }
 }
 
@@ -44,6 +53,52 @@ pub struct Kv {
     pub base: Option<String>,
     /// The API token; better kept in `VERGE_KV_TOKEN` than in a file.
     pub token: Option<Secret>,
+}
+
+/// The service. The environment (`VERGE_` and the key in capitals) goes before the file.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Serve {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Requests a second that one API key may make, with bursts of a second; 0 for no limit.
+    pub requests_per_second: u32,
+    /// Connections open at a time; more wait to be accepted.
+    pub connections: usize,
+    /// Where the service publishes to: `kv` or a directory; absent, it does not publish.
+    pub publish_to: Option<String>,
+}
+
+impl Default for Serve {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            requests_per_second: 50_000,
+            connections: 4_096,
+            publish_to: None,
+        }
+    }
+}
+
+impl Serve {
+    fn take_environment(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
+        fn take<T>(name: &str, text: Option<String>, field: &mut T) -> Result<()>
+        where
+            T: FromStr,
+            T::Err: std::error::Error + Send + Sync + 'static,
+        {
+            if let Some(text) = text {
+                *field = text.parse().with_context(|| format!("{name} is '{text}'"))?;
+            }
+            Ok(())
+        }
+        take("VERGE_LISTEN", variable("VERGE_LISTEN"), &mut self.listen)?;
+        let name = "VERGE_REQUESTS_PER_SECOND";
+        take(name, variable(name), &mut self.requests_per_second)?;
+        take("VERGE_CONNECTIONS", variable("VERGE_CONNECTIONS"), &mut self.connections)?;
+        self.publish_to = variable("VERGE_PUBLISH_TO").or(self.publish_to.take());
+        Ok(())
+    }
 }
 
 /// A text that is never printed.
@@ -69,7 +124,7 @@ impl Config {
     ///
     /// # Errors
     /// A named file that cannot be read, TOML that does not parse, an unknown key or a wrong type; the text
-    /// names the file, the line and the key.
+    /// names the file, the line and the key, or the variable.
     pub fn load(file: Option<&Path>, data_dir: Option<&Path>) -> Result<Self> {
         let mut config = match file {
             Some(file) => Self::read(file)?,
@@ -79,7 +134,9 @@ impl Config {
         if let Some(dir) = data_dir {
             config.data_dir = dir.to_owned();
         }
-        config.kv.take_environment(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        config.kv.take_environment(variable);
+        config.serve.take_environment(variable)?;
         Ok(config)
     }
 
@@ -124,6 +181,16 @@ mod tests {
         assert_eq!((kv.account.as_deref(), kv.namespace.as_deref()), (Some("a"), Some("other")));
         assert_eq!(kv.token.as_ref().map(Secret::reveal), Some("hunter2"));
         assert!(!format!("{kv:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_variable_that_makes_no_sense_is_named() {
+        let mut serve: Serve = toml::from_str("listen = \"0.0.0.0:80\"\nconnections = 7").unwrap();
+        serve.take_environment(|name| (name == "VERGE_CONNECTIONS").then(|| "9".to_owned())).unwrap();
+        assert_eq!((serve.listen.to_string(), serve.connections), ("0.0.0.0:80".to_owned(), 9));
+        let wrong = |name: &str| (name == "VERGE_LISTEN").then(|| "everywhere".to_owned());
+        let error = format!("{:#}", serve.take_environment(wrong).unwrap_err());
+        assert!(error.contains("VERGE_LISTEN") && error.contains("everywhere"), "{error}");
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! store is created and lives in it. So a hash means nothing outside its store, differs between two stores of
 //! the same log, and must only ever be compared for equality.
 
+mod catalogue;
+mod keys;
 mod read;
 mod sources;
 mod write;
@@ -21,6 +23,8 @@ use snapshots::time::Timestamp;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use catalogue::Change;
+pub use keys::{Key, KeyHash, Role};
 pub use read::{Log, Totals};
 pub use sources::PREFIX;
 pub use write::Appended;
@@ -33,14 +37,18 @@ pub const SCHEMA_VERSION: i32 = 2;
 const APPLICATION_ID: i32 = 0x5652_4745;
 
 const SCHEMA: &str = "
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES ('catalogue', 0);
 CREATE TABLE sources (
     name TEXT PRIMARY KEY, format TEXT NOT NULL, length INTEGER NOT NULL, hash BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE items (
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT, category TEXT, brand TEXT, price REAL,
-    currency TEXT, image TEXT, url TEXT, in_stock INTEGER, added_at INTEGER
-) STRICT;";
+    currency TEXT, image TEXT, url TEXT, in_stock INTEGER, added_at INTEGER, removed INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE keys (
+    hash BLOB PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;";
 
 /// One event as learning reads it: 40 bytes, indexes instead of names.
 #[derive(Clone, Copy, Debug, PartialEq)]

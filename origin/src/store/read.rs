@@ -157,8 +157,12 @@ impl Numbered {
     }
 }
 
-/// Reads a whole row of the table `items`.
+/// Reads a whole row of the table `items`. A removed item is one that cannot be bought and of which nothing is
+/// known: who has seen it is still recommended others.
 pub(super) fn item_of_row(row: &Row<'_>) -> rusqlite::Result<Item> {
+    if row.get("removed")? {
+        return Ok(Item { id: row.get("id")?, in_stock: Some(false), ..Item::default() });
+    }
     Ok(Item {
         id: row.get("id")?,
         name: row.get("name")?,

@@ -1,0 +1,65 @@
+//! `POST /v1/events`.
+
+use super::{
+    body,
+    problem::{Problem, Result},
+    state::{Service, Shared},
+};
+use axum::{Json, extract::Request, extract::State, http::StatusCode};
+use serde::Serialize;
+use snapshots::{
+    event::{BodyError, Rejected, parse_batch},
+    time::Timestamp,
+};
+
+/// The most events of one body.
+pub const MAX_EVENTS: usize = 10_000;
+/// The most bytes of one body.
+pub const MAX_BODY: usize = 8 << 20;
+
+/// What became of a body's events.
+#[derive(Debug, Serialize)]
+pub struct Taken {
+    /// Events that are durable, by this request or an earlier one.
+    accepted: usize,
+    /// Those that are not taken, and why.
+    rejected: Vec<Rejected>,
+}
+
+/// Takes events; answers when they are durable.
+///
+/// # Errors
+/// The body cannot be read, or holds no valid event.
+pub async fn take(State(service): State<Shared>, request: Request) -> Result<(StatusCode, Json<Taken>)> {
+    let body = body::read(&service, request, MAX_BODY).await?;
+    let now = Timestamp(jiff::Timestamp::now().as_millisecond());
+    let batch = parse_batch(&body.bytes, MAX_EVENTS, now, random_id).map_err(|error| match error {
+        BodyError::NotJson(_) => Problem::bad_request("body", error.to_string()),
+        BodyError::TooMany(_) => Problem::too_large(error.to_string()),
+    })?;
+    service.metrics.event_processing_errors.inc_by(batch.rejected.len() as u64);
+    if batch.events.is_empty() {
+        let detail = "No event of the body is valid; `rejected` tells why.";
+        return Err(Problem::bad_request("body", detail).with_rejected(batch.rejected));
+    }
+    let (events, rejected) = (batch.events, batch.rejected);
+    let accepted = events.len();
+    let counted: Vec<_> = events.iter().map(|event| event.kind).collect();
+    service.with_store(move |store| store.append(&events)).await?;
+    count(&service, &counted);
+    Ok((StatusCode::ACCEPTED, Json(Taken { accepted, rejected })))
+}
+
+fn count(service: &Service, kinds: &[snapshots::event::Kind]) {
+    for kind in kinds {
+        service.metrics.events_ingested.get_or_create(&(*kind).into()).inc();
+    }
+}
+
+/// An id for an event that came without one: 128 random bits.
+fn random_id() -> String {
+    let mut random = [0u8; 16];
+    // Without randomness the time would have to do; the system never lacks it once it runs.
+    let _ = getrandom::fill(&mut random);
+    format!("{:032x}", u128::from_le_bytes(random))
+}

@@ -1,0 +1,120 @@
+//! What Prometheus reads at `/metrics`. A counter's name ends in `_total` there.
+
+use super::state::Shared;
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::header,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use snapshots::event::Kind;
+use std::time::Instant;
+
+/// Upper bounds of the latency buckets, in seconds.
+const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+
+/// A kind of event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    kind: &'static str,
+}
+
+impl From<Kind> for KindLabel {
+    fn from(kind: Kind) -> Self {
+        Self { kind: kind.name() }
+    }
+}
+
+/// An address (its pattern, so that no id becomes a label) and how requests to it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    route: String,
+    method: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+/// Every metric of the service. A new one takes a field, and a line in [`Metrics::default`].
+pub struct Metrics {
+    registry: Registry,
+    /// Events that are durable, by kind; retries of one count once.
+    pub events_ingested: Family<KindLabel, Counter>,
+    /// Events that the tables know, by kind.
+    pub events_processed: Family<KindLabel, Counter>,
+    /// Events that could not be taken: refused by a field, or lost to a failure of the store.
+    pub event_processing_errors: Counter,
+    /// Items in the catalogue.
+    pub catalogue_items: Gauge,
+    answered: Family<Answered, Counter>,
+    took: Family<Route, Histogram>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            events_ingested: Family::default(),
+            events_processed: Family::default(),
+            event_processing_errors: Counter::default(),
+            catalogue_items: Gauge::default(),
+            answered: Family::default(),
+            took: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("events_ingested", "Events stored durably", metrics.events_ingested.clone());
+        registry.register("events_processed", "Events in the tables", metrics.events_processed.clone());
+        let errors = metrics.event_processing_errors.clone();
+        registry.register("event_processing_errors", "Events that could not be taken", errors);
+        registry.register("catalogue_items", "Items in the catalogue", metrics.catalogue_items.clone());
+        registry.register("http_requests", "Requests answered", metrics.answered.clone());
+        let took = metrics.took.clone();
+        let help = "Time from a request's head to its answer's head";
+        registry.register_with_unit("http_request_duration", help, Unit::Seconds, took);
+        metrics
+    }
+}
+
+impl Metrics {
+    /// All of them in the OpenMetrics text format.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// `GET /metrics`.
+pub async fn show(State(service): State<Shared>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], service.metrics.text())
+}
+
+/// Counts a request and times it.
+pub async fn observe(State(service): State<Shared>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    // Methods can be made up by the caller.
+    let method = request.method().as_str();
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    let method = known.into_iter().find(|name| *name == method).unwrap_or("other").to_owned();
+    let response = next.run(request).await;
+    let (status, seconds) = (response.status(), began.elapsed().as_secs_f64());
+    if status.is_server_error() {
+        tracing::warn!(route, method, status = status.as_u16(), seconds, "request failed");
+    } else {
+        tracing::debug!(route, method, status = status.as_u16(), seconds, "request");
+    }
+    service.metrics.took.get_or_create(&Route { route: route.clone() }).observe(seconds);
+    service.metrics.answered.get_or_create(&Answered { route, method, status: status.as_u16() }).inc();
+    response
+}

@@ -1,0 +1,134 @@
+//! `verge serve`: the origin as a service that a shop leaves running.
+//!
+//! A request passes [`connections`] → [`metrics::observe`] → [`auth::require`] → its handler. Handlers read
+//! bodies by [`body`] and answer a [`problem::Problem`] on error. What blocks (SQLite, learning, publishing) runs
+//! by [`state::Service::blocking`].
+
+pub mod auth;
+pub mod body;
+pub mod connections;
+pub mod events;
+pub mod health;
+pub mod limit;
+pub mod metrics;
+pub mod problem;
+pub mod state;
+
+use crate::{config::Config, store::Role};
+use anyhow::{Context, Result};
+use axum::{
+    Router,
+    middleware::{from_fn_with_state, map_response},
+    response::Response,
+    routing::{get, post},
+};
+use problem::Problem;
+use state::{Service, Shared};
+use std::{net::SocketAddr, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+/// How soon changes of keys and catalogue by other commands are taken over.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// Take events and items over HTTP, keep the tables current, and publish.
+///
+/// Every address but /healthz and /readyz takes a key (`verge keys add`), sent as `Authorization: Bearer KEY`.
+/// SIGTERM and Ctrl-C let requests under way finish. The log is JSON, a line an entry, on standard error.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Address and port [default: 127.0.0.1:8080, or `listen` under [serve]]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// What is logged: error, warn, info, debug (each request), trace or off
+    #[arg(long, value_name = "LEVEL", env = "VERGE_LOG", default_value = "info")]
+    log: LevelFilter,
+}
+
+/// Every address, and the role that it takes.
+pub fn router(service: &Shared) -> Router {
+    let open = Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz));
+    let events = Router::new().route("/v1/events", post(events::take));
+    let metrics = Router::new().route("/metrics", get(metrics::show));
+    let guarded = [(Role::Events, events), (Role::Metrics, metrics)];
+    let all = guarded.into_iter().fold(open, |all, (role, routes)| {
+        all.merge(routes.route_layer(from_fn_with_state((service.clone(), role), auth::require)))
+    });
+    all.fallback(|| async { Problem::not_found("path", "There is nothing at this address.") })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(from_fn_with_state(service.clone(), metrics::observe))
+        .layer(map_response(no_sniffing))
+        .with_state(service.clone())
+}
+
+async fn no_sniffing(mut response: Response) -> Response {
+    let nosniff = axum::http::HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(axum::http::header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+/// Runs the command until a signal ends it.
+///
+/// # Errors
+/// The data directory cannot be used, or the address cannot be listened on.
+pub fn run(args: &ServeArgs, config: &Config) -> Result<()> {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_target(false)
+        .with_max_level(args.log)
+        .with_writer(std::io::stderr)
+        .init();
+    let mut config = config.clone();
+    config.serve.listen = args.listen.unwrap_or(config.serve.listen);
+    let service = Service::open(config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(serve(service))
+}
+
+async fn serve(service: Shared) -> Result<()> {
+    let listener = connections::bind(&service).await?;
+    stop_on_signal(&service)?;
+    if service.keys().is_empty() {
+        tracing::warn!("no keys: every request is refused until `verge keys add NAME --role ROLE` makes one");
+    }
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let refreshing = tokio::spawn(refresh(service.clone()));
+    connections::serve(&service, listener, router(&service)).await;
+    refreshing.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn stop_on_signal(service: &Shared) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let service = service.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests under way are finished");
+        service.set_unready("service", Some("it is stopping".to_owned()));
+        service.stop.send_replace(true);
+    });
+    Ok(())
+}
+
+async fn refresh(service: Shared) {
+    loop {
+        tokio::time::sleep(REFRESH).await;
+        let refreshed = {
+            let service = service.clone();
+            tokio::task::spawn_blocking(move || service.refresh()).await
+        };
+        match refreshed {
+            Ok(Ok(())) => service.set_unready("store", None),
+            Ok(Err(error)) => service.set_unready("store", Some(format!("{error:#}"))),
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The catalogue: items by their ids, and a version that grows with every change of one.
+
+use super::{Item, Store, read::item_of_row};
+use anyhow::{Context, Result};
+use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+use std::collections::HashSet;
+
+/// An open change of the catalogue: all of it is stored, or nothing.
+pub struct Change<'a> {
+    transaction: Transaction<'a>,
+    changed: usize,
+}
+
+/// What stands in an item's place.
+enum Row {
+    Nothing,
+    Removed,
+    Item(Item),
+}
+
+impl Store {
+    /// The catalogue's version: it grows with every change of items, whichever process made it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn catalogue_version(&self) -> Result<u64> {
+        let sql = "SELECT value FROM meta WHERE key = 'catalogue'";
+        let read = || self.db.prepare_cached(sql)?.query_row([], |row| row.get(0));
+        read().with_context(|| format!("cannot read the store {}", self.path.display()))
+    }
+
+    /// How many items the catalogue holds.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn count_items(&self) -> Result<u64> {
+        let sql = "SELECT count(*) FROM items WHERE NOT removed";
+        let read = || self.db.prepare_cached(sql)?.query_row([], |row| row.get(0));
+        read().with_context(|| format!("cannot read the store {}", self.path.display()))
+    }
+
+    /// The item of the catalogue that has this id.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn item(&self, id: &str) -> Result<Option<Item>> {
+        let sql = "SELECT * FROM items WHERE id = ?1 AND NOT removed";
+        let read = || self.db.prepare_cached(sql)?.query_row([id], item_of_row).optional();
+        read().with_context(|| format!("cannot read the store {}", self.path.display()))
+    }
+
+    /// Adds items to the catalogue, or updates the ones it has by every field that is given. Returns how many
+    /// were changed by it.
+    ///
+    /// # Errors
+    /// The file cannot be written; nothing of `items` is stored then.
+    pub fn upsert_items(&mut self, items: &[Item]) -> Result<usize> {
+        self.change_catalogue(|change| {
+            items.iter().try_for_each(|item| change.update(item).map(|_| ()))?;
+            Ok(change.changed)
+        })
+    }
+
+    /// Runs `work` in one transaction, which is kept if it succeeds.
+    ///
+    /// # Errors
+    /// Those of `work`, and a file that cannot be written.
+    pub fn change_catalogue<T>(&mut self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+        let change = || -> Result<T> {
+            let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut change = Change { transaction, changed: 0 };
+            let done = work(&mut change)?;
+            if change.changed > 0 {
+                let count = "UPDATE meta SET value = value + 1 WHERE key = 'catalogue'";
+                change.transaction.execute(count, [])?;
+            }
+            change.transaction.commit()?;
+            Ok(done)
+        };
+        change().with_context(|| format!("cannot write the store {}", self.path.display()))
+    }
+}
+
+impl Change<'_> {
+    /// How many items were changed so far.
+    pub fn changed(&self) -> usize {
+        self.changed
+    }
+
+    /// Adds an item, or takes over every field that is given; whether that changed anything.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn update(&mut self, item: &Item) -> Result<bool> {
+        let new = match self.row(&item.id)? {
+            Row::Item(old) => {
+                let mut new = old.clone();
+                new.update(item.clone());
+                if new == old {
+                    return Ok(false);
+                }
+                new
+            }
+            Row::Nothing | Row::Removed => item.clone(),
+        };
+        self.write(&new, false)?;
+        Ok(true)
+    }
+
+    /// Sets an item, whatever was known of it; whether it was not there before.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn replace(&mut self, item: &Item) -> Result<bool> {
+        let is_new = match self.row(&item.id)? {
+            Row::Item(old) if old == *item => return Ok(false),
+            Row::Item(_) => false,
+            Row::Nothing | Row::Removed => true,
+        };
+        self.write(item, false)?;
+        Ok(is_new)
+    }
+
+    /// Removes an item, also one that is known from events alone: it is recommended no more until it is added
+    /// again. Whether the catalogue held it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn remove(&mut self, id: &str) -> Result<bool> {
+        let was_there = match self.row(id)? {
+            Row::Removed => return Ok(false),
+            Row::Item(_) => true,
+            Row::Nothing => false,
+        };
+        self.write(&Item { id: id.to_owned(), ..Item::default() }, true)?;
+        Ok(was_there)
+    }
+
+    /// Removes every item but these; returns how many.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn remove_all_but(&mut self, present: &HashSet<String>) -> Result<usize> {
+        let mut ids: Vec<String> = {
+            let mut query = self.transaction.prepare("SELECT id FROM items WHERE NOT removed ORDER BY id")?;
+            query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
+        };
+        ids.retain(|id| !present.contains(id));
+        ids.iter().try_for_each(|id| self.remove(id).map(|_| ()))?;
+        Ok(ids.len())
+    }
+
+    /// The item of this id.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn item(&self, id: &str) -> Result<Option<Item>> {
+        Ok(match self.row(id)? {
+            Row::Item(item) => Some(item),
+            Row::Nothing | Row::Removed => None,
+        })
+    }
+
+    fn row(&self, id: &str) -> Result<Row> {
+        let mut query = self.transaction.prepare_cached("SELECT * FROM items WHERE id = ?1")?;
+        let found = query.query_row([id], |row| Ok((row.get("removed")?, item_of_row(row)?))).optional()?;
+        Ok(match found {
+            None => Row::Nothing,
+            Some((true, _)) => Row::Removed,
+            Some((false, item)) => Row::Item(item),
+        })
+    }
+
+    fn write(&mut self, item: &Item, removed: bool) -> Result<()> {
+        let sql = "INSERT INTO items
+                   (id, name, category, brand, price, currency, image, url, in_stock, added_at, removed)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                   ON CONFLICT (id) DO UPDATE SET name = ?2, category = ?3, brand = ?4, price = ?5,
+                       currency = ?6, image = ?7, url = ?8, in_stock = ?9, added_at = ?10, removed = ?11";
+        self.transaction.prepare_cached(sql)?.execute(params![
+            item.id,
+            item.name,
+            item.category,
+            item.brand,
+            item.price,
+            item.currency,
+            item.image,
+            item.url,
+            item.in_stock,
+            item.added_at.map(|at| at.0),
+            removed,
+        ])?;
+        self.changed += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(id: &str, name: &str) -> Item {
+        Item { id: id.to_owned(), name: Some(name.to_owned()), ..Item::default() }
+    }
+
+    #[test]
+    fn a_removed_item_is_out_of_stock_and_unknown_until_it_is_added_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let remove =
+            |store: &mut Store, id: &str| store.change_catalogue(|change| change.remove(id)).unwrap();
+        store.upsert_items(&[item("a", "Cup"), item("b", "Jug")]).unwrap();
+        assert!(remove(&mut store, "a") && !remove(&mut store, "a"));
+        assert!(!remove(&mut store, "known-from-events"));
+        assert_eq!((store.item("a").unwrap(), store.count_items().unwrap()), (None, 1));
+        let gone = |id: &str| Item { id: id.to_owned(), in_stock: Some(false), ..Item::default() };
+        assert_eq!(store.items().unwrap(), [gone("a"), item("b", "Jug"), gone("known-from-events")]);
+        store.upsert_items(&[Item { id: "a".to_owned(), ..Item::default() }]).unwrap();
+        assert_eq!(store.item("a").unwrap(), Some(Item { id: "a".to_owned(), ..Item::default() }));
+    }
+
+    #[test]
+    fn the_version_grows_with_every_change_and_with_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let mut other = Store::open(dir.path()).unwrap();
+        let mut versions = vec![store.catalogue_version().unwrap()];
+        other.upsert_items(&[item("a", "Cup"), item("b", "Jug")]).unwrap();
+        versions.push(store.catalogue_version().unwrap());
+        other.upsert_items(&[item("a", "Cup")]).unwrap();
+        assert_eq!(store.catalogue_version().unwrap(), versions[1], "nothing was new");
+        store.change_catalogue(|change| change.replace(&item("a", "Mug"))).unwrap();
+        versions.push(store.catalogue_version().unwrap());
+        let failed: Result<()> = store.change_catalogue(|change| {
+            change.remove("a")?;
+            anyhow::bail!("no")
+        });
+        assert!(failed.is_err() && store.item("a").unwrap().is_some());
+        assert_eq!(store.catalogue_version().unwrap(), versions[2]);
+        assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+    }
+
+    #[test]
+    fn replacing_forgets_and_a_whole_catalogue_removes_the_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        store.upsert_items(&[Item { price: Some(1.0), ..item("a", "Cup") }, item("b", "Jug")]).unwrap();
+        let replaced =
+            |store: &mut Store, item: &Item| store.change_catalogue(|change| change.replace(item)).unwrap();
+        assert!(!replaced(&mut store, &item("a", "Cup")) && replaced(&mut store, &item("c", "Pot")));
+        assert_eq!(store.item("a").unwrap(), Some(item("a", "Cup")));
+        let present = HashSet::from(["c".to_owned()]);
+        assert_eq!(store.change_catalogue(|change| change.remove_all_but(&present)).unwrap(), 2);
+        assert_eq!(store.count_items().unwrap(), 1);
+    }
+}

@@ -1,0 +1,156 @@
+//! API keys: only their hashes are kept, so that a copy of the store opens nothing.
+
+use super::Store;
+use anyhow::{Context, Result, bail};
+use rusqlite::{Row, params, types::Type};
+use snapshots::time::Timestamp;
+
+/// Hash of a key's text. Keys hold 160 random bits, so a plain hash cannot be searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    /// The hash of a key as it is sent.
+    pub fn of(text: &str) -> Self {
+        Self(*blake3::hash(text.as_bytes()).as_bytes())
+    }
+
+    /// The beginning of the hash, to name the key by: 8 hexadecimal digits.
+    pub fn short(&self) -> String {
+        self.0[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Send events, and the edge's counters: for the Worker and the shop's server
+    Events,
+    /// Read and change items: for the shop's catalogue system
+    Catalogue,
+    /// Read /metrics: for Prometheus
+    Metrics,
+    /// Everything: for operators
+    Admin,
+}
+
+impl Role {
+    /// The role's name on the command line and in the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Catalogue => "catalogue",
+            Self::Metrics => "metrics",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Whether a key of this role may do what asks for `needed`.
+    pub fn covers(self, needed: Self) -> bool {
+        self == Self::Admin || self == needed
+    }
+}
+
+/// What is kept of an API key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Hash of its text.
+    pub hash: KeyHash,
+    /// Who has it.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+fn key_of_row(row: &Row<'_>) -> rusqlite::Result<Key> {
+    let role: String = row.get(2)?;
+    let role = <Role as clap::ValueEnum>::from_str(&role, false)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(2, Type::Text, error.into()))?;
+    Ok(Key { hash: KeyHash(row.get(0)?), name: row.get(1)?, role, created_at: Timestamp(row.get(3)?) })
+}
+
+impl Store {
+    /// Makes a key and returns its text, which is kept nowhere.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the system gives no random bytes.
+    pub fn add_key(&mut self, name: &str, role: Role, now: Timestamp) -> Result<String> {
+        let mut random = [0u8; 20];
+        getrandom::fill(&mut random).context("the system gives no random bytes for a key")?;
+        let text: String =
+            random.iter().fold("verge_".to_owned(), |text, byte| text + &format!("{byte:02x}"));
+        self.db
+            .execute(
+                "INSERT INTO keys (hash, name, role, created_at) VALUES (?1, ?2, ?3, ?4)",
+                params![KeyHash::of(&text).0, name, role.name(), now.0],
+            )
+            .with_context(|| format!("cannot write the store {}", self.path.display()))?;
+        Ok(text)
+    }
+
+    /// All keys, the oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn keys(&self) -> Result<Vec<Key>> {
+        let read = || -> rusqlite::Result<Vec<Key>> {
+            let sql = "SELECT hash, name, role, created_at FROM keys ORDER BY created_at, hash";
+            self.db.prepare_cached(sql)?.query_map([], key_of_row)?.collect()
+        };
+        read().with_context(|| format!("cannot read the store {}", self.path.display()))
+    }
+
+    /// Removes the key of this name, or whose hash begins so; returns it.
+    ///
+    /// # Errors
+    /// There is none or several; the text lists them.
+    pub fn revoke_key(&mut self, which: &str) -> Result<Key> {
+        let mut found = self.keys()?;
+        let known = found.iter().map(|key| format!("{} ({})", key.name, key.hash.short()));
+        let known = known.collect::<Vec<_>>().join(", ");
+        found.retain(|key| key.name == which || (which.len() >= 4 && key.hash.short().starts_with(which)));
+        match (found.pop(), found.is_empty()) {
+            (Some(key), true) => {
+                self.db
+                    .execute("DELETE FROM keys WHERE hash = ?1", [key.hash.0])
+                    .with_context(|| format!("cannot write the store {}", self.path.display()))?;
+                Ok(key)
+            }
+            (Some(_), false) => bail!("several keys are '{which}'; name one by its id: {known}"),
+            (None, _) if known.is_empty() => bail!("there are no keys"),
+            (None, _) => bail!("no key '{which}'; there are {known}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_known_by_its_hash_alone_and_goes_by_name_or_id() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let old = store.add_key("shop", Role::Events, Timestamp(1)).unwrap();
+        let new = store.add_key("shop", Role::Events, Timestamp(2)).unwrap();
+        let keys = store.keys().unwrap();
+        assert_eq!([keys[0].hash, keys[1].hash], [KeyHash::of(&old), KeyHash::of(&new)]);
+        for file in std::fs::read_dir(dir.path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            assert!(!bytes.windows(new.len()).any(|window| window == new.as_bytes()));
+        }
+        let several = store.revoke_key("shop").unwrap_err().to_string();
+        assert!(several.contains(&keys[0].hash.short()), "{several}");
+        assert_eq!(store.revoke_key(&keys[0].hash.short()).unwrap(), keys[0]);
+        assert_eq!(store.revoke_key("shop").unwrap(), keys[1]);
+        assert!(store.revoke_key("shop").unwrap_err().to_string().contains("no keys"));
+    }
+
+    #[test]
+    fn an_admin_may_do_everything_and_others_their_part() {
+        assert!(Role::Admin.covers(Role::Catalogue) && Role::Events.covers(Role::Events));
+        assert!(!Role::Events.covers(Role::Catalogue) && !Role::Metrics.covers(Role::Admin));
+    }
+}

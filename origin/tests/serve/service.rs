@@ -1,0 +1,207 @@
+//! A running `verge serve`, and its callers.
+
+use serde_json::Value;
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use std::{path::Path, thread};
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A service with a data directory of its own, killed when it is dropped.
+pub struct Service {
+    dir: TempDir,
+    child: Mutex<Child>,
+    log: Arc<Mutex<Vec<Value>>>,
+    address: String,
+    keys: HashMap<&'static str, String>,
+}
+
+/// A caller with one key.
+pub struct Caller {
+    base: String,
+    key: String,
+}
+
+/// What the service answered.
+pub struct Answer {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+fn verge(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_verge"));
+    command.current_dir(dir).env_remove("VERGE_CONFIG").env_remove("VERGE_DATA_DIR").stdin(Stdio::null());
+    command
+}
+
+fn run(dir: &Path, arguments: &[&str]) -> String {
+    let output = verge(dir).args(arguments).output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+impl Service {
+    pub fn start() -> Self {
+        Self::start_with("", &[])
+    }
+
+    /// With this `verge.toml` and more arguments.
+    pub fn start_with(config: &str, arguments: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("verge.toml"), config).unwrap();
+        Self::start_in(dir, arguments)
+    }
+
+    /// In a directory with a `verge.toml`.
+    pub fn start_in(dir: TempDir, arguments: &[&str]) -> Self {
+        let roles = ["events", "catalogue", "metrics", "admin"];
+        let key = |role| run(dir.path(), &["keys", "add", role, "--role", role]).trim().to_owned();
+        let keys = roles.map(|role| (role, key(role))).into();
+        let mut child = verge(dir.path())
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let into = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let entry = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                into.lock().unwrap().push(entry);
+            }
+        });
+        let mut service = Self { dir, child: Mutex::new(child), log, address: String::new(), keys };
+        let began = Instant::now();
+        while service.address.is_empty() {
+            assert!(began.elapsed() < PATIENCE, "it did not start: {:?}", service.log.lock().unwrap());
+            let log = service.log.lock().unwrap();
+            let listening = log.iter().find(|entry| entry["message"] == "listening");
+            let address = listening.and_then(|entry| Some(entry["address"].as_str()?.to_owned()));
+            drop(log);
+            service.address = address.unwrap_or_default();
+            thread::sleep(Duration::from_millis(5));
+        }
+        service
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The key of a role.
+    pub fn key(&self, role: &str) -> String {
+        self.keys[role].clone()
+    }
+
+    pub fn with_key(&self, key: &str) -> Caller {
+        Caller { base: format!("http://{}", self.address), key: key.to_owned() }
+    }
+
+    /// Runs another command on the same data directory; what it printed.
+    pub fn verge(&self, arguments: &[&str]) -> String {
+        run(self.dir.path(), arguments)
+    }
+
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        let id = self.child.lock().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// Waits until it has ended; what it logged.
+    pub fn ended(&self) -> Vec<Value> {
+        let began = Instant::now();
+        while self.child.lock().unwrap().try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < PATIENCE, "it did not stop");
+            thread::sleep(Duration::from_millis(5));
+        }
+        // The reader of the log ends with the process.
+        thread::sleep(Duration::from_millis(100));
+        self.log.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let mut child = self.child.lock().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+impl Caller {
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, None)
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, Some(body.to_string().as_bytes()))
+    }
+
+    pub fn send(&self, method: &str, path: &str, body: Option<&[u8]>) -> Answer {
+        self.send_with(method, path, body, &[("content-type", "application/json")])
+    }
+
+    pub fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&[u8]>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
+        let agent: ureq::Agent =
+            config.allow_non_standard_methods(true).timeout_global(Some(PATIENCE)).build().into();
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if !self.key.is_empty() {
+            request = request.header("authorization", format!("Bearer {}", self.key));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = match body {
+            Some(body) => agent.run(request.body(body).unwrap()),
+            None => agent.run(request.body(()).unwrap()),
+        }
+        .unwrap();
+        let header = |(name, value): (&ureq::http::HeaderName, &ureq::http::HeaderValue)| {
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().iter().map(header).collect(),
+            body: response.body_mut().read_to_vec().unwrap(),
+        }
+    }
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(has, _)| has == name).map(|(_, value)| &**value)
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.text()))
+    }
+
+    /// The body, which has to be a problem as RFC 9457 wants it.
+    pub fn problem(&self) -> Value {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text());
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status);
+        assert!(["type", "title", "detail"].iter().all(|field| problem[field].is_string()), "{problem}");
+        problem
+    }
+}
