@@ -13,7 +13,7 @@ use crate::{
     time::Timestamp,
 };
 use serde::{Serialize, Serializer};
-use std::{borrow::Cow, collections::HashSet};
+use std::borrow::Cow;
 
 /// How many items of the popularity order one request looks at to fill a filtered page: a bound on the time of
 /// a filter that almost nothing passes.
@@ -125,17 +125,44 @@ pub fn item<'s>(snapshot: &'s Snapshot, id: &str) -> Option<ItemView<'s>> {
     view(snapshot, snapshot.ids.index(id)?)
 }
 
+/// A small set of indices.
+#[derive(Default)]
+struct Indices(Vec<u32>);
+
+impl Indices {
+    fn contains(&self, index: u32) -> bool {
+        self.0.binary_search(&index).is_ok()
+    }
+
+    /// Whether it was not there yet.
+    fn insert(&mut self, index: u32) -> bool {
+        let place = self.0.binary_search(&index);
+        place.inspect_err(|place| self.0.insert(*place, index)).is_err()
+    }
+}
+
+impl FromIterator<u32> for Indices {
+    fn from_iter<I: IntoIterator<Item = u32>>(indices: I) -> Self {
+        let mut indices = Vec::from_iter(indices);
+        indices.sort_unstable();
+        Self(indices)
+    }
+}
+
 /// What a query lets pass, resolved to indices once.
 struct Filter<'a> {
     snapshot: &'a Snapshot,
     query: &'a Query,
-    excluded: HashSet<u32>,
-    categories: Option<HashSet<u32>>,
+    excluded: Indices,
+    categories: Option<Indices>,
     brand: Option<Option<u32>>,
 }
 
-fn places<'a>(names: impl Iterator<Item = &'a str>, wanted: impl Fn(&str) -> bool) -> HashSet<u32> {
-    (0u32..).zip(names).filter(|(_, name)| wanted(name)).map(|(place, _)| place).collect()
+fn places<'a>(
+    names: impl Iterator<Item = &'a str>,
+    wanted: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = u32> {
+    (0u32..).zip(names).filter(move |(_, name)| wanted(name)).map(|(place, _)| place)
 }
 
 impl<'a> Filter<'a> {
@@ -147,9 +174,9 @@ impl<'a> Filter<'a> {
                     rest.is_empty() || rest.starts_with(crate::attributes::PATH_SEPARATOR)
                 })
             })
+            .collect()
         };
-        let brand =
-            |wanted: &String| places(snapshot.attributes.brands(), |name| name == wanted).into_iter().next();
+        let brand = |wanted: &String| places(snapshot.attributes.brands(), |name| name == wanted).next();
         Self {
             snapshot,
             query,
@@ -161,9 +188,8 @@ impl<'a> Filter<'a> {
 
     fn lets_pass(&self, item: u32) -> bool {
         let attributes: &Attributes = &self.snapshot.attributes;
-        let in_category = |wanted: &HashSet<u32>| {
-            attributes.category(item).is_some_and(|category| wanted.contains(&category))
-        };
+        let in_category =
+            |wanted: &Indices| attributes.category(item).is_some_and(|category| wanted.contains(category));
         let of_brand = |wanted: Option<u32>| wanted.is_some() && attributes.brand(item) == wanted;
         let priced = self.query.price_min.is_none() && self.query.price_max.is_none()
             || attributes.price(item).is_some_and(|price| {
@@ -172,7 +198,7 @@ impl<'a> Filter<'a> {
             });
         attributes.in_stock(item)
             && priced
-            && !self.excluded.contains(&item)
+            && !self.excluded.contains(item)
             && self.categories.as_ref().is_none_or(in_category)
             && self.brand.is_none_or(of_brand)
             && (self.query.cursor.is_empty()
@@ -263,7 +289,9 @@ fn page<'s>(
     let mut filter = Filter::new(snapshot, query);
     if strategy.seen == Seen::Exclude {
         // All of them, also those too old to lead anywhere.
-        filter.excluded.extend(seeds.iter().map(|seed| seed.item));
+        for seed in seeds {
+            filter.excluded.insert(seed.item);
+        }
     }
     // One more than asked for tells whether there is another page.
     let wanted = query.limit + 1;
@@ -298,14 +326,13 @@ fn fill(
     filter: &Filter<'_>,
     found: &mut Vec<Scored>,
 ) {
-    let mut taken: HashSet<u32> = found.iter().map(|scored| scored.item).collect();
+    let mut taken: Indices = found.iter().map(|scored| scored.item).collect();
     let rest = 0..u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
     for item in snapshot.popularity.order().chain(rest).take(MAX_SCAN) {
         if found.len() >= wanted {
             return;
         }
-        if !taken.contains(&item) && filter.lets_pass(item) {
-            taken.insert(item);
+        if filter.lets_pass(item) && taken.insert(item) {
             let score = strategy.weights.popularity * snapshot.popularity.of(item) / strategy.weights.sum();
             found.push(Scored { item, score, signal: Signal::Popularity, because: None });
         }

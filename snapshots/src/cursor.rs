@@ -5,7 +5,7 @@
 //! cursor stays bounded because paging ends at [`MAX_SHOWN`] items. The price is that an item not yet shown is
 //! passed over when it shares a fingerprint with one that was: less than once in 30,000 at the deepest page.
 
-use data_encoding::BASE64URL_NOPAD;
+use base64ct::{Base64UrlUnpadded, Encoding};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How many items a reader can page through.
@@ -30,7 +30,7 @@ impl Cursor {
         if text.len() > (1 + MAX_SHOWN * WIDTH) * 4 / 3 + 1 {
             return None;
         }
-        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+        let bytes = Base64UrlUnpadded::decode_vec(text).ok()?;
         let (version, prints) = bytes.split_first()?;
         if *version != VERSION || !prints.len().is_multiple_of(WIDTH) {
             return None;
@@ -68,7 +68,7 @@ impl Cursor {
         }
         let mut bytes = vec![VERSION];
         bytes.extend(shown.iter().flat_map(|print| print.to_be_bytes().into_iter().skip(1)));
-        Some(BASE64URL_NOPAD.encode(&bytes))
+        Some(Base64UrlUnpadded::encode_string(&bytes))
     }
 }
 

@@ -13,31 +13,45 @@ function noteAbort(error) {
 
 addEventListener("error", (event) => noteAbort(event.error));
 
+// The answer, or the abort of its instance, whichever comes first.
+async function settled(answer) {
+  const { promise: aborted, reject: fail } = Promise.withResolvers();
+  waiting.add(fail);
+  try {
+    return await Promise.race([answer, aborted]);
+  } catch (error) {
+    return failed(error);
+  } finally {
+    waiting.delete(fail);
+  }
+}
+
+function failed(error) {
+  noteAbort(error);
+  console.error(error);
+  const problem = {
+    type: "about:blank",
+    title: "Internal error",
+    status: 500,
+    detail: "The answer could not be computed. Try again; the error is in the Worker's log.",
+  };
+  return new Response(JSON.stringify(problem), {
+    status: 500,
+    headers: { "content-type": "application/problem+json", "cache-control": "no-store" },
+  });
+}
+
 export default {
-  async fetch(request, env, ctx) {
+  fetch(request, env, ctx) {
     if (state.criticalError) {
       worker.__wbg_reset_state();
       state.criticalError = false;
     }
-    const { promise: aborted, reject: fail } = Promise.withResolvers();
-    waiting.add(fail);
     try {
-      return await Promise.race([worker.fetch(request, env, ctx), aborted]);
+      const answer = worker.fetch(request, env, ctx);
+      return answer instanceof Response ? answer : settled(answer);
     } catch (error) {
-      noteAbort(error);
-      console.error(error);
-      const problem = {
-        type: "about:blank",
-        title: "Internal error",
-        status: 500,
-        detail: "The answer could not be computed. Try again; the error is in the Worker's log.",
-      };
-      return new Response(JSON.stringify(problem), {
-        status: 500,
-        headers: { "content-type": "application/problem+json", "cache-control": "no-store" },
-      });
-    } finally {
-      waiting.delete(fail);
+      return failed(error);
     }
   },
 };

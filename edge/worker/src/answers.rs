@@ -29,8 +29,8 @@ pub struct Ask<'a> {
     pub url: &'a str,
     /// What the query string says.
     pub query: &'a Query,
-    /// `If-None-Match`, where it was sent.
-    pub known: Option<&'a str>,
+    /// `If-None-Match`; empty where it was not sent.
+    pub known: &'a str,
     /// The visitor.
     pub visit: &'a Visit,
     /// This request's id.
@@ -96,15 +96,13 @@ pub fn answer(
     scratch: &mut Scratch,
 ) -> Result<Reply, Problem> {
     let Some(ready) = ready else { return without_snapshot(config, ask) };
-    if *ask.route == Route::Recommendations {
+    // Where rows are still on their way, the next answer will be another.
+    let (at_hand, needed) = ready.shards;
+    if *ask.route == Route::Recommendations || at_hand < needed {
         return Ok(compute(ask, ready, scratch)?.with("cache-control", PERSONAL));
     }
     let tag = etag(ask, ready);
-    let reply = if ask.known.is_some_and(|known| matches_tag(known, &tag)) {
-        Reply::empty(304)
-    } else {
-        compute(ask, ready, scratch)?
-    };
+    let reply = if matches_tag(ask.known, &tag) { Reply::empty(304) } else { compute(ask, ready, scratch)? };
     Ok(reply.with("etag", tag).with("cache-control", SHARED))
 }
 

@@ -77,16 +77,14 @@ fn too_large(detail: String) -> Problem {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::head::Head;
 
     const NOW: Timestamp = Timestamp(1_795_000_000_000);
 
     fn visit(consent: &str, cookies: &str, gpc: bool) -> Visit {
         let (config, _) = Config::read(|name| (name == "CONSENT").then(|| consent.to_owned()));
-        Visit::read(&config, Some("GB".to_owned()), |name| match name {
-            "cookie" => Some(cookies.to_owned()),
-            "sec-gpc" => gpc.then(|| "1".to_owned()),
-            _ => None,
-        })
+        let sec_gpc = if gpc { "1" } else { "" };
+        Visit::read(&config, &Head { country: "GB", cookie: cookies, sec_gpc, ..Head::default() })
     }
 
     fn cookies(reply: &Reply) -> Vec<&str> {
@@ -100,7 +98,7 @@ mod tests {
         let before = "verge_recents=1|a:v:ht7ui|z:v:ht7ui";
         let (reply, events) = take(body, &visit("never", before, false), NOW).unwrap();
         assert_eq!(reply.status, 202);
-        let told: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
         assert_eq!((&told["accepted"], &told["rejected"][0]["index"]), (&2.into(), &2.into()));
         assert_eq!(cookies(&reply), ["verge_recents=1|a:a2:ht7ui|b:v:ht7ui|z:v:ht7ui"]);
         assert_eq!(events[0].region.as_deref(), Some("gb"));

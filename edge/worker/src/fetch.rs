@@ -4,21 +4,23 @@ use crate::answers::{self, Ask};
 use crate::config::Config;
 use crate::events::{self, MAX_BODY};
 use crate::forward::forward;
+use crate::head::Head;
 use crate::id;
 use crate::load::{Loader, with_store};
+use crate::platform::{self, memory_bytes, now};
 use crate::reply::{Problem, Reply};
 use crate::route::{self, NoRoute, Route};
 use crate::visit::Visit;
-use futures_util::StreamExt;
 use snapshots::query::Query;
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Once;
-use worker::js_sys::{Date, JSON, Reflect};
-use worker::wasm_bindgen::JsValue;
-use worker::{Context, Env, Headers, Request, Response, ResponseBuilder, console_error, event};
+use worker::js_sys::{JSON, Reflect};
+use worker::wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use worker::worker_sys::{Context as JsContext, web_sys};
+use worker::{Context, Env, console_error};
 
 /// The binding of the KV namespace with the snapshots.
 pub const KV: &str = "SNAPSHOTS";
@@ -27,55 +29,47 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// The time in ms since 1970. In production it stands still while a request computes.
-pub fn now() -> i64 {
-    Date::now() as i64
-}
-
-/// What the instance has taken of the isolate's 128 MB; it is never given back.
-fn memory_bytes() -> u64 {
-    const PAGE: u64 = 65_536;
-    core::arch::wasm32::memory_size::<0>() as u64 * PAGE
-}
-
-/// Answers one request.
-#[event(fetch)]
-async fn fetch(mut request: Request, env: Env, context: Context) -> worker::Result<Response> {
+/// Answers one request, for the entry module: a `Response`, or a promise of one where something has to be waited
+/// for.
+#[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen)]
+pub fn fetch(request: web_sys::Request, env: Env, context: JsContext) -> JsValue {
     report_panics();
-    let config = config(&env);
-    let id = id::ulid(Timestamp(now()));
-    let reply = match serve(&mut request, &env, &context, &config, &id).await {
-        Ok(reply) => reply,
-        Err(problem) => problem.reply(&id),
-    };
-    let reply = allow_origin(reply, &config, header(&request, "origin").as_deref());
-    let headers = Headers::new();
-    for (name, value) in &reply.headers {
-        headers.append(name, value)?;
-    }
-    let response = ResponseBuilder::new().with_status(reply.status).with_headers(headers);
-    Ok(if reply.body.is_empty() { response.empty() } else { response.fixed(reply.body) })
+    platform::value_or_promise(async move {
+        let (config, began) = (config(&env), now());
+        let lines = platform::head(&request);
+        let head = Head::read(&lines);
+        let id = id::ulid(Timestamp(began));
+        let call = Call { env: &env, context: &Context::new(context), config: &config, id: &id, began };
+        let reply = match serve(&call, request, &head).await {
+            Ok(reply) => reply,
+            Err(problem) => problem.reply(&id),
+        };
+        platform::respond(&allow_origin(reply, &config, head.origin))
+    })
 }
 
-async fn serve(
-    request: &mut Request,
-    env: &Env,
-    context: &Context,
-    config: &Config,
-    id: &str,
-) -> Result<Reply, Problem> {
-    // As it came: the library takes a method it does not know for GET.
-    let method = request.inner().method();
-    let route = route::route(&method, &request.path()).map_err(no_route)?;
+/// What a request is served with.
+struct Call<'a> {
+    env: &'a Env,
+    context: &'a Context,
+    config: &'a Config,
+    id: &'a str,
+    began: i64,
+}
+
+async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> Result<Reply, Problem> {
+    let Call { env, context, config, id, began } = *call;
+    let (path, query) = head.path_and_query();
+    let route = route::route(head.method, path).map_err(no_route)?;
     if let Route::Preflight(allowed) = route {
         return Ok(Reply::empty(204).with("allow", allowed));
     }
     if route == Route::Health {
         return Ok(with_store(|store| answers::health(store, memory_bytes())));
     }
-    let visit = Visit::read(config, country(request), |name| header(request, name));
+    let visit = Visit::read(config, head);
     if route == Route::Events {
-        let body = read_body(request).await?;
+        let body = read_body(&request, head.content_length).await?;
         let (reply, events) = events::take(&body, &visit, Timestamp(now()))?;
         if let Some(origin) = config.origin.clone() {
             context.wait_until(forward(origin, events));
@@ -83,29 +77,26 @@ async fn serve(
         return Ok(reply);
     }
 
-    let url = request.inner().url();
-    let query = url.split_once('?').map_or("", |(_, query)| query);
     let query = Query::parse(query).map_err(answers::query_problem)?;
-    let began = now();
     let loader = Loader { env, context, config };
-    let mut ready = loader.find(query.region.as_deref(), visit.country.as_deref()).await;
+    let mut ready = loader.find(query.region.as_deref(), visit.country.as_deref(), began).await;
     let loaded = now();
-    let known = header(request, "if-none-match");
     let ask = Ask {
         route: &route,
-        url: &url,
+        url: head.url,
         query: &query,
-        known: known.as_deref(),
+        known: head.if_none_match,
         visit: &visit,
         id,
         now: Timestamp(loaded),
     };
+    let mut read = loaded;
     // Where tables are whole, there is no need to know what is read.
     if let Some(ready) = ready.as_mut().filter(|ready| ready.loaded.manifest.is_sharded()) {
         let rows = answers::reads(&ask, &ready.loaded.snapshot);
         loader.add_rows(ready, &rows).await;
+        read = now();
     }
-    let read = now();
     let reply = SCRATCH.with_borrow_mut(|scratch| answers::answer(config, &ask, ready.as_ref(), scratch))?;
     let (load, score) = (loaded.saturating_sub(began), now().saturating_sub(read));
     let mut timing = format!("load;dur={load}, score;dur={score}");
@@ -117,23 +108,13 @@ async fn serve(
 }
 
 /// Reads the body, giving up as soon as it is too large.
-async fn read_body(request: &mut Request) -> Result<Vec<u8>, Problem> {
-    let stated = header(request, "content-length").and_then(|length| length.parse::<u64>().ok());
-    if stated.is_some_and(|length| length > MAX_BODY as u64) {
+async fn read_body(request: &web_sys::Request, stated: &str) -> Result<Vec<u8>, Problem> {
+    if stated.parse::<u64>().is_ok_and(|length| length > MAX_BODY as u64) {
         return Err(events::body_too_large());
     }
-    // A request without a body has no stream.
-    let Ok(mut chunks) = request.stream() else { return Ok(Vec::new()) };
-    let mut body = Vec::new();
-    while let Some(chunk) = chunks.next().await {
-        let chunk =
-            chunk.map_err(|_| Problem::bad_request("body", "The body ended early. Send it again."))?;
-        if body.len().saturating_add(chunk.len()) > MAX_BODY {
-            return Err(events::body_too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+    let body = platform::body(request, MAX_BODY as u32).await;
+    let body = body.map_err(|_| Problem::bad_request("body", "The body ended early. Send it again."))?;
+    body.ok_or_else(events::body_too_large)
 }
 
 fn no_route(why: NoRoute) -> Problem {
@@ -154,33 +135,22 @@ fn no_route(why: NoRoute) -> Problem {
 }
 
 /// Lets pages of the configured origins read the reply.
-fn allow_origin(reply: Reply, config: &Config, origin: Option<&str>) -> Reply {
+fn allow_origin(reply: Reply, config: &Config, origin: &str) -> Reply {
     if config.cors_origins.is_empty() {
         return reply;
     }
     let reply = reply.with("vary", "origin");
-    match origin {
-        Some(origin) if config.cors_origins.iter().any(|allowed| allowed == origin) => reply
-            .with("access-control-allow-origin", origin)
-            .with("access-control-allow-credentials", "true")
-            .with("access-control-allow-methods", "GET, HEAD, POST")
-            .with("access-control-allow-headers", "content-type")
-            .with("access-control-expose-headers", "etag, retry-after, server-timing")
-            .with("access-control-max-age", "86400")
-            .with("timing-allow-origin", origin),
-        _ => reply,
+    if !config.cors_origins.iter().any(|allowed| allowed == origin) {
+        return reply;
     }
-}
-
-fn header(request: &Request, name: &str) -> Option<String> {
-    request.headers().get(name).ok().flatten()
-}
-
-/// The country that Cloudflare sees the request come from. Read by hand, because the library's own getter
-/// does not bear a value of another type.
-fn country(request: &Request) -> Option<String> {
-    let cf = Reflect::get(request.inner(), &JsValue::from_str("cf")).ok()?;
-    Reflect::get(&cf, &JsValue::from_str("country")).ok()?.as_string()
+    reply
+        .with("access-control-allow-origin", origin)
+        .with("access-control-allow-credentials", "true")
+        .with("access-control-allow-methods", "GET, HEAD, POST")
+        .with("access-control-allow-headers", "content-type")
+        .with("access-control-expose-headers", "etag, retry-after, server-timing")
+        .with("access-control-max-age", "86400")
+        .with("timing-allow-origin", origin)
 }
 
 /// The settings, read once an isolate: they cannot change without a new one.

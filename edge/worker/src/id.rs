@@ -1,6 +1,6 @@
 //! Random identifiers: of a request or event (a ULID), and of a browser.
 
-use data_encoding::BASE64URL_NOPAD;
+use base64ct::{Base64UrlUnpadded, Encoding};
 use snapshots::time::Timestamp;
 
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -29,12 +29,12 @@ fn ulid_of(now: Timestamp, random: [u8; 10]) -> String {
 
 /// A browser's id: 128 random bits in 22 characters of base64url.
 pub fn visitor() -> String {
-    BASE64URL_NOPAD.encode(&random::<16>())
+    Base64UrlUnpadded::encode_string(&random::<16>())
 }
 
 /// Whether `text` is a browser's id as [`visitor`] makes them.
 pub fn is_visitor(text: &str) -> bool {
-    text.len() == 22 && BASE64URL_NOPAD.decode(text.as_bytes()).is_ok()
+    text.len() == 22 && Base64UrlUnpadded::decode_vec(text).is_ok()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! The way of a request: [`route`] finds what is asked; [`visit`] reads who asks, from headers and cookies alone;
 //! `load` finds the region's snapshot, in the [`store`] or in KV; [`answers`] computes, [`reply`] is what goes
-//! back. [`events`] takes what a visitor did, `forward` hands it on. `fetch`, `load` and `forward` are all that
-//! touches the platform; they exist on wasm only, and everything else is tested anywhere.
+//! back. [`events`] takes what a visitor did, `forward` hands it on. `fetch`, `load`, `forward` and `platform` are all
+//! that touches the platform; they exist on wasm only, and everything else is tested anywhere.
 
 pub mod answers;
 pub mod config;
@@ -12,9 +12,12 @@ pub mod events;
 mod fetch;
 #[cfg(target_arch = "wasm32")]
 mod forward;
+pub mod head;
 pub mod id;
 #[cfg(target_arch = "wasm32")]
 mod load;
+#[cfg(target_arch = "wasm32")]
+mod platform;
 pub mod reply;
 pub mod route;
 pub mod store;

@@ -1,7 +1,8 @@
 //! Reading snapshots from KV, and finding the one that a visitor is answered from.
 
 use crate::config::Config;
-use crate::fetch::{KV, now};
+use crate::fetch::KV;
+use crate::platform::now;
 use crate::store::{Freshness, Loaded, Look, Outcome, Ready, Store};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use snapshots::answer::RowKey;
@@ -42,10 +43,10 @@ pub struct Loader<'a> {
 
 impl Loader<'_> {
     /// The snapshot for a visitor: of the region `asked` for, of the country's region where none is asked for,
-    /// of the world where there is no such region. `None` when nothing can be had within the deadline.
-    pub async fn find(&self, asked: Option<&str>, country: Option<&str>) -> Option<Ready> {
-        let deadline = now().saturating_add(self.config.load_deadline_ms);
-        let world = self.ready(WORLD, deadline).await?;
+    /// of the world where there is no such region. `None` when nothing can be had within the deadline, counted from
+    /// when the request `began` (ms).
+    pub async fn find(&self, asked: Option<&str>, country: Option<&str>, began: i64) -> Option<Ready> {
+        let world = self.ready(WORLD, began).await?;
         let regions = &world.loaded.manifest.regions;
         let region = match (asked, country) {
             (Some(asked), _) if regions.values().any(|region| region == asked) => asked,
@@ -55,18 +56,19 @@ impl Loader<'_> {
         if region == WORLD {
             return Some(world);
         }
-        let region = self.ready(region, deadline).await;
+        let region = self.ready(region, began).await;
         Some(region.unwrap_or(world))
     }
 
     /// One region's snapshot. The first request of an isolate waits for it; later ones get what is there, and
     /// one of them now and then refreshes it behind its answer.
-    async fn ready(&self, region: &str, deadline: i64) -> Option<Ready> {
+    async fn ready(&self, region: &str, began: i64) -> Option<Ready> {
         let freshness =
             Freshness { ttl_ms: self.config.manifest_ttl_ms, stale_after_ms: self.config.stale_after_ms };
-        let mut loading = false;
+        let deadline = began.saturating_add(self.config.load_deadline_ms);
+        let (mut loading, mut at) = (false, began);
         loop {
-            match STORE.with_borrow_mut(|store| store.look(region, now(), freshness)) {
+            match STORE.with_borrow_mut(|store| store.look(region, at, freshness)) {
                 Look::Ready(ready) => {
                     if ready.refresh {
                         self.load_behind(region);
@@ -75,7 +77,7 @@ impl Loader<'_> {
                 }
                 Look::Load if loading => {
                     // Ours has failed, and the time to the next attempt is over.
-                    STORE.with_borrow_mut(|store| store.finish(region, Outcome::Failed, now()));
+                    STORE.with_borrow_mut(|store| store.finish(region, Outcome::Failed, at));
                     return None;
                 }
                 Look::Load => {
@@ -85,11 +87,12 @@ impl Loader<'_> {
                 Look::Wait => {}
                 Look::Failed => return None,
             }
-            if now() >= deadline {
+            if at >= deadline {
                 console_error!("region '{region}': no snapshot within the deadline");
                 return None;
             }
             Delay::from(LOOK_AGAIN).await;
+            at = now();
         }
     }
 

@@ -10,19 +10,19 @@ pub struct Reply {
     pub status: u16,
     /// Header names and values. A name may come twice.
     pub headers: Vec<(&'static str, String)>,
-    /// The body.
-    pub body: Vec<u8>,
+    /// The body; empty where there is none.
+    pub body: String,
 }
 
 impl Reply {
     /// A response without a body.
     pub const fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new() }
+        Self { status, headers: Vec::new(), body: String::new() }
     }
 
     /// `value` as JSON.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
-        match serde_json::to_vec(value) {
+        match serde_json::to_string(value) {
             Ok(body) => Self { status, headers: Vec::new(), body }.with("content-type", "application/json"),
             Err(_) => Problem::internal().reply(""),
         }
@@ -33,6 +33,18 @@ impl Reply {
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// The headers for `js/glue.js`: name and value in turn, a line each. No header holds a control character.
+    pub fn lines(&self) -> String {
+        let mut lines = String::with_capacity(256);
+        for (name, value) in &self.headers {
+            lines.push_str(name);
+            lines.push('\n');
+            lines.extend(value.chars().filter(|character| !character.is_control()));
+            lines.push('\n');
+        }
+        lines
     }
 }
 
@@ -101,7 +113,7 @@ impl Problem {
             request,
         };
         // These types cannot fail to serialise; an empty body would still carry the status.
-        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let body = serde_json::to_string(&body).unwrap_or_default();
         let mut reply = Reply { status: self.status, headers: Vec::new(), body }
             .with("content-type", "application/problem+json")
             .with("cache-control", "no-store");
@@ -120,7 +132,7 @@ mod tests {
             Problem { field: Some("limit".into()), ..Problem::new(400, "Bad request", "expected 1 to 100") }
                 .with("retry-after", "1")
                 .reply("01JD");
-        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        let body: Value = serde_json::from_str(&reply.body).unwrap();
         assert_eq!(
             body,
             serde_json::json!({"type": "about:blank", "title": "Bad request", "status": 400,

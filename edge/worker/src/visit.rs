@@ -1,6 +1,7 @@
 //! What a request says about its visitor: the country, the recents, and whether they may be known again.
 
 use crate::config::{Config, Consent};
+use crate::head::Head;
 use crate::id;
 use snapshots::recents::{self, Recents};
 
@@ -27,20 +28,20 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Reads the headers through `get`, by lower-case name.
-    pub fn read(config: &Config, country: Option<String>, get: impl Fn(&str) -> Option<String>) -> Self {
-        let cookies = get("cookie").unwrap_or_default();
-        let opted_out = get("sec-gpc").is_some_and(|value| value.trim() == "1");
+    /// Reads what the request's head says of its visitor.
+    pub fn read(config: &Config, head: &Head<'_>) -> Self {
+        let cookies = head.cookie;
+        let opted_out = head.sec_gpc.trim() == "1";
         let agreed = match &config.consent {
             Consent::Always => true,
             Consent::Never => false,
-            Consent::Cookie(name, value) => cookie(&cookies, name) == Some(value),
+            Consent::Cookie(name, value) => cookie(cookies, name) == Some(value),
         };
         Self {
-            country: country.and_then(|code| country_code(&code)),
-            recents: cookie(&cookies, recents::COOKIE).map(Recents::parse).unwrap_or_default(),
-            visitor: cookie(&cookies, VISITOR_COOKIE).filter(|id| id::is_visitor(id)).map(str::to_owned),
-            has_visitor_cookie: cookie(&cookies, VISITOR_COOKIE).is_some(),
+            country: country_code(head.country),
+            recents: cookie(cookies, recents::COOKIE).map(Recents::parse).unwrap_or_default(),
+            visitor: cookie(cookies, VISITOR_COOKIE).filter(|id| id::is_visitor(id)).map(str::to_owned),
+            has_visitor_cookie: cookie(cookies, VISITOR_COOKIE).is_some(),
             opted_out,
             consents: agreed && !opted_out,
         }
@@ -73,19 +74,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn visit(consent: &str, cookies: &str, gpc: Option<&str>) -> Visit {
+    fn visit(consent: &str, cookie: &str, sec_gpc: &str) -> Visit {
         let (config, _) = Config::read(|name| (name == "CONSENT").then(|| consent.to_owned()));
-        Visit::read(&config, Some("GB".to_owned()), |name| match name {
-            "cookie" => Some(cookies.to_owned()),
-            "sec-gpc" => gpc.map(str::to_owned),
-            _ => None,
-        })
+        Visit::read(&config, &Head { country: "GB", cookie, sec_gpc, ..Head::default() })
     }
 
     #[test]
     fn cookies_are_found_by_their_whole_name() {
-        let found =
-            visit("never", "xverge_recents=1|x:v:1; verge_recents=1|a:v:1;verge_recents=1|b:v:1", None);
+        let found = visit("never", "xverge_recents=1|x:v:1; verge_recents=1|a:v:1;verge_recents=1|b:v:1", "");
         assert_eq!(found.recents.entries().len(), 1);
         assert_eq!(found.recents.entries()[0].item, "a");
         assert_eq!(found.country.as_deref(), Some("gb"));
@@ -95,25 +91,25 @@ mod tests {
 
     #[test]
     fn opting_out_is_stronger_than_consent() {
-        assert!(visit("always", "", None).consents);
-        assert!(!visit("always", "", Some("1")).consents);
-        assert!(!visit("never", "", None).consents);
-        assert!(visit("cookie:ok=yes", "a=b; ok=yes", None).consents);
-        assert!(!visit("cookie:ok=yes", "ok=yesno", None).consents);
-        assert!(!visit("cookie:ok=yes", "ok=yes", Some("1")).consents);
+        assert!(visit("always", "", "").consents);
+        assert!(!visit("always", "", "1").consents);
+        assert!(!visit("never", "", "").consents);
+        assert!(visit("cookie:ok=yes", "a=b; ok=yes", "").consents);
+        assert!(!visit("cookie:ok=yes", "ok=yesno", "").consents);
+        assert!(!visit("cookie:ok=yes", "ok=yes", "1").consents);
     }
 
     #[test]
     fn an_id_that_is_none_of_ours_is_not_taken() {
-        assert_eq!(visit("always", "verge_visitor=me@example.org", None).visitor, None);
+        assert_eq!(visit("always", "verge_visitor=me@example.org", "").visitor, None);
         let ours = id::visitor();
-        assert_eq!(visit("always", &format!("verge_visitor={ours}"), None).visitor, Some(ours));
+        assert_eq!(visit("always", &format!("verge_visitor={ours}"), "").visitor, Some(ours));
     }
 
     proptest! {
         #[test]
         fn any_header_is_read(cookies in "(verge_recents=)?\\PC{0,100}") {
-            visit("cookie:a=b", &cookies, Some("é"));
+            visit("cookie:a=b", &cookies, "é");
         }
     }
 }

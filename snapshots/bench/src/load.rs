@@ -31,7 +31,7 @@ impl Target {
         let (name, address) = text.split_once('=').context("expected NAME=PORT/PATH")?;
         let (port, path) = address.split_once('/').context("expected NAME=PORT/PATH")?;
         let request = |cookie: &str| {
-            format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\nCookie: {COOKIE}={cookie}\r\n\r\n")
+            format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\nCF-IPCountry: GB\r\nCookie: {COOKIE}={cookie}\r\n\r\n")
                 .into_bytes()
         };
         let requests: Vec<_> = cookies.lines().map(request).collect();

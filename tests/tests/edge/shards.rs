@@ -85,6 +85,10 @@ fn missing(parts: &Parts) -> Result<()> {
     let (at_hand, needed) = shards(&reply).with_context(|| format!("nothing said of shards: {reply:?}"))?;
     ensure!(at_hand == 0 && needed > 0, "{at_hand} of {needed} shards are at hand");
     ensure!(reply.json()["degraded"] == "popular_only", "it is not told that rows are missing: {reply:?}");
+    let similar = format!("/v1/items/{}/similar?limit=5", popular(&edge, 1)?[0]);
+    let reply = edge.get(&similar)?;
+    let kept = !reply.header("etag").is_empty() || !reply.header("cache-control").contains("no-store");
+    ensure!(reply.status == 200 && !kept, "others may keep an answer without rows: {reply:?}");
 
     // Damaged ones are as good as missing.
     for blob in &cut {
@@ -97,5 +101,7 @@ fn missing(parts: &Parts) -> Result<()> {
     let reply = edge.until(&path, has_all_shards)?;
     ensure!(reply.json()["degraded"] == Value::Null, "still degraded: {reply:?}");
     ensure!(reply.json()["items"][0]["signal"] == "coview", "no rows are used: {reply:?}");
+    let reply = edge.until(&similar, has_all_shards)?;
+    ensure!(!reply.header("etag").is_empty(), "an answer with all rows has no ETag: {reply:?}");
     Ok(())
 }

@@ -1,0 +1,92 @@
+//! The platform, as the Worker meets it: the clock, the request's head, the response, and futures that need no promise.
+
+use crate::reply::Reply;
+use futures_util::task::AtomicWaker;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use worker::js_sys::{Date, Error, Uint8Array, futures::future_to_promise};
+use worker::wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use worker::worker_sys::web_sys::Request;
+
+#[wasm_bindgen(
+    module = "/js/glue.js",
+    wasm_bindgen = worker::wasm_bindgen,
+    wasm_bindgen_futures = worker::wasm_bindgen_futures,
+    js_sys = worker::js_sys
+)]
+extern "C" {
+    /// The request's lines, as [`crate::head::Head::read`] takes them.
+    pub fn head(request: &Request) -> String;
+    #[wasm_bindgen(js_name = body, catch)]
+    async fn body_within(request: &Request, limit: u32) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    #[wasm_bindgen(js_name = post)]
+    async fn post_within(url: &str, token: &str, body: &str, patience: u32) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_name = respond)]
+    fn respond_with(status: u16, lines: &str, body: Option<&str>) -> JsValue;
+}
+
+/// The time in ms since 1970. In production it stands still while a request computes.
+pub fn now() -> i64 {
+    Date::now() as i64
+}
+
+/// What the instance has taken of the isolate's 128 MB; it is never given back.
+pub fn memory_bytes() -> u64 {
+    const PAGE: u64 = 65_536;
+    core::arch::wasm32::memory_size::<0>() as u64 * PAGE
+}
+
+/// The request's body; `None` where it is longer than `limit` bytes.
+///
+/// # Errors
+/// When it ends before it is complete.
+pub async fn body(request: &Request, limit: u32) -> Result<Option<Vec<u8>>, String> {
+    let bytes = body_within(request, limit).await.map_err(|error| text(&error))?;
+    Ok(bytes.dyn_into::<Uint8Array>().ok().map(|bytes| bytes.to_vec()))
+}
+
+/// Posts JSON, with a bearer token unless it is empty, and gives the status of the answer.
+///
+/// # Errors
+/// When there is no answer within `patience` ms, and why.
+pub async fn post(url: &str, token: &str, body: &str, patience: u32) -> Result<u16, String> {
+    let status = post_within(url, token, body, patience).await.map_err(|error| text(&error))?;
+    Ok(status.as_f64().unwrap_or_default() as u16)
+}
+
+fn text(error: &JsValue) -> String {
+    error.dyn_ref::<Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
+}
+
+/// The platform's `Response`.
+pub fn respond(reply: &Reply) -> JsValue {
+    respond_with(reply.status, &reply.lines(), Some(&*reply.body).filter(|body| !body.is_empty()))
+}
+
+/// Wakes whoever waits by now.
+struct Relay(AtomicWaker);
+
+impl Wake for Relay {
+    fn wake(self: Arc<Self>) {
+        self.0.wake();
+    }
+}
+
+/// Runs a future as far as it comes without waiting: its value where that is the end, and a promise of it
+/// otherwise. Most answers need nothing that is not in memory, and a promise costs more than they do.
+pub fn value_or_promise(future: impl Future<Output = JsValue> + 'static) -> JsValue {
+    let mut future = Box::pin(future);
+    // Some futures keep the waker of their first poll, when it is not known yet who will wait.
+    let relay = Arc::new(Relay(AtomicWaker::new()));
+    let waker = Waker::from(Arc::clone(&relay));
+    if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+        return value;
+    }
+    let rest = poll_fn(move |context| {
+        relay.0.register(context.waker());
+        future.as_mut().poll(&mut Context::from_waker(&waker))
+    });
+    future_to_promise(async { Ok(rest.await) }).into()
+}
