@@ -28,6 +28,8 @@ pub struct Config {
     pub kv: Kv,
     /// How `verge serve` listens.
     pub serve: Serve,
+    /// Feeds of items that `verge serve` watches: `[[feeds]]`.
+    pub feeds: Vec<Feed>,
 }
 
 impl Default for Config {
@@ -37,6 +39,7 @@ impl Default for Config {
             regions: None,
             kv: Kv::default(),
             serve: Serve::default(),
+            feeds: Vec::new(),
         }
     }
 }
@@ -101,6 +104,36 @@ impl Serve {
     }
 }
 
+/// A feed that is looked at again and again.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feed {
+    /// What to call it in metrics and logs.
+    pub name: String,
+    /// An `http://` or `https://` address, or a file; in the file, relative to it.
+    pub from: String,
+    /// Seconds from one look to the next, at least 1.
+    #[serde(default = "quarter_hour")]
+    pub every_s: u32,
+    /// Whether the feed names every item, so that others are to be removed.
+    #[serde(default)]
+    pub full: bool,
+    /// The header `Authorization` for an address that wants one.
+    #[serde(default)]
+    pub authorization: Option<Secret>,
+}
+
+impl Feed {
+    /// Whether it is fetched; otherwise it is a file.
+    pub fn is_address(&self) -> bool {
+        self.from.starts_with("http://") || self.from.starts_with("https://")
+    }
+}
+
+fn quarter_hour() -> u32 {
+    900
+}
+
 /// A text that is never printed.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -152,6 +185,9 @@ impl Config {
             toml::from_str(&text).with_context(|| format!("in the configuration {}", file.display()))?;
         if let Some(base) = file.parent() {
             config.data_dir = base.join(&config.data_dir);
+            for feed in config.feeds.iter_mut().filter(|feed| !feed.is_address()) {
+                feed.from = base.join(&feed.from).to_string_lossy().into_owned();
+            }
         }
         Ok(config)
     }

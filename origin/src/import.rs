@@ -12,7 +12,7 @@
 
 mod alibaba;
 mod countries;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod input;
 mod jsonl;
 mod online_retail;
@@ -139,7 +139,7 @@ impl Format {
 
 /// Why a line was not taken: a reason to count by, and what was wrong in this line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Reject {
+pub(crate) struct Reject {
     reason: &'static str,
     detail: String,
 }
@@ -241,7 +241,7 @@ fn parse_area(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_currency(text: &str) -> Result<String, String> {
+pub(crate) fn parse_currency(text: &str) -> Result<String, String> {
     if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return Ok(text.to_ascii_uppercase());
     }

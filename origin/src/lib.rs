@@ -4,6 +4,7 @@
 //! [`inspect`] and [`evaluate`] let people look. The binary `verge` is [`cli`] and nothing else.
 
 pub mod build;
+pub mod catalogue;
 pub mod cli;
 pub mod config;
 pub mod evaluate;

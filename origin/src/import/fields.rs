@@ -98,6 +98,11 @@ pub fn shown(text: &str) -> String {
     text.chars().take(40).flat_map(char::escape_debug).collect()
 }
 
+/// The same of every word of a message, which may quote what was not understood.
+pub fn shown_words(message: &str) -> String {
+    message.split_whitespace().map(shown).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

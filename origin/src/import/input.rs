@@ -48,20 +48,7 @@ impl Input {
 
     fn new(raw: impl Read + 'static, size: Option<u64>) -> Result<Self> {
         let read = Rc::new(Cell::new(0));
-        let mut raw = Counted { inner: raw, read: Rc::clone(&read) };
-        let mut magic = Vec::new();
-        raw.by_ref().take(4).read_to_end(&mut magic)?;
-        let kind = magic.clone();
-        let raw = BufReader::with_capacity(256 << 10, Cursor::new(magic).chain(raw));
-        let mut content: Box<dyn Read> = match kind.as_slice() {
-            [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
-            [0x28, 0xb5, 0x2f, 0xfd] => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
-                decoder.window_log_max(31)?; // Files made with `zstd --long`.
-                Box::new(decoder)
-            }
-            _ => Box::new(raw),
-        };
+        let mut content = decompressed(Counted { inner: raw, read: Rc::clone(&read) })?;
         let mut prefix = Vec::new();
         content.by_ref().take(PREFIX as u64).read_to_end(&mut prefix)?;
         let after_mark = if prefix.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
@@ -92,6 +79,26 @@ impl Input {
         }
         Ok(Line::Full)
     }
+}
+
+/// What `raw` holds: itself, or what gzip or zstd made it of.
+///
+/// # Errors
+/// Its beginning cannot be read.
+pub fn decompressed<'a>(mut raw: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut magic = Vec::new();
+    raw.by_ref().take(4).read_to_end(&mut magic)?;
+    let kind = magic.clone();
+    let raw = BufReader::with_capacity(256 << 10, Cursor::new(magic).chain(raw));
+    Ok(match kind.as_slice() {
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
+        [0x28, 0xb5, 0x2f, 0xfd] => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
+            decoder.window_log_max(31)?; // Files made with `zstd --long`.
+            Box::new(decoder)
+        }
+        _ => Box::new(raw),
+    })
 }
 
 /// The text of a line: UTF-8, or else Latin-1, in which every byte means something.

@@ -4,9 +4,8 @@
 //! age, but have to say when they happened. A line with several events (a purchase of several items, an
 //! array) is taken whole or not at all.
 
-use super::fields::{self, shown};
-use super::{Catalogue, Importer, Parsed, Reject, Row, item_id};
-use crate::store::Item;
+use super::{Catalogue, Importer, Parsed, Reject, Row};
+use crate::{catalogue, store::Item};
 use serde_json::{Map, Value};
 use snapshots::event::{Event, parse_history};
 use snapshots::time::Timestamp;
@@ -76,33 +75,11 @@ fn is_item(object: &Map<String, Value>) -> bool {
     object.contains_key("id") && !of_events.iter().any(|key| object.contains_key(*key))
 }
 
-fn read_item(mut object: Map<String, Value>) -> Result<Item, Reject> {
-    if let Some(id @ Value::Number(_)) = object.get_mut("id") {
-        *id = Value::String(id.to_string());
-    }
-    let mut item: Item = serde_json::from_value(Value::Object(object))
-        .map_err(|error| Reject::new("bad item", shown_error(&error.to_string())))?;
-    item_id(&item.id)?;
-    if item.price.is_some_and(|price| !(0.0..=1e12).contains(&price)) {
-        return Err(Reject::new("bad item", "price: expected a number from 0 to 1e12"));
-    }
-    if let Some(currency) = &item.currency {
-        item.currency =
-            Some(super::parse_currency(currency).map_err(|error| Reject::new("bad item", error))?);
-    }
-    for field in [&mut item.name, &mut item.category, &mut item.brand] {
-        *field = field.as_deref().and_then(fields::name);
-    }
-    for address in [&item.image, &item.url] {
-        if address.as_ref().is_some_and(|address| address.len() > 2048) {
-            return Err(Reject::new("bad item", "image, url: expected at most 2,048 bytes"));
-        }
-    }
-    Ok(item)
-}
-
-fn shown_error(error: &str) -> String {
-    error.split_whitespace().map(shown).collect::<Vec<_>>().join(" ")
+fn read_item(object: Map<String, Value>) -> Result<Item, Reject> {
+    catalogue::from_json(object).map_err(|wrong| {
+        let reason = if wrong.field == "id" { "bad item id" } else { "bad item" };
+        Reject::new(reason, wrong.to_string())
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Request bodies: bounded in bytes, in time, and in what all of them take together.
 
 use super::{
-    problem::{Problem, Result},
+    problem::{Problem, Result, field_of},
     state::Service,
 };
 use axum::{body::Bytes, extract::Request};
@@ -75,9 +75,8 @@ pub async fn read_json<T: DeserializeOwned>(service: &Service, request: Request,
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { "body" } else { &path };
-        Problem::bad_request(field, error.inner().to_string())
+        let message = error.inner().to_string();
+        Problem::bad_request(&field_of(&error.path().to_string(), &message, "body"), message)
     })?;
     json.end().map_err(|error| Problem::bad_request("body", error.to_string()))?;
     Ok(value)

@@ -38,6 +38,18 @@ struct Answered {
     status: u16,
 }
 
+/// A watched feed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FeedLabel {
+    feed: String,
+}
+
+impl From<&str> for FeedLabel {
+    fn from(name: &str) -> Self {
+        Self { feed: name.to_owned() }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
     route: String,
@@ -54,6 +66,9 @@ pub struct Metrics {
     pub event_processing_errors: Counter,
     /// Items in the catalogue.
     pub catalogue_items: Gauge,
+    /// Looks at a watched feed that could not be used.
+    pub feed_errors: Family<FeedLabel, Counter>,
+    feed_read: Family<FeedLabel, Gauge>,
     answered: Family<Answered, Counter>,
     took: Family<Route, Histogram>,
 }
@@ -66,6 +81,8 @@ impl Default for Metrics {
             events_processed: Family::default(),
             event_processing_errors: Counter::default(),
             catalogue_items: Gauge::default(),
+            feed_errors: Family::default(),
+            feed_read: Family::default(),
             answered: Family::default(),
             took: Family::new_with_constructor(|| Histogram::new(SECONDS)),
         };
@@ -75,6 +92,10 @@ impl Default for Metrics {
         let errors = metrics.event_processing_errors.clone();
         registry.register("event_processing_errors", "Events that could not be taken", errors);
         registry.register("catalogue_items", "Items in the catalogue", metrics.catalogue_items.clone());
+        registry.register("feed_errors", "Failed looks at a feed", metrics.feed_errors.clone());
+        let read = metrics.feed_read.clone();
+        let help = "When a feed was last looked at and found usable or unchanged, since 1970";
+        registry.register_with_unit("feed_read_timestamp", help, Unit::Seconds, read);
         registry.register("http_requests", "Requests answered", metrics.answered.clone());
         let took = metrics.took.clone();
         let help = "Time from a request's head to its answer's head";
@@ -84,6 +105,11 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Notes that a feed was read, or found as it was.
+    pub fn feed_is_read(&self, name: &str) {
+        self.feed_read.get_or_create(&name.into()).set(jiff::Timestamp::now().as_second());
+    }
+
     /// All of them in the OpenMetrics text format.
     pub fn text(&self) -> String {
         let mut text = String::new();

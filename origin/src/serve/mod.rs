@@ -8,10 +8,13 @@ pub mod auth;
 pub mod body;
 pub mod connections;
 pub mod events;
+pub mod feeds;
 pub mod health;
+pub mod items;
 pub mod limit;
 pub mod metrics;
 pub mod problem;
+pub mod query;
 pub mod state;
 
 use crate::{config::Config, store::Role};
@@ -50,7 +53,9 @@ pub fn router(service: &Shared) -> Router {
     let open = Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz));
     let events = Router::new().route("/v1/events", post(events::take));
     let metrics = Router::new().route("/metrics", get(metrics::show));
-    let guarded = [(Role::Events, events), (Role::Metrics, metrics)];
+    let item = get(items::show).put(items::put).patch(items::patch).delete(items::delete);
+    let catalogue = Router::new().route("/v1/items/{id}", item).route("/v1/feeds", post(feeds::upload));
+    let guarded = [(Role::Events, events), (Role::Catalogue, catalogue), (Role::Metrics, metrics)];
     let all = guarded.into_iter().fold(open, |all, (role, routes)| {
         all.merge(routes.route_layer(from_fn_with_state((service.clone(), role), auth::require)))
     });
@@ -96,6 +101,9 @@ async fn serve(service: Shared) -> Result<()> {
     }
     tracing::info!(address = %listener.local_addr()?, "listening");
     let refreshing = tokio::spawn(refresh(service.clone()));
+    for feed in &service.config.feeds {
+        tokio::spawn(feeds::watch(service.clone(), feed.clone()));
+    }
     connections::serve(&service, listener, router(&service)).await;
     refreshing.abort();
     tracing::info!("stopped");

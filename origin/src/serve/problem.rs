@@ -116,6 +116,22 @@ impl Problem {
     }
 }
 
+/// The field that an error of serde is about: what it names itself, else where it was, else `whole`.
+pub fn field_of(path: &str, message: &str, whole: &str) -> String {
+    let named = ["unknown field `", "missing field `", "duplicate field `"].iter().find_map(|start| {
+        let (name, _) = message.strip_prefix(start)?.split_once('`')?;
+        Some(name)
+    });
+    let place = path.trim_matches(['.', '?']);
+    match (place, named) {
+        ("", None) => whole.to_owned(),
+        ("", Some(name)) => name.to_owned(),
+        (place, None) => place.to_owned(),
+        (place, Some(name)) if place.rsplit('.').next() == Some(name) => place.to_owned(),
+        (place, Some(name)) => format!("{place}.{name}"),
+    }
+}
+
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
         Self::internal(&error)

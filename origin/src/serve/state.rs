@@ -5,7 +5,10 @@ use super::{
     metrics::Metrics,
     problem::{Problem, Result},
 };
-use crate::{config::Config, store::Store};
+use crate::{
+    config::Config,
+    store::{Change, Store},
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::{Semaphore, watch};
@@ -105,9 +108,9 @@ impl Service {
     /// # Errors
     /// The store cannot be read.
     pub fn refresh(&self) -> anyhow::Result<()> {
-        let (keys, version) = {
+        let (keys, version, items) = {
             let store = lock(&self.store);
-            (store.keys()?, store.catalogue_version()?)
+            (store.keys()?, store.catalogue_version()?, store.count_items()?)
         };
         let before = self.keys();
         if !before.are(&keys) {
@@ -115,13 +118,32 @@ impl Service {
             *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
             tracing::info!("keys changed");
         }
-        self.catalogue_is_at(version);
+        self.catalogue_is_at(version, items);
         Ok(())
     }
 
-    /// Tells who follows the catalogue that it has this version.
-    pub fn catalogue_is_at(&self, version: u64) {
+    /// Tells who follows the catalogue that it has this version, and so many items.
+    fn catalogue_is_at(&self, version: u64, items: u64) {
+        self.metrics.catalogue_items.set(items.cast_signed());
         self.catalogue.send_if_modified(|before| std::mem::replace(before, version) != version);
+    }
+
+    /// Changes the catalogue on a thread that may block, and tells who follows it.
+    ///
+    /// # Errors
+    /// Those of `work`; a panic in it is an internal error.
+    pub async fn change_catalogue<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut Change<'_>) -> anyhow::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (done, version, items) = self
+            .with_store(move |store| {
+                let done = store.change_catalogue(work)?;
+                anyhow::Ok((done, store.catalogue_version()?, store.count_items()?))
+            })
+            .await?;
+        self.catalogue_is_at(version, items);
+        Ok(done)
     }
 
     /// Says that a part of the service cannot do its work, and why; or, by `None`, that it can again.

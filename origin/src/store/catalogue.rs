@@ -11,13 +11,6 @@ pub struct Change<'a> {
     changed: usize,
 }
 
-/// What stands in an item's place.
-enum Row {
-    Nothing,
-    Removed,
-    Item(Item),
-}
-
 impl Store {
     /// The catalogue's version: it grows with every change of items, whichever process made it.
     ///
@@ -93,7 +86,7 @@ impl Change<'_> {
     /// The file cannot be written.
     pub fn update(&mut self, item: &Item) -> Result<bool> {
         let new = match self.row(&item.id)? {
-            Row::Item(old) => {
+            Some(Some(old)) => {
                 let mut new = old.clone();
                 new.update(item.clone());
                 if new == old {
@@ -101,7 +94,7 @@ impl Change<'_> {
                 }
                 new
             }
-            Row::Nothing | Row::Removed => item.clone(),
+            _ => item.clone(),
         };
         self.write(&new, false)?;
         Ok(true)
@@ -113,9 +106,8 @@ impl Change<'_> {
     /// The file cannot be written.
     pub fn replace(&mut self, item: &Item) -> Result<bool> {
         let is_new = match self.row(&item.id)? {
-            Row::Item(old) if old == *item => return Ok(false),
-            Row::Item(_) => false,
-            Row::Nothing | Row::Removed => true,
+            Some(Some(old)) if old == *item => return Ok(false),
+            known => !matches!(known, Some(Some(_))),
         };
         self.write(item, false)?;
         Ok(is_new)
@@ -128,9 +120,8 @@ impl Change<'_> {
     /// The file cannot be written.
     pub fn remove(&mut self, id: &str) -> Result<bool> {
         let was_there = match self.row(id)? {
-            Row::Removed => return Ok(false),
-            Row::Item(_) => true,
-            Row::Nothing => false,
+            Some(None) => return Ok(false),
+            known => known.is_some(),
         };
         self.write(&Item { id: id.to_owned(), ..Item::default() }, true)?;
         Ok(was_there)
@@ -155,20 +146,14 @@ impl Change<'_> {
     /// # Errors
     /// The file cannot be read.
     pub fn item(&self, id: &str) -> Result<Option<Item>> {
-        Ok(match self.row(id)? {
-            Row::Item(item) => Some(item),
-            Row::Nothing | Row::Removed => None,
-        })
+        Ok(self.row(id)?.flatten())
     }
 
-    fn row(&self, id: &str) -> Result<Row> {
+    /// The row of an id, if there is one, and its item, if that was not removed.
+    fn row(&self, id: &str) -> Result<Option<Option<Item>>> {
         let mut query = self.transaction.prepare_cached("SELECT * FROM items WHERE id = ?1")?;
-        let found = query.query_row([id], |row| Ok((row.get("removed")?, item_of_row(row)?))).optional()?;
-        Ok(match found {
-            None => Row::Nothing,
-            Some((true, _)) => Row::Removed,
-            Some((false, item)) => Row::Item(item),
-        })
+        let found = query.query_row([id], |row| Ok((row.get::<_, bool>("removed")?, item_of_row(row)?)));
+        Ok(found.optional()?.map(|(removed, item)| (!removed).then_some(item)))
     }
 
     fn write(&mut self, item: &Item, removed: bool) -> Result<()> {

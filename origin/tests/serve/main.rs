@@ -1,9 +1,11 @@
 //! `verge serve` as its callers meet it: the real binary, over HTTP.
 
+mod feeds;
+mod items;
 mod service;
 
 use serde_json::{Value, json};
-use service::Service;
+use service::{Service, until};
 use std::{io::Write, net::TcpStream, time::Duration};
 
 #[test]
@@ -27,18 +29,10 @@ fn a_key_made_or_revoked_meanwhile_is_taken_over() {
     let service = Service::start();
     let event = json!({"kind":"view","item":"cup"});
     let key = service.verge(&["keys", "add", "late", "--role", "events"]).trim().to_owned();
-    let until = |status: u16| {
-        for _ in 0..100 {
-            if service.with_key(&key).post("/v1/events", &event).status == status {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("the key never led to {status}");
-    };
-    until(202);
+    let status = || service.with_key(&key).post("/v1/events", &event).status;
+    until("202", || status() == 202);
     service.verge(&["keys", "revoke", "late"]);
-    until(401);
+    until("401", || status() == 401);
 }
 
 #[test]

@@ -11,6 +11,15 @@ use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Waits until `check` is true.
+pub fn until(what: &str, mut check: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !check() {
+        assert!(began.elapsed() < PATIENCE, "{what} never came");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A service with a data directory of its own, killed when it is dropped.
 pub struct Service {
     dir: TempDir,
@@ -58,8 +67,17 @@ impl Service {
         Self::start_in(dir, arguments)
     }
 
+    /// With a made-up shop of 100 items, built and serving.
+    pub fn start_shop(config: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("verge.toml"), config).unwrap();
+        run(dir.path(), &["generate", "--items", "100", "--sessions", "1000", "--into-store"]);
+        run(dir.path(), &["build", "--no-judge"]);
+        Self::start_in(dir, &[])
+    }
+
     /// In a directory with a `verge.toml`.
-    pub fn start_in(dir: TempDir, arguments: &[&str]) -> Self {
+    fn start_in(dir: TempDir, arguments: &[&str]) -> Self {
         let roles = ["events", "catalogue", "metrics", "admin"];
         let key = |role| run(dir.path(), &["keys", "add", role, "--role", role]).trim().to_owned();
         let keys = roles.map(|role| (role, key(role))).into();
@@ -90,6 +108,18 @@ impl Service {
             thread::sleep(Duration::from_millis(5));
         }
         service
+    }
+
+    /// Where `verge.toml` is, and the data directory `verge-data`.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A running service's metric, by its name and labels as they are printed.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.with_key(&self.key("metrics")).get("/metrics").text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        line.parse().ok()
     }
 
     pub fn address(&self) -> &str {

@@ -1,0 +1,86 @@
+//! What an item may be, however it comes: by a request, a feed, or an imported log.
+
+pub mod feed;
+mod tables;
+mod xml;
+
+use crate::{
+    import::{fields, parse_currency},
+    store::Item,
+};
+use serde_json::{Map, Value};
+use snapshots::event::{MAX_ITEM_ID, is_printable};
+
+/// The fields of an item, as JSON and feeds name them.
+pub const FIELDS: [&str; 10] =
+    ["id", "name", "category", "brand", "price", "currency", "image", "url", "in_stock", "added_at"];
+/// The longest address, in bytes.
+const MAX_ADDRESS: usize = 2_048;
+
+/// What is wrong with an item, and where.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Wrong {
+    /// The field at fault; empty when it is the row as a whole.
+    pub field: String,
+    /// What is wrong and what is expected.
+    pub error: String,
+}
+
+impl Wrong {
+    fn new(field: &str, error: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), error: error.into() }
+    }
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &*self.field {
+            "" => write!(out, "{}", self.error),
+            field => write!(out, "{field}: {}", self.error),
+        }
+    }
+}
+
+/// Reads an item from JSON. Fields it does not know are ignored.
+///
+/// # Errors
+/// A field that is no such thing, or an id that cannot be one.
+pub fn from_json(mut object: Map<String, Value>) -> Result<Item, Wrong> {
+    if let Some(id @ Value::Number(_)) = object.get_mut("id") {
+        *id = Value::String(id.to_string());
+    }
+    let item = serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
+        let message = error.inner().to_string();
+        let field = if message.starts_with("missing field `id`") { "id" } else { &error.path().to_string() };
+        Wrong::new(field.trim_start_matches('.'), fields::shown_words(&message))
+    })?;
+    check(item)
+}
+
+/// The item with its texts made clean.
+///
+/// # Errors
+/// A field is out of bounds; the text tells them.
+pub fn check(mut item: Item) -> Result<Item, Wrong> {
+    if !is_printable(&item.id, MAX_ITEM_ID) {
+        return Err(Wrong::new("id", format!("expected 1 to {MAX_ITEM_ID} printable bytes")));
+    }
+    if item.price.is_some_and(|price| !(0.0..=1e12).contains(&price)) {
+        return Err(Wrong::new("price", "expected a number from 0 to 1e12"));
+    }
+    if let Some(currency) = &item.currency {
+        item.currency = Some(parse_currency(currency).map_err(|error| Wrong::new("currency", error))?);
+    }
+    for field in [&mut item.name, &mut item.category, &mut item.brand] {
+        *field = field.as_deref().and_then(fields::name);
+    }
+    for (field, address) in [("image", &item.image), ("url", &item.url)] {
+        if address.as_ref().is_some_and(|address| !is_printable(address, MAX_ADDRESS)) {
+            return Err(Wrong::new(
+                field,
+                format!("expected an address of 1 to {MAX_ADDRESS} printable bytes"),
+            ));
+        }
+    }
+    Ok(item)
+}
