@@ -8,15 +8,15 @@
 //! of a section is read or copied. `catalogue` is the fingerprint of the item ids that all tables index, so
 //! that blobs of different catalogues cannot be mixed unnoticed.
 
-use crate::{error::Error, time::Timestamp};
+use crate::{error::Error, msgpack::Reader, time::Timestamp};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The newest format this crate writes and reads.
 pub const FORMAT: u32 = 1;
 /// More sections than any snapshot has: a bound on what opening may allocate.
-const MAX_SECTIONS: usize = 64;
+const MAX_SECTIONS: u32 = 64;
 
 /// One named, versioned part of a blob.
 #[derive(Clone, Debug)]
@@ -56,31 +56,22 @@ pub struct Envelope {
     pub sections: Vec<Section>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Head<'a> {
     verge: u32,
-    #[serde(borrow)]
     region: &'a str,
     built_at: i64,
     catalogue: u64,
     sections: Vec<Entry<'a>>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Entry<'a> {
-    #[serde(borrow)]
     name: &'a str,
     version: u32,
     checksum: u64,
     length: u64,
-    #[serde(borrow)]
     bytes: &'a serde_bytes::Bytes,
-}
-
-/// Only the version, so that a newer envelope is named as such whatever else changed in it.
-#[derive(Deserialize)]
-struct Version {
-    verge: u32,
 }
 
 impl Envelope {
@@ -89,33 +80,38 @@ impl Envelope {
     /// # Errors
     /// [`Error::NotASnapshot`] or [`Error::Format`]. Checksums are not read here: see [`Section::is_intact`].
     pub fn open(blob: &Bytes) -> Result<Self, Error> {
-        let not = |why: &dyn core::fmt::Display| Error::NotASnapshot(why.to_string());
-        let Version { verge: found } = rmp_serde::from_slice(blob).map_err(|error| not(&error))?;
-        if found != FORMAT {
+        let not = |why: &str| Error::NotASnapshot(why.to_owned());
+        let mut found = None;
+        // On its own, so that a newer envelope is named as such whatever else changed in it.
+        let read = Reader(blob).map(|reader, key| match key {
+            "verge" => reader.u64().map(|version| found = Some(version)),
+            _ => reader.skip(),
+        });
+        let found = found.ok_or_else(|| not("no MessagePack map with a `verge` in it"))?;
+        if found != u64::from(FORMAT) {
+            let found = u32::try_from(found).unwrap_or(u32::MAX);
             return Err(Error::Format { found, supported: FORMAT });
         }
-        let head: Head<'_> = rmp_serde::from_slice(blob).map_err(|error| not(&error))?;
-        if head.sections.len() > MAX_SECTIONS {
-            return Err(not(&"too many sections"));
-        }
-        let mut sections = Vec::with_capacity(head.sections.len());
-        for entry in head.sections {
-            if entry.length != entry.bytes.len() as u64 {
-                return Err(not(&format_args!("section '{}' has another length than stated", entry.name)));
+        read.ok_or_else(|| not("it is cut or damaged"))?;
+        let mut envelope =
+            Self { region: String::new(), built_at: Timestamp(0), catalogue: 0, sections: Vec::new() };
+        let read = Reader(blob).map(|reader, key| {
+            match key {
+                "region" => envelope.region = reader.str()?.to_owned(),
+                "built_at" => envelope.built_at = Timestamp(reader.i64()?),
+                "catalogue" => envelope.catalogue = reader.u64()?,
+                "sections" => {
+                    let count = reader.array().filter(|count| *count <= MAX_SECTIONS)?;
+                    for _ in 0..count {
+                        envelope.sections.push(section(reader, blob)?);
+                    }
+                }
+                _ => reader.skip()?,
             }
-            sections.push(Section {
-                name: entry.name.to_owned(),
-                version: entry.version,
-                checksum: entry.checksum,
-                bytes: blob.slice_ref(entry.bytes),
-            });
-        }
-        Ok(Self {
-            region: head.region.to_owned(),
-            built_at: Timestamp(head.built_at),
-            catalogue: head.catalogue,
-            sections,
-        })
+            Some(())
+        });
+        read.ok_or_else(|| not("a field of its head is not what it should be"))?;
+        Ok(envelope)
     }
 
     /// The bytes of the blob. The same content gives the same bytes.
@@ -139,6 +135,24 @@ impl Envelope {
         };
         rmp_serde::to_vec_named(&head).map_err(|error| Error::NotASnapshot(error.to_string()))
     }
+}
+
+/// Reads what the head says of a section, whose bytes lie in `blob`.
+fn section(reader: &mut Reader<'_>, blob: &Bytes) -> Option<Section> {
+    let mut section = Section { name: String::new(), version: 0, checksum: 0, bytes: Bytes::new() };
+    let mut length = None;
+    reader.map(|reader, key| {
+        match key {
+            "name" => section.name = reader.str()?.to_owned(),
+            "version" => section.version = reader.u64()?.try_into().ok()?,
+            "checksum" => section.checksum = reader.u64()?,
+            "length" => length = Some(reader.u64()?),
+            "bytes" => section.bytes = blob.slice_ref(reader.bytes()?),
+            _ => reader.skip()?,
+        }
+        Some(())
+    })?;
+    (length == Some(section.bytes.len() as u64)).then_some(section)
 }
 
 #[cfg(test)]

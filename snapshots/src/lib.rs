@@ -21,6 +21,7 @@ mod huffman;
 pub mod ids;
 mod layout;
 pub mod manifest;
+mod msgpack;
 mod permutation;
 pub mod popularity;
 pub mod query;

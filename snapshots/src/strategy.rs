@@ -4,6 +4,7 @@
 use crate::{
     error::Error,
     event::Kind,
+    msgpack::{Reader, Token},
     score::{Signal, TABLES},
 };
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,39 @@ pub enum Seen {
     Exclude,
     /// They may be recommended, and count more: visitors return to what they looked at.
     Boost(Repeats),
+}
+
+impl Seen {
+    /// The name of a variant without fields, or a map from the name of one to its fields.
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let mut rest = *reader;
+        if let Token::Text("exclude") = rest.token()? {
+            *reader = rest;
+            return Some(Self::Exclude);
+        }
+        let mut seen = None;
+        reader.map(|reader, key| {
+            let mut repeats = Repeats::default();
+            let Repeats { last_mul, mul, last_add, add, spread, fade, often } = &mut repeats;
+            let names = ["last_mul", "mul", "last_add", "add", "spread", "fade", "often"];
+            numbers(reader, names, [last_mul, mul, last_add, add, spread, fade, often])?;
+            seen = (key == "boost").then_some(Self::Boost(repeats));
+            seen.map(|_| ())
+        })?;
+        seen
+    }
+}
+
+/// Reads the numbers of a map by their names.
+fn numbers<const N: usize>(
+    reader: &mut Reader<'_>,
+    names: [&str; N],
+    mut numbers: [&mut f32; N],
+) -> Option<()> {
+    reader.map(|reader, key| match names.iter().position(|name| *name == key) {
+        Some(place) => numbers.get_mut(place).zip(reader.f32()).map(|(number, read)| **number = read),
+        None => reader.skip(),
+    })
 }
 
 /// How much more an item counts that was seen before. With `m` distinct recents, the one at place `q` (0 the
@@ -148,6 +182,34 @@ impl Strategy {
         }
     }
 
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let mut read = Self::default();
+        reader.map(|reader, key| {
+            match key {
+                "name" => read.name = reader.str()?.to_owned(),
+                "weights" => {
+                    let Weights { coview, knn, bought, popularity, recency } = &mut read.weights;
+                    let names = ["coview", "knn", "bought", "popularity", "recency"];
+                    numbers(reader, names, [coview, knn, bought, popularity, recency])?;
+                }
+                "recents" => read.recents = reader.u64()?.try_into().ok()?,
+                "position" => read.position = reader.f32()?,
+                "half_life" => read.half_life = reader.f32()?,
+                "kinds" => {
+                    reader.array().filter(|count| *count as usize == read.kinds.len())?;
+                    for weight in &mut read.kinds {
+                        *weight = reader.f32()?;
+                    }
+                }
+                "votes" => read.votes = reader.f32()?,
+                "seen" => read.seen = Seen::read(reader)?,
+                _ => reader.skip()?,
+            }
+            Some(())
+        })?;
+        Some(read)
+    }
+
     fn is_usable(&self) -> bool {
         let Weights { coview, knn, bought, popularity, recency } = self.weights;
         let mut numbers = vec![coview, knn, bought, popularity, recency];
@@ -172,14 +234,13 @@ impl Strategy {
 /// above a million, or above ten for what is raised to powers.
 pub fn open(section: &[u8]) -> Result<Vec<Strategy>, Error> {
     let bad = |detail| Error::Section { section: NAME, detail };
-    // By way of a `Value`: MessagePack's reader is compiled anew for every type of field, 60 KB of wasm in all.
-    let strategies: Vec<Strategy> = rmp_serde::from_slice(section)
-        .ok()
-        .and_then(|value| serde_json::from_value(value).ok())
-        .ok_or(bad("no list of strategies"))?;
-    if strategies.len() > MAX_STRATEGIES {
+    let mut reader = Reader(section);
+    let count = reader.array().ok_or(bad("no list of strategies"))? as usize;
+    if count > MAX_STRATEGIES {
         return Err(bad("more than 64 strategies"));
     }
+    let strategies: Option<Vec<_>> = (0..count).map(|_| Strategy::read(&mut reader)).collect();
+    let strategies = strategies.ok_or(bad("a strategy is cut, or a field of it is no number"))?;
     if !strategies.iter().all(Strategy::is_usable) {
         return Err(bad("a strategy has a number that is negative, not finite or too large"));
     }
@@ -205,8 +266,27 @@ mod tests {
     fn strategies_read_as_they_were_written_and_absent_fields_take_the_default() {
         let boost = Seen::Boost(Repeats { often: 1.5, ..Repeats::default() });
         let next = Strategy { name: NEXT.to_owned(), seen: boost, ..Strategy::default() };
-        let section = write(&[Strategy::default(), next.clone()]).unwrap();
-        assert_eq!(open(&section).unwrap(), [Strategy::default(), next]);
+        // No field as it is by default, so that none can be missed.
+        let other = Strategy {
+            name: "other".to_owned(),
+            weights: Weights { coview: 1.0, knn: 2.0, bought: 3.0, popularity: 4.0, recency: 5.0 },
+            recents: 6,
+            position: 7.0,
+            half_life: 8.0,
+            kinds: [9.0, 10.0, 11.0, 12.0, 13.0],
+            votes: 14.0,
+            seen: Seen::Boost(Repeats {
+                last_mul: 15.0,
+                mul: 16.0,
+                last_add: 17.0,
+                add: 18.0,
+                spread: 1.9,
+                fade: 2.5,
+                often: 2.1,
+            }),
+        };
+        let section = write(&[Strategy::default(), next.clone(), other.clone()]).unwrap();
+        assert_eq!(open(&section).unwrap(), [Strategy::default(), next, other]);
         let sparse = rmp_serde::to_vec_named(&serde_json::json!([{"name": "x", "new": 1}])).unwrap();
         assert_eq!(open(&sparse).unwrap()[0].weights, Weights::default());
     }
