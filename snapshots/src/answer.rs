@@ -8,6 +8,7 @@ use crate::{
     recents::Recents,
     rows,
     score::{MAX_SEEDS, Scored, Scratch, Seed, Signal, personal},
+    set::Set,
     snapshot::Snapshot,
     strategy::{DEFAULT, SIMILAR, Seen, Strategy},
     time::Timestamp,
@@ -125,36 +126,12 @@ pub fn item<'s>(snapshot: &'s Snapshot, id: &str) -> Option<ItemView<'s>> {
     view(snapshot, snapshot.ids.index(id)?)
 }
 
-/// A small set of indices.
-#[derive(Default)]
-struct Indices(Vec<u32>);
-
-impl Indices {
-    fn contains(&self, index: u32) -> bool {
-        self.0.binary_search(&index).is_ok()
-    }
-
-    /// Whether it was not there yet.
-    fn insert(&mut self, index: u32) -> bool {
-        let place = self.0.binary_search(&index);
-        place.inspect_err(|place| self.0.insert(*place, index)).is_err()
-    }
-}
-
-impl FromIterator<u32> for Indices {
-    fn from_iter<I: IntoIterator<Item = u32>>(indices: I) -> Self {
-        let mut indices = Vec::from_iter(indices);
-        indices.sort_unstable();
-        Self(indices)
-    }
-}
-
 /// What a query lets pass, resolved to indices once.
 struct Filter<'a> {
     snapshot: &'a Snapshot,
     query: &'a Query,
-    excluded: Indices,
-    categories: Option<Indices>,
+    excluded: Set,
+    categories: Option<Set>,
     brand: Option<Option<u32>>,
 }
 
@@ -189,7 +166,7 @@ impl<'a> Filter<'a> {
     fn lets_pass(&self, item: u32) -> bool {
         let attributes: &Attributes = &self.snapshot.attributes;
         let in_category =
-            |wanted: &Indices| attributes.category(item).is_some_and(|category| wanted.contains(category));
+            |wanted: &Set| attributes.category(item).is_some_and(|category| wanted.contains(category));
         let of_brand = |wanted: Option<u32>| wanted.is_some() && attributes.brand(item) == wanted;
         let priced = self.query.price_min.is_none() && self.query.price_max.is_none()
             || attributes.price(item).is_some_and(|price| {
@@ -259,10 +236,12 @@ fn rows_read(strategy: &Strategy, seeds: &[Seed]) -> Vec<RowKey> {
         _ => Some(rows::COVIEW),
     };
     // Of a table whose shards are not here it cannot be told whether there is one.
-    let mut tables: Vec<&str> =
-        [true, false].into_iter().flat_map(|orders| strategy.tables(orders)).filter_map(name).collect();
-    tables.sort_unstable();
-    tables.dedup();
+    let mut tables: Vec<&str> = Vec::new();
+    for table in [true, false].into_iter().flat_map(|orders| strategy.tables(orders)).filter_map(name) {
+        if !tables.contains(&table) {
+            tables.push(table);
+        }
+    }
     let seeds = seeds.iter().take(strategy.recents.into());
     seeds.flat_map(|seed| tables.iter().map(|table| (*table, seed.item))).collect()
 }
@@ -289,9 +268,7 @@ fn page<'s>(
     let mut filter = Filter::new(snapshot, query);
     if strategy.seen == Seen::Exclude {
         // All of them, also those too old to lead anywhere.
-        for seed in seeds {
-            filter.excluded.insert(seed.item);
-        }
+        filter.excluded.extend(seeds.iter().map(|seed| seed.item));
     }
     // One more than asked for tells whether there is another page.
     let wanted = query.limit + 1;
@@ -326,7 +303,7 @@ fn fill(
     filter: &Filter<'_>,
     found: &mut Vec<Scored>,
 ) {
-    let mut taken: Indices = found.iter().map(|scored| scored.item).collect();
+    let mut taken: Set = found.iter().map(|scored| scored.item).collect();
     let rest = 0..u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
     for item in snapshot.popularity.order().chain(rest).take(MAX_SCAN) {
         if found.len() >= wanted {

@@ -5,6 +5,7 @@
 //! cursor stays bounded because paging ends at [`MAX_SHOWN`] items. The price is that an item not yet shown is
 //! passed over when it shares a fingerprint with one that was: less than once in 30,000 at the deepest page.
 
+use crate::set::Set;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -16,8 +17,8 @@ const WIDTH: usize = 3;
 /// The items shown on the pages before this one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// Sorted fingerprints.
-    shown: Vec<u32>,
+    /// Fingerprints.
+    shown: Set,
 }
 
 fn fingerprint(id: &str) -> u32 {
@@ -36,38 +37,33 @@ impl Cursor {
             return None;
         }
         let prints = prints.as_chunks::<WIDTH>().0.iter();
-        let mut shown: Vec<u32> = prints.map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c])).collect();
-        shown.sort_unstable();
-        shown.dedup();
-        Some(Self { shown })
+        Some(Self { shown: prints.map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c])).collect() })
     }
 
     /// Whether an item was on an earlier page.
     pub fn has_shown(&self, id: &str) -> bool {
-        !self.shown.is_empty() && self.shown.binary_search(&fingerprint(id)).is_ok()
+        !self.is_empty() && self.shown.contains(fingerprint(id))
     }
 
     /// How many items were shown.
     pub fn len(&self) -> usize {
-        self.shown.len()
+        self.shown.numbers().len()
     }
 
     /// Whether this is the first page.
     pub fn is_empty(&self) -> bool {
-        self.shown.is_empty()
+        self.len() == 0
     }
 
     /// The cursor after a page with these items; `None` when paging ends here.
     pub fn after<'a>(&self, page: impl IntoIterator<Item = &'a str>) -> Option<String> {
         let mut shown = self.shown.clone();
         shown.extend(page.into_iter().map(fingerprint));
-        shown.sort_unstable();
-        shown.dedup();
-        if shown.len() >= MAX_SHOWN {
+        if shown.numbers().len() >= MAX_SHOWN {
             return None;
         }
         let mut bytes = vec![VERSION];
-        bytes.extend(shown.iter().flat_map(|print| print.to_be_bytes().into_iter().skip(1)));
+        bytes.extend(shown.numbers().iter().flat_map(|print| print.to_be_bytes().into_iter().skip(1)));
         Some(Base64UrlUnpadded::encode_string(&bytes))
     }
 }

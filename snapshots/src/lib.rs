@@ -28,6 +28,7 @@ pub mod query;
 pub mod recents;
 pub mod rows;
 pub mod score;
+mod set;
 pub mod shards;
 mod snapshot;
 pub mod strategy;

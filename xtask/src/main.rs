@@ -57,6 +57,9 @@ cargo xtask fuzz [--seconds N] [TARGET]...
 cargo xtask worker
     Builds the Worker into target/worker and prints its size. `npx wrangler dev` and `npx wrangler deploy`
     call it by themselves, through [build] in wrangler.toml.
+
+cargo xtask browser
+    Builds the same scorer for a page into target/browser and prints its size.
 "
     )
 }
@@ -85,7 +88,8 @@ fn run() -> Result<()> {
         "bench" => bench::run(rest),
         "demo" => demo::run(demo_arguments(rest)?),
         "test" => test::run(rest),
-        "worker" => build_worker(rest),
+        "worker" => build(rest, "worker", worker::build),
+        "browser" => build(rest, "browser", worker::build_browser),
         "fuzz" => run_fuzz(rest),
         "peers" => peers::run(rest),
         "help" | "--help" | "-h" => {
@@ -108,13 +112,12 @@ fn run_fuzz(rest: &[String]) -> Result<()> {
     fuzz::run(targets, seconds, &Steps::new(&root().join("target/fuzz/log"))?)
 }
 
-fn build_worker(rest: &[String]) -> Result<()> {
+fn build(rest: &[String], host: &str, build: fn(&Steps) -> Result<String>) -> Result<()> {
     if let Some(unknown) = rest.first() {
-        bail!("`cargo xtask worker` takes no arguments, and got '{unknown}'");
+        bail!("`cargo xtask {host}` takes no arguments, and got '{unknown}'");
     }
     process::stop_all_on_signal("stopped", 130)?;
-    let steps = Steps::new(&root().join("target/worker/log"))?;
-    println!("{}", worker::build(&steps)?);
+    println!("{}", build(&Steps::new(&root().join("target").join(host).join("log"))?)?);
     Ok(())
 }
 

@@ -37,7 +37,7 @@ const STEPS: [Step; 8] = [
     Step { name: "lint", about: "clippy, of everything and of the Worker as wasm", run: lint },
     Step { name: "unit", about: "the crates' own tests", run: unit },
     Step { name: "fuzz", about: "every decoder against made-up bytes, briefly", run: fuzz },
-    Step { name: "worker", about: "the Worker's build", run: build_worker },
+    Step { name: "worker", about: "the builds of the Worker and of the page's scorer", run: build_worker },
     Step { name: "npm", about: "wrangler and its Node", run: npm },
     Step { name: "edge", about: "the Worker in workerd, with the verge binary and KV", run: edge },
     Step { name: "shop", about: "the storefront in a browser", run: shop },
@@ -142,6 +142,7 @@ fn fuzz(steps: &Steps) -> Result<Outcome> {
 
 fn build_worker(steps: &Steps) -> Result<Outcome> {
     println!("{}", worker::build(steps)?);
+    println!("{}", worker::build_browser(steps)?);
     Ok(Outcome::Passed)
 }
 

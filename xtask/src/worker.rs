@@ -1,4 +1,5 @@
-//! Building the Worker: Rust to wasm to the modules in `target/worker` that `wrangler.toml` names.
+//! Building for the edge: Rust to wasm to modules, in `target/worker` as `wrangler.toml` names them and in
+//! `target/browser` for a page.
 
 use crate::root;
 use crate::steps::Steps;
@@ -11,34 +12,49 @@ use std::time::SystemTime;
 
 /// The entry module, as it is written.
 const ENTRY: &str = "edge/worker/js/entry.js";
-/// Where the modules go.
-const OUT_DIR: &str = "target/worker";
 
-/// Builds the Worker as far as anything has changed. Returns the line that tells its size.
+/// Builds the Worker into target/worker as far as anything has changed. Returns the line that tells its size.
 ///
 /// # Errors
 /// When a tool is missing and cannot be installed, or a step fails.
 pub fn build(steps: &Steps) -> Result<String> {
+    build_for("worker", "wasm", Some(ENTRY), steps)
+}
+
+/// Builds the page's scorer into target/browser, in the same way.
+///
+/// # Errors
+/// As for [`build`].
+pub fn build_browser(steps: &Steps) -> Result<String> {
+    build_for("browser", "page", None, steps)
+}
+
+fn build_for(host: &str, profile: &str, entry: Option<&str>, steps: &Steps) -> Result<String> {
     let root = root();
     ensure_target(steps)?;
-    let out_dir = root.join(OUT_DIR);
+    let out_dir = root.join("target").join(host);
     fs::create_dir_all(&out_dir).with_context(|| format!("cannot make {}", out_dir.display()))?;
     // wrangler and a demo may build at the same time.
     let lock = fs::File::create(out_dir.join(".lock"))?;
     lock.lock()?;
-    steps.run(
-        "worker wasm",
-        cargo().args(["build", "--profile", "wasm", "--target", WASM_TARGET, "--package", "edge-worker"]),
-    )?;
+    let package = format!("edge-{host}");
+    let mut build = cargo();
+    build.args(["build", "--profile", profile, "--target", WASM_TARGET, "--package", &package]);
+    steps.run(&format!("{host} wasm"), &mut build)?;
     steps.run("bindgen", cargo().args(["build", "--profile", "tool", "--package", "xtask-bindgen"]))?;
 
-    let wasm = root.join("target").join(WASM_TARGET).join("wasm/edge_worker.wasm");
+    let built = root.join("target").join(WASM_TARGET).join(profile);
+    let wasm = built.join(format!("edge_{host}.wasm"));
     let bindgen = root.join("target/tool/xtask-bindgen");
     let size_file = out_dir.join("size.txt");
-    if [&wasm, &bindgen, &root.join(ENTRY)].into_iter().any(|input| is_newer(input, &size_file)) {
-        fs::copy(root.join(ENTRY), out_dir.join("entry.js"))
-            .with_context(|| format!("cannot copy {ENTRY}"))?;
-        let size = steps.run("worker modules", Command::new(bindgen).arg(wasm).arg(&out_dir))?;
+    let entry = entry.map(|entry| root.join(entry));
+    if [&wasm, &bindgen].into_iter().chain(&entry).any(|input| is_newer(input, &size_file)) {
+        if let Some(entry) = &entry {
+            fs::copy(entry, out_dir.join("entry.js"))
+                .with_context(|| format!("cannot copy {}", entry.display()))?;
+        }
+        let mut modules = Command::new(bindgen);
+        let size = steps.run(&format!("{host} modules"), modules.arg(host).arg(wasm).arg(&out_dir))?;
         fs::write(&size_file, size)?;
     }
     Ok(fs::read_to_string(size_file)?.trim().to_owned())

@@ -1,5 +1,5 @@
-//! `xtask-bindgen WASM OUT_DIR`: turns the compiled Worker into `index.js` and `index_bg.wasm`, and prints
-//! their size. `cargo xtask worker` calls it.
+//! `xtask-bindgen HOST WASM OUT_DIR`: turns what was compiled for HOST, `worker` or `browser`, into `index.js` and
+//! `index_bg.wasm`, and prints their size. `cargo xtask worker` and `browser` call it.
 
 use anyhow::{Context, Result, bail};
 use flate2::{Compression, write::GzEncoder};
@@ -8,25 +8,32 @@ use wasm_bindgen_cli_support::Bindgen;
 
 fn main() -> Result<()> {
     let arguments: Vec<_> = env::args_os().skip(1).collect();
-    let [wasm, out_dir] = arguments.as_slice() else { bail!("usage: xtask-bindgen WASM OUT_DIR") };
+    let [host, wasm, out_dir] = arguments.as_slice() else { bail!("usage: xtask-bindgen HOST WASM OUT_DIR") };
+    let in_worker = host == "worker";
     let out_dir = Path::new(out_dir);
-    Bindgen::new()
+    let mut bindgen = Bindgen::new();
+    if in_worker {
+        // Let the entry module start a fresh instance after an abort.
+        bindgen.module(true)?.reset_state_function(true).force_enable_abort_handler(true);
+    } else {
+        bindgen.web(true)?;
+    }
+    bindgen
         .input_path(wasm)
         .out_name("index")
-        .module(true)?
         .typescript(false)
         .remove_name_section(true)
         .remove_producers_section(true)
-        // Let the entry module start a fresh instance after an abort.
-        .reset_state_function(true)
-        .force_enable_abort_handler(true)
         .generate(out_dir)
-        .context("wasm-bindgen could not read the Worker; is its version the one in Cargo.lock?")?;
+        .context("wasm-bindgen could not read it; is its version the one in Cargo.lock?")?;
 
-    // workerd knows wasm modules as plain imports only.
-    let index = out_dir.join("index.js");
-    let script = fs::read_to_string(&index).with_context(|| format!("cannot read {}", index.display()))?;
-    fs::write(&index, script.replace("import source ", "import "))?;
+    if in_worker {
+        // workerd knows wasm modules as plain imports only.
+        let index = out_dir.join("index.js");
+        let script =
+            fs::read_to_string(&index).with_context(|| format!("cannot read {}", index.display()))?;
+        fs::write(&index, script.replace("import source ", "import "))?;
+    }
 
     let wasm = fs::read(out_dir.join("index_bg.wasm"))?;
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
