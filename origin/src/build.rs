@@ -7,32 +7,40 @@ use crate::{
         split::Split,
     },
     learn::{
-        Table, als, blend, bought, content, coview, embedding, item2vec, nearest, order,
+        Table, als, blend, bought, coview, embedding, item2vec, nearest, order,
         orders::{self, Again},
-        popularity, repeats,
+        popularity::Counts,
+        repeats,
         sessions::Sessions,
         walk,
     },
     models::{self, Model, Registry},
     recipe::{self, Recipe, Source},
     regions::{self, Regions},
-    store::{Item, Log, Store},
+    store::{Log, Store},
 };
 use anyhow::{Context, Result, bail};
 use snapshots::{
-    Snapshot, attributes,
+    attributes,
     envelope::{Envelope, Section},
     ids,
-    manifest::{BlobRef, Manifest, RowRange, WORLD, blob_key, content_hash, manifest_key},
+    manifest::{BlobRef, Manifest, RowRange, WORLD},
     rows::{self, Rows},
     strategy::{self, Strategy},
-    time::{DAY_MS, Timestamp},
+    time::Timestamp,
 };
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     time::Instant,
 };
+
+mod built;
+mod catalogue;
+
+pub(crate) use built::write_if_new;
+pub use built::{Built, ITEMS, REGION};
+pub(crate) use catalogue::Catalogue;
 
 /// Learn the tables from the store and build one snapshot a region.
 ///
@@ -104,184 +112,6 @@ const ENVELOPE: usize = 256;
 /// What a neighbour takes, before it is known: packed tables took 10 to 16.
 const NEIGHBOUR_BITS: usize = 12;
 
-/// What one build made: blobs by hash, and the manifests that name them, the world's last.
-#[derive(Debug, Default)]
-pub struct Built {
-    /// Content hash → bytes.
-    pub blobs: BTreeMap<String, Vec<u8>>,
-    /// One a region.
-    pub manifests: Vec<Manifest>,
-}
-
-impl Built {
-    fn add(&mut self, name: &str, envelope: &Envelope) -> Result<BlobRef> {
-        let bytes = envelope.write()?;
-        let blob = BlobRef::new(name, &bytes);
-        self.blobs.insert(blob.hash.clone(), bytes);
-        Ok(blob)
-    }
-
-    /// Opens one region's snapshot.
-    ///
-    /// # Errors
-    /// There is no such region, or its bytes are damaged.
-    pub fn open(&self, region: &str) -> Result<Snapshot> {
-        let manifest = self.manifests.iter().find(|manifest| manifest.region == region);
-        let manifest = manifest.with_context(|| {
-            let names: Vec<&str> = self.manifests.iter().map(|manifest| &*manifest.region).collect();
-            format!("no region '{region}'; one of {}", names.join(", "))
-        })?;
-        let blobs = manifest.blobs.iter().map(|blob| {
-            let bytes =
-                self.blobs.get(&blob.hash).with_context(|| format!("{} is missing", blob_key(&blob.hash)))?;
-            Ok(bytes.clone().into())
-        });
-        let snapshot = Snapshot::open(&blobs.collect::<Result<Vec<_>>>()?)?;
-        snapshot.verify()?;
-        Ok(snapshot)
-    }
-
-    /// Writes blobs, then manifests, and removes what an earlier build left. Returns the bytes written.
-    ///
-    /// # Errors
-    /// The directory cannot be written.
-    pub fn save(&self, dir: &Path) -> Result<u64> {
-        let mut wrote = 0;
-        let mut keep: Vec<String> = self.blobs.keys().map(|hash| blob_key(hash)).collect();
-        for (hash, bytes) in &self.blobs {
-            wrote += write_if_new(&dir.join(blob_key(hash)), bytes)?;
-        }
-        for manifest in &self.manifests {
-            let key = manifest_key(&manifest.region);
-            wrote += write_if_new(&dir.join(&key), &manifest.to_json())?;
-            keep.push(key);
-        }
-        for folder in ["blob", "manifest"] {
-            for entry in std::fs::read_dir(dir.join(folder))? {
-                let entry = entry?;
-                let key = format!("{folder}/{}", entry.file_name().to_string_lossy());
-                if !keep.contains(&key) {
-                    std::fs::remove_file(entry.path())?;
-                }
-            }
-        }
-        Ok(wrote)
-    }
-
-    /// Reads what [`Self::save`] wrote.
-    ///
-    /// # Errors
-    /// Nothing was built there, or a file is missing or damaged; the text names it.
-    pub fn load(dir: &Path) -> Result<Self> {
-        let mut built = Self::default();
-        let folder = dir.join("manifest");
-        let entries = std::fs::read_dir(&folder)
-            .with_context(|| format!("no snapshots in {}; run `verge build` first", dir.display()))?;
-        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-        // The world's is published last: it leads readers to the others.
-        paths.sort_by_key(|path| (path.ends_with(WORLD), path.clone()));
-        for path in paths {
-            let named = || format!("in {}", path.display());
-            let manifest = Manifest::parse(&std::fs::read(&path).with_context(named)?).with_context(named)?;
-            for blob in &manifest.blobs {
-                if !built.blobs.contains_key(&blob.hash) {
-                    let path = dir.join(blob_key(&blob.hash));
-                    let bytes = std::fs::read(&path).with_context(|| format!("in {}", path.display()))?;
-                    if content_hash(&bytes) != blob.hash {
-                        bail!("{} is damaged; run `verge build` again", path.display());
-                    }
-                    built.blobs.insert(blob.hash.clone(), bytes);
-                }
-            }
-            built.manifests.push(manifest);
-        }
-        if built.manifests.is_empty() {
-            bail!("no snapshots in {}; run `verge build` first", dir.display());
-        }
-        Ok(built)
-    }
-}
-
-/// Writes by renaming, so that a kill leaves the old file or the new one. Returns the bytes written.
-pub(crate) fn write_if_new(path: &Path, bytes: &[u8]) -> Result<u64> {
-    if std::fs::read(path).is_ok_and(|old| old == bytes) {
-        return Ok(0);
-    }
-    let write = || -> std::io::Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let unfinished = path.with_extension("part");
-        std::fs::write(&unfinished, bytes)?;
-        std::fs::rename(&unfinished, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(bytes.len() as u64)
-}
-
-fn category_path(category: &str) -> String {
-    let separator = if category.contains('>') { '>' } else { '.' };
-    let parts: Vec<&str> = category.split(separator).map(str::trim).filter(|part| !part.is_empty()).collect();
-    parts.join(attributes::PATH_SEPARATOR)
-}
-
-/// The catalogue in index order, with what the snapshot needs of it.
-struct Catalogue<'a> {
-    items: Vec<&'a Item>,
-    categories: Vec<String>,
-}
-
-impl<'a> Catalogue<'a> {
-    fn new(items: &'a [Item], order: &[u32]) -> Self {
-        let items: Vec<&Item> = order.iter().map(|place| &items[*place as usize]).collect();
-        let categories = items.iter().map(|item| category_path(item.category.as_deref().unwrap_or("")));
-        Self { categories: categories.collect(), items }
-    }
-
-    fn price(item: &Item) -> Option<u32> {
-        let hundredths = (item.price? * 100.0).round();
-        (0.0..f64::from(u32::MAX)).contains(&hundredths).then_some(hundredths as u32)
-    }
-
-    fn id_texts(&self) -> Vec<&str> {
-        self.items.iter().map(|item| &*item.id).collect()
-    }
-
-    fn ids(&self) -> Vec<u8> {
-        ids::write(&self.id_texts())
-    }
-
-    fn attributes(&self) -> Vec<u8> {
-        let text = |field: &'a Option<String>| field.as_deref().unwrap_or("");
-        let views = self.items.iter().zip(&self.categories).map(|(item, category)| attributes::Item {
-            name: text(&item.name).into(),
-            category,
-            brand: text(&item.brand),
-            image: text(&item.image).into(),
-            url: text(&item.url).into(),
-            price: Self::price(item),
-            added: item.added_at.map_or(0, |at| u16::try_from(at.0 / DAY_MS).unwrap_or(0)),
-            in_stock: item.in_stock.unwrap_or(true),
-        });
-        let currency = self.items.iter().find_map(|item| item.currency.as_deref()).unwrap_or("");
-        attributes::write(currency, &self.id_texts(), &views.collect::<Vec<_>>())
-    }
-
-    fn bytes(&self) -> usize {
-        self.ids().len() + self.attributes().len()
-    }
-
-    fn content_table(&self, k: usize) -> Table {
-        let contents = self.items.iter().zip(&self.categories).map(|(item, category)| content::Content {
-            name: item.name.as_deref().unwrap_or(""),
-            category,
-            brand: item.brand.as_deref().unwrap_or(""),
-            price: Self::price(item),
-        });
-        content::learn(&contents.collect::<Vec<_>>(), k)
-    }
-}
-
 /// A log made ready for learning: items in index order and sessions of their indices.
 pub struct Prepared {
     /// Time of the newest event.
@@ -292,8 +122,8 @@ pub struct Prepared {
     pub index: Vec<u32>,
     /// Sessions of item indices.
     pub sessions: Sessions,
-    /// How popularity is counted.
-    pub decay: popularity::Decay,
+    /// Every item's events, by the log's numbers.
+    pub counts: Counts,
 }
 
 impl Prepared {
@@ -309,14 +139,14 @@ impl Prepared {
         if count > ids::MAX_ITEMS {
             bail!("{count} items; a snapshot holds at most {}", ids::MAX_ITEMS);
         }
-        let decay = popularity::Decay::default();
-        let order = popularity::rank_items(&log.events, count, &decay, built_at);
+        let counts = Counts::of(&log.events);
+        let order = counts.rank(count, built_at);
         let mut index = vec![0u32; count];
         for (place, item) in (0u32..).zip(&order) {
             index[*item as usize] = place;
         }
         let sessions = Sessions::cut(&log.events, &index);
-        Ok(Self { built_at, order, index, sessions, decay })
+        Ok(Self { built_at, order, index, sessions, counts })
     }
 
     /// Sessions and orders to judge on, by index, and how often training met each item.
@@ -338,7 +168,7 @@ impl Prepared {
 pub fn prune(log: &mut Log, bytes: usize) -> (usize, usize) {
     let (items, events) = (log.items.len(), log.events.len());
     let newest = log.events.iter().map(|event| event.at).max().unwrap_or_default();
-    let mut order = popularity::rank_items(&log.events, items, &popularity::Decay::default(), newest);
+    let mut order = Counts::of(&log.events).rank(items, newest);
     loop {
         let takes = Catalogue::new(&log.items, &order).bytes();
         if takes <= bytes || order.is_empty() {
@@ -461,7 +291,7 @@ pub fn pack(
     Learnt { mut coview, mut knn, mut bought }: Learnt,
     packing: Packing,
 ) -> Result<Built> {
-    let Prepared { built_at, order, index, decay, .. } = prepared;
+    let Prepared { built_at, order, index, counts, .. } = prepared;
     let (mut order, mut index) = (order.clone(), index.clone());
     let in_shards = packing.whole < usize::MAX && {
         let neighbours = [&coview, &knn, &bought].into_iter().flatten().map(Vec::len).sum::<usize>();
@@ -491,7 +321,7 @@ pub fn pack(
     // Shared blobs carry no time: unchanged tables keep their hash when only popularity moved on.
     let timeless = Timestamp(0);
     let columns = Section::new(attributes::NAME, attributes::VERSION, catalogue.attributes());
-    let mut shared = vec![built.add("items", &envelope("", timeless, vec![item_ids, columns]))?];
+    let mut shared = vec![built.add(ITEMS, &envelope("", timeless, vec![item_ids, columns]))?];
     // The envelope around a shard takes its bytes too.
     let limit = if in_shards { packing.shard.saturating_sub(ENVELOPE) } else { usize::MAX };
     let has_orders = bought.iter().any(|row| !row.is_empty());
@@ -506,20 +336,17 @@ pub fn pack(
         }
     }
     let strategies = strategy::write(&recipe.strategies)?;
+    let index: Vec<_> = index.into_iter().map(Some).collect();
     for region in regions.names() {
         let members = regions.members(region, &log.areas);
-        let wanted =
-            popularity::learn(&log.events, &index, decay, *built_at, |area| members[usize::from(area)]);
+        let wanted = counts.learn(&index, *built_at, |area| members[usize::from(area)]);
+        let wanted = snapshots::popularity::write(&wanted);
         let sections = vec![
-            Section::new(
-                snapshots::popularity::NAME,
-                snapshots::popularity::VERSION,
-                snapshots::popularity::write(&wanted),
-            ),
+            Section::new(snapshots::popularity::NAME, snapshots::popularity::VERSION, wanted),
             Section::new(strategy::NAME, strategy::VERSION, strategies.clone()),
         ];
         let mut blobs = shared.clone();
-        blobs.push(built.add("region", &envelope(region, *built_at, sections))?);
+        blobs.push(built.add(REGION, &envelope(region, *built_at, sections))?);
         let map = if region == WORLD { regions.of_area().clone() } else { BTreeMap::new() };
         built.manifests.push(Manifest::new(region, *built_at, blobs, map));
     }
@@ -592,8 +419,8 @@ pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::LogEvent;
-    use snapshots::event::Kind;
+    use crate::store::{Item, LogEvent};
+    use snapshots::{Snapshot, event::Kind};
 
     fn log(items: u32) -> Log {
         let item = |number: u32| Item {
@@ -665,12 +492,5 @@ mod tests {
         }
         let share = small.events.len() as f64 / all.events.len() as f64;
         assert!(share > small.items.len() as f64 / 400.0, "the least wanted were to go");
-    }
-
-    #[test]
-    fn categories_become_paths_whatever_the_shop_writes() {
-        assert_eq!(category_path("appliances.kitchen.oven"), "appliances > kitchen > oven");
-        assert_eq!(category_path("Home>Kitchen & Co. > "), "Home > Kitchen & Co.");
-        assert_eq!(category_path(""), "");
     }
 }

@@ -30,6 +30,10 @@ pub struct Config {
     pub serve: Serve,
     /// Feeds of items that `verge serve` watches: `[[feeds]]`.
     pub feeds: Vec<Feed>,
+    /// How `verge serve` keeps events.
+    pub log: crate::log::Options,
+    /// How much the tables hold that `verge serve` keeps current.
+    pub stream: crate::stream::Limits,
 }
 
 impl Default for Config {
@@ -40,6 +44,8 @@ impl Default for Config {
             kv: Kv::default(),
             serve: Serve::default(),
             feeds: Vec::new(),
+            log: crate::log::Options::default(),
+            stream: crate::stream::Limits::default(),
         }
     }
 }

@@ -36,6 +36,11 @@ impl Regions {
         Ok(Self { of_area })
     }
 
+    /// Regions as a manifest of the world has them: area → region.
+    pub fn of_areas(of_area: BTreeMap<String, String>) -> Self {
+        Self { of_area }
+    }
+
     /// One region for every area with at least `min_events` events.
     pub fn automatic(events: &[LogEvent], areas: &[String], min_events: usize) -> Self {
         let mut counts = vec![0usize; areas.len()];

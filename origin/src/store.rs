@@ -25,7 +25,7 @@ use std::time::Duration;
 
 pub use catalogue::Change;
 pub use keys::{Key, KeyHash, Role};
-pub use read::{Log, Totals};
+pub use read::{Log, MAX_AREAS, Totals};
 pub use sources::PREFIX;
 pub use write::Appended;
 

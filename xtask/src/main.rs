@@ -3,6 +3,8 @@
 mod bench;
 mod demo;
 mod fuzz;
+mod kill;
+mod load;
 mod peers;
 mod test;
 
@@ -21,7 +23,7 @@ const DEMO_PORT: u16 = 8787;
 
 fn help() -> String {
     let list = |(name, about): (&str, &str)| format!("    {name:8} {about}\n");
-    let seconds = fuzz::SECONDS;
+    let (seconds, times, load) = (fuzz::SECONDS, kill::TIMES, load::SECONDS);
     let steps: String = test::steps().map(list).collect();
     let measured: String = bench::STEPS.into_iter().map(list).collect();
     format!(
@@ -53,6 +55,14 @@ cargo xtask peers
 cargo xtask fuzz [--seconds N] [TARGET]...
     Every decoder, or those named, against made-up bytes for N seconds each (default {seconds}). Needs a C++
     compiler.
+
+cargo xtask kill [--times N]
+    The service killed at random N times (default {times}) while clients send events: each acknowledged one has to be
+    there once, and the tables those of an offline build.
+
+cargo xtask load [--seconds N]
+    Events a second that the service takes, one by one, in batches, and at ten times the rate, N seconds each (default
+    {load}); beside PostgreSQL where it is installed (apt-get install postgresql).
 
 cargo xtask worker
     Builds the Worker into target/worker and prints its size. `npx wrangler dev` and `npx wrangler deploy`
@@ -91,6 +101,8 @@ fn run() -> Result<()> {
         "worker" => build(rest, "worker", worker::build),
         "browser" => build(rest, "browser", worker::build_browser),
         "fuzz" => run_fuzz(rest),
+        "kill" => kill::run(rest),
+        "load" => load::run(rest),
         "peers" => peers::run(rest),
         "help" | "--help" | "-h" => {
             print!("{}", help());

@@ -1,10 +1,20 @@
 //! Popularity by region: how much each item is wanted, the latest events counting most.
+//!
+//! ```text
+//! wanted_i(now) = Σ over events of i of  weight(kind) · 2^(−(now − at) / half-life)
+//! ```
+//! It is counted forward (Cormode et al., "Forward Decay", ICDE 2009): an event adds `weight · 2^(at / half-life)`, so
+//! that nothing that was counted ever changes. The whole half-lives since 1970 in the exponent tell the cell, what is
+//! left is added to it as an integer. Sums of integers do not depend on the order of events: a service that counts
+//! them as they come has the very numbers of an offline build.
 
 use crate::store::LogEvent;
+use serde::{Deserialize, Serialize};
 use snapshots::{
     event::Kind,
     time::{DAY_MS, Timestamp},
 };
+use std::collections::HashMap;
 
 /// How popularity is counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,59 +37,147 @@ fn halved(age_ms: i64, days: f32) -> f64 {
     (-(age_ms.max(0) as f64) / (f64::from(days) * DAY_MS as f64)).exp2()
 }
 
-/// Weighted, decayed counts of the events that `counts` lets pass, by the log's item, as of `now`.
-fn count(
-    events: &[LogEvent],
-    items: usize,
-    decay: &Decay,
-    now: Timestamp,
-    counts: impl Fn(&LogEvent) -> bool,
-) -> Vec<f64> {
-    let mut sums = vec![0.0; items];
-    for event in events.iter().filter(|event| counts(event)) {
-        let weight = f64::from(decay.kinds[event.kind as usize]);
-        sums[event.item as usize] += weight * halved(now.0 - event.at.0, decay.half_life_days);
-    }
-    sums
+/// What one event adds is counted in so many parts.
+const PARTS: f64 = (1 << 20) as f64;
+
+/// An item in an area, in one half-life since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// The item's number.
+    pub item: u32,
+    /// The area's number.
+    pub area: u16,
+    /// Whole half-lives since 1970.
+    pub period: u16,
 }
 
-/// The log's items from most to least wanted anywhere; ties keep the log's order (by id).
-pub fn rank_items(events: &[LogEvent], items: usize, decay: &Decay, now: Timestamp) -> Vec<u32> {
-    let wanted = count(events, items, decay, now, |_| true);
-    let mut order: Vec<u32> = (0..items as u32).collect();
-    order.sort_by(|a, b| wanted[*b as usize].total_cmp(&wanted[*a as usize]));
-    order
+/// What was counted under a [`Key`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    sum: u64,
+    newest: i64,
 }
 
-/// Every item's popularity (1 the most wanted) and recency (1 an event at `now`) in one region, by item index.
-/// `index` maps the log's items to item indices; `in_region` tells by an event's area.
-pub fn learn(
-    events: &[LogEvent],
-    index: &[u32],
-    decay: &Decay,
-    now: Timestamp,
-    in_region: impl Fn(u16) -> bool,
-) -> Vec<(f32, f32)> {
-    let counts = |event: &LogEvent| event.kind != Kind::Impression && in_region(event.area);
-    let wanted = count(events, index.len(), decay, now, counts);
-    let most = wanted.iter().copied().fold(0.0, f64::max);
-    let mut table = vec![(0f32, 0f32); index.len()];
-    for (item, value) in index.iter().zip(wanted) {
-        // The least wanted of a long log is still wanted: never rounded to nothing.
-        let share = if most > 0.0 { value / most } else { 0.0 };
-        table[*item as usize].0 = if share > 0.0 { (share as f32).max(f32::MIN_POSITIVE) } else { 0.0 };
+/// The events of all items, areas and half-lives. 40 bytes for each that had any.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    decay: Decay,
+    cells: HashMap<Key, Cell>,
+}
+
+impl Counts {
+    /// Counts a log.
+    pub fn of(events: &[LogEvent]) -> Self {
+        let mut counts = Self::default();
+        for event in events {
+            counts.add(event.at, event.kind, event.item, event.area);
+        }
+        counts
     }
-    for event in events.iter().filter(|event| counts(event)) {
-        let recency = halved(now.0 - event.at.0, decay.recency_days) as f32;
-        let item = &mut table[index[event.item as usize] as usize];
-        item.1 = item.1.max(recency);
+
+    /// Counts an event. Impressions say nothing about what is wanted.
+    pub fn add(&mut self, at: Timestamp, kind: Kind, item: u32, area: u16) {
+        if kind == Kind::Impression {
+            return;
+        }
+        let half_life = self.half_life();
+        let (period, rest) = (at.0.max(0) / half_life, at.0.max(0) % half_life);
+        let period = u16::try_from(period).unwrap_or(u16::MAX);
+        let weight = f64::from(self.decay.kinds[kind as usize]) * (rest as f64 / half_life as f64).exp2();
+        let cell = self.cells.entry(Key { item, area, period }).or_default();
+        cell.sum = cell.sum.saturating_add((weight * PARTS).round() as u64);
+        cell.newest = cell.newest.max(at.0);
     }
-    table
+
+    /// What is counted, in the order of the keys.
+    pub fn cells(&self) -> Vec<(Key, Cell)> {
+        let mut cells: Vec<_> = self.cells.iter().map(|(key, cell)| (*key, *cell)).collect();
+        cells.sort_unstable_by_key(|(key, _)| *key);
+        cells
+    }
+
+    /// What [`Self::cells`] gave.
+    pub fn from_cells(cells: Vec<(Key, Cell)>) -> Self {
+        Self { cells: cells.into_iter().collect(), ..Self::default() }
+    }
+
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    fn half_life(&self) -> i64 {
+        ((f64::from(self.decay.half_life_days) * DAY_MS as f64) as i64).max(1)
+    }
+
+    /// The items, of `items`, from most to least wanted anywhere; ties keep the order of their numbers.
+    pub fn rank(&self, items: usize, now: Timestamp) -> Vec<u32> {
+        let (wanted, _) = self.by_item(items, now, |_| true);
+        let mut order: Vec<u32> = (0..items as u32).collect();
+        order.sort_by(|a, b| wanted[*b as usize].total_cmp(&wanted[*a as usize]));
+        order
+    }
+
+    /// Every item's popularity (1 the most wanted) and recency (1 an event at `now`) in one region, by item index.
+    /// `index` maps item numbers to item indices, `None` for an item without one; `in_region` tells by an area's number.
+    pub fn learn(
+        &self,
+        index: &[Option<u32>],
+        now: Timestamp,
+        in_region: impl Fn(u16) -> bool,
+    ) -> Vec<(f32, f32)> {
+        let (wanted, newest) = self.by_item(index.len(), now, in_region);
+        let indexed = || index.iter().zip(&wanted).filter_map(|(index, wanted)| Some(((*index)?, *wanted)));
+        let most = indexed().map(|(_, wanted)| wanted).fold(0.0, f64::max);
+        let mut table = vec![(0f32, 0f32); index.iter().flatten().count()];
+        for (item, value) in indexed() {
+            // The least wanted of a long log is still wanted: never rounded to nothing.
+            let share = if most > 0.0 { value / most } else { 0.0 };
+            table[item as usize].0 = if share > 0.0 { (share as f32).max(f32::MIN_POSITIVE) } else { 0.0 };
+        }
+        for (item, newest) in index.iter().zip(newest) {
+            if let (Some(item), Some(newest)) = (item, newest) {
+                table[*item as usize].1 = halved(now.0 - newest, self.decay.recency_days) as f32;
+            }
+        }
+        table
+    }
+
+    /// How much each item is wanted at `now` and when its newest event was.
+    fn by_item(
+        &self,
+        items: usize,
+        now: Timestamp,
+        counts: impl Fn(u16) -> bool,
+    ) -> (Vec<f64>, Vec<Option<i64>>) {
+        let half_life = self.half_life();
+        let present = now.0.max(0) / half_life;
+        let (mut sums, mut newest) = (vec![0u128; items], vec![None; items]);
+        for (key, cell) in
+            self.cells.iter().filter(|(key, _)| counts(key.area) && (key.item as usize) < items)
+        {
+            let item = key.item as usize;
+            // 60 bits below the point: what has halved more often than that is nothing. What is ahead of `now` counts
+            // as present.
+            let halvings = (present - i64::from(key.period)).clamp(0, 127) as u32;
+            sums[item] = sums[item].saturating_add((u128::from(cell.sum) << 60) >> halvings);
+            newest[item] = newest[item].max(Some(cell.newest));
+        }
+        let passed = halved(now.0.max(0) % half_life, self.decay.half_life_days);
+        let scale = passed / PARTS / (1u64 << 60) as f64;
+        (sums.into_iter().map(|sum| sum as f64 * scale).collect(), newest)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn event(day: i64, kind: Kind, item: u32, area: u16) -> LogEvent {
         LogEvent { at: Timestamp(day * DAY_MS), kind, item, visitor: 0, session: 0, area, quantity: 1 }
@@ -88,19 +186,48 @@ mod tests {
     #[test]
     fn kinds_weigh_and_age_halves() {
         let now = Timestamp(14 * DAY_MS);
-        let log = [
+        let counts = Counts::of(&[
             event(0, Kind::Purchase, 0, 0),
             event(7, Kind::Cart, 1, 1),
             event(14, Kind::View, 2, 1),
             event(14, Kind::Impression, 3, 1),
-        ];
+        ]);
         // 10/4, 5/2, 1: the first two tie and keep their order.
-        assert_eq!(rank_items(&log, 4, &Decay::default(), now), [0, 1, 2, 3]);
-        let identity = [0, 1, 2, 3];
-        let world = learn(&log, &identity, &Decay::default(), now, |_| true);
+        assert_eq!(counts.rank(4, now), [0, 1, 2, 3]);
+        let identity = [0, 1, 2, 3].map(Some);
+        let world = counts.learn(&identity, now, |_| true);
         assert_eq!(world.iter().map(|item| item.0).collect::<Vec<_>>(), [1.0, 1.0, 0.4, 0.0]);
         assert_eq!((world[2].1, world[3].1), (1.0, 0.0));
-        let region = learn(&log, &identity, &Decay::default(), now, |area| area == 1);
+        let region = counts.learn(&identity, now, |area| area == 1);
         assert_eq!((region[0].0, region[1].0, region[2].0), (0.0, 1.0, 0.4));
+        let without_the_first = counts.learn(&[None, Some(1), Some(0), Some(2)], now, |_| true);
+        assert_eq!(without_the_first.iter().map(|item| item.0).collect::<Vec<_>>(), [0.4, 1.0, 0.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_is_that_of_the_formula_in_any_order(
+            events in proptest::collection::vec((0i64..400, 1u8..5, 0u32..3, 0u16..2), 1..40), shift in 0..10 * DAY_MS,
+        ) {
+            let mut events: Vec<LogEvent> = events
+                .into_iter()
+                .map(|(day, kind, item, area)| {
+                    let event = event(day, Kind::from_u8(kind).unwrap(), item, area);
+                    LogEvent { at: Timestamp(event.at.0 + shift), ..event }
+                })
+                .collect();
+            let now = events.iter().map(|event| event.at).max().unwrap();
+            let counts = Counts::of(&events);
+            let (wanted, _) = counts.by_item(3, now, |area| area == 1);
+            for (item, found) in (0u32..).zip(wanted) {
+                let of_it = events.iter().filter(|event| event.item == item && event.area == 1);
+                let weight = |event: &LogEvent| f64::from(Decay::default().kinds[event.kind as usize]);
+                let exact: f64 = of_it.map(|event| weight(event) * halved(now.0 - event.at.0, 7.0)).sum();
+                prop_assert!((found - exact).abs() <= 1e-5 * exact.max(1e-3), "{found} for {exact}");
+            }
+            events.reverse();
+            prop_assert_eq!(Counts::of(&events), counts.clone());
+            prop_assert_eq!(Counts::from_cells(counts.cells()), counts);
+        }
     }
 }

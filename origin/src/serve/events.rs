@@ -2,13 +2,14 @@
 
 use super::{
     body,
+    ingest::Refused,
     problem::{Problem, Result},
-    state::{Service, Shared},
+    state::Shared,
 };
 use axum::{Json, extract::Request, extract::State, http::StatusCode};
 use serde::Serialize;
 use snapshots::{
-    event::{BodyError, Rejected, parse_batch},
+    event::{BodyError, Kind, Rejected, parse_batch},
     time::Timestamp,
 };
 
@@ -42,18 +43,24 @@ pub async fn take(State(service): State<Shared>, request: Request) -> Result<(St
         let detail = "No event of the body is valid; `rejected` tells why.";
         return Err(Problem::bad_request("body", detail).with_rejected(batch.rejected));
     }
-    let (events, rejected) = (batch.events, batch.rejected);
-    let accepted = events.len();
-    let counted: Vec<_> = events.iter().map(|event| event.kind).collect();
-    service.with_store(move |store| store.append(&events)).await?;
-    count(&service, &counted);
-    Ok((StatusCode::ACCEPTED, Json(Taken { accepted, rejected })))
-}
-
-fn count(service: &Service, kinds: &[snapshots::event::Kind]) {
-    for kind in kinds {
-        service.metrics.events_ingested.get_or_create(&(*kind).into()).inc();
+    let (accepted, rejected) = (batch.events.len(), batch.rejected);
+    let stored = service.events.append(batch.events).await.map_err(|refused| match refused {
+        Refused::Busy => {
+            Problem::unavailable(1, "More events wait to be stored than the service holds. Send them again.")
+        }
+        Refused::Failed(why) => {
+            service.metrics.event_processing_errors.inc_by(accepted as u64);
+            tracing::error!(error = &*why, "events could not be stored");
+            Problem::unavailable(
+                5,
+                "The events could not be stored; none of them counts as sent. Send them again.",
+            )
+        }
+    })?;
+    for (kind, new) in Kind::ALL.into_iter().zip(stored.new) {
+        service.metrics.events_ingested.get_or_create(&kind.into()).inc_by(new as u64);
     }
+    Ok((StatusCode::ACCEPTED, Json(Taken { accepted, rejected })))
 }
 
 /// An id for an event that came without one: 128 random bits.

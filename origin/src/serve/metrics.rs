@@ -64,6 +64,12 @@ pub struct Metrics {
     pub events_processed: Family<KindLabel, Counter>,
     /// Events that could not be taken: refused by a field, or lost to a failure of the store.
     pub event_processing_errors: Counter,
+    /// How long a group of events takes to become durable.
+    pub log_commit: Histogram,
+    /// Events that wait to become durable.
+    pub queue_depth: Gauge,
+    /// Events that are durable and not in the tables yet.
+    pub log_lag: Gauge,
     /// Items in the catalogue.
     pub catalogue_items: Gauge,
     /// Looks at a watched feed that could not be used.
@@ -80,6 +86,9 @@ impl Default for Metrics {
             events_ingested: Family::default(),
             events_processed: Family::default(),
             event_processing_errors: Counter::default(),
+            log_commit: Histogram::new(SECONDS),
+            queue_depth: Gauge::default(),
+            log_lag: Gauge::default(),
             catalogue_items: Gauge::default(),
             feed_errors: Family::default(),
             feed_read: Family::default(),
@@ -91,6 +100,11 @@ impl Default for Metrics {
         registry.register("events_processed", "Events in the tables", metrics.events_processed.clone());
         let errors = metrics.event_processing_errors.clone();
         registry.register("event_processing_errors", "Events that could not be taken", errors);
+        let help = "Time to make a group of events durable";
+        registry.register_with_unit("log_commit_duration", help, Unit::Seconds, metrics.log_commit.clone());
+        registry.register("queue_depth", "Events that wait to become durable", metrics.queue_depth.clone());
+        let lag = metrics.log_lag.clone();
+        registry.register("log_lag_events", "Events that are durable and not in the tables yet", lag);
         registry.register("catalogue_items", "Items in the catalogue", metrics.catalogue_items.clone());
         registry.register("feed_errors", "Failed looks at a feed", metrics.feed_errors.clone());
         let read = metrics.feed_read.clone();
@@ -122,6 +136,9 @@ impl Metrics {
 /// `GET /metrics`.
 pub async fn show(State(service): State<Shared>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    service.metrics.queue_depth.set(service.events.queued() as i64);
+    let (stored, counted) = (*service.events.position().borrow(), *service.tables.position.borrow());
+    service.metrics.log_lag.set(stored.saturating_sub(counted) as i64);
     ([(header::CONTENT_TYPE, kind)], service.metrics.text())
 }
 

@@ -11,11 +11,13 @@ pub mod events;
 pub mod feeds;
 pub mod health;
 pub mod items;
+pub mod ingest;
 pub mod limit;
 pub mod metrics;
 pub mod problem;
 pub mod query;
 pub mod state;
+pub mod tables;
 
 use crate::{config::Config, store::Role};
 use anyhow::{Context, Result};
@@ -104,8 +106,11 @@ async fn serve(service: Shared) -> Result<()> {
     for feed in &service.config.feeds {
         tokio::spawn(feeds::watch(service.clone(), feed.clone()));
     }
+    let following = tables::follow(&service)?;
     connections::serve(&service, listener, router(&service)).await;
     refreshing.abort();
+    // A panic of the thread has been told of; there is nothing left to do about it.
+    let _ = tokio::task::spawn_blocking(|| following.join()).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 use super::{
     auth::Keys,
+    ingest::Ingest,
     metrics::Metrics,
     problem::{Problem, Result},
+    tables::Current,
 };
 use crate::{
     config::Config,
@@ -29,6 +31,10 @@ pub struct Service {
     /// that come while one is being worked on are seen as one. After a restart, compare
     /// [`Store::catalogue_version`] with the version last published.
     pub catalogue: watch::Sender<u64>,
+    /// The way to the event log.
+    pub events: Ingest,
+    /// The tables that follow it.
+    pub tables: Current,
     /// True once the service is to stop; whoever loops subscribes and ends.
     pub stop: watch::Sender<bool>,
     store: Mutex<Store>,
@@ -52,9 +58,24 @@ impl Service {
         let store = Store::open(&config.data_dir)?;
         let keys = Keys::new(store.keys()?, None);
         let version = store.catalogue_version()?;
+        let metrics = Metrics::default();
+        let writer = store.service_writer(config.log)?;
+        if let Some(cut) = writer.cut() {
+            let (segment, bytes) = (cut.path.display().to_string(), cut.bytes);
+            tracing::warn!(
+                segment,
+                bytes,
+                "cut an unfinished group off the log's end: nothing of it was acknowledged"
+            );
+        }
+        let commits = metrics.log_commit.clone();
+        let events = Ingest::start(writer, move |took, _| commits.observe(took.as_secs_f64()))?;
+        let tables = Current::open(&config)?;
         Ok(Arc::new(Self {
             config,
-            metrics: Metrics::default(),
+            metrics,
+            events,
+            tables,
             bodies: Arc::new(Semaphore::new(BODIES >> 10)),
             catalogue: watch::Sender::new(version),
             stop: watch::Sender::new(false),

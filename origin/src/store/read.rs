@@ -8,7 +8,7 @@ use snapshots::time::Timestamp;
 use std::collections::HashMap;
 
 /// Areas are numbered in 16 bits, and their names come from outside: the ones past this many count as unknown.
-const MAX_AREAS: usize = 10_000;
+pub const MAX_AREAS: usize = 10_000;
 
 /// The whole log and what its indexes mean, read at one instant.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,0 +1,249 @@
+//! Bringing a model up to date without learning: what regions want by the newest events, and what the catalogue says
+//! of the items. Ids and tables stay as they were learnt; items that came since wait for the next learning.
+
+use crate::{
+    build::{Built, Catalogue, ITEMS, REGION},
+    learn::popularity::Counts,
+    regions::Regions,
+    store::Item,
+};
+use anyhow::{Context, Result};
+use snapshots::{
+    attributes,
+    envelope::{Envelope, Section},
+    ids::{self, Ids},
+    manifest::{BlobRef, Manifest, WORLD},
+    popularity,
+    time::Timestamp,
+};
+use std::collections::HashMap;
+
+/// What was counted of the shop so far. Items and areas have the numbers of their places.
+pub struct Counted<'a> {
+    /// Every item's events.
+    pub counts: &'a Counts,
+    /// Ids of the items; only ever appended to.
+    pub items: &'a [String],
+    /// Names of the areas.
+    pub areas: &'a [String],
+    /// Time of the newest event.
+    pub newest: Timestamp,
+}
+
+/// A model and what it takes to bring it up to date.
+pub struct Refresher {
+    built: Built,
+    ids: Vec<String>,
+    index_of: HashMap<String, u32>,
+    /// The model's index of each item that was counted.
+    index: Vec<Option<u32>>,
+}
+
+impl Refresher {
+    /// Of a model.
+    ///
+    /// # Errors
+    /// A blob of it is damaged.
+    pub fn new(built: Built) -> Result<Self> {
+        let items =
+            built.manifests.first().and_then(|manifest| find(manifest, ITEMS)).context("it has no items")?;
+        let envelope = open(&built, items)?;
+        let section =
+            envelope.sections.iter().find(|section| section.name == ids::NAME).context("it has no ids")?;
+        let known = Ids::open(&section.bytes)?;
+        let id = |index| known.id(index).map(|id| id.to_string()).context("an id is damaged");
+        let ids = (0..known.len() as u32).map(id).collect::<Result<Vec<_>>>()?;
+        let index_of = (0u32..).zip(&ids).map(|(index, id)| (id.clone(), index)).collect();
+        Ok(Self { built, ids, index_of, index: Vec::new() })
+    }
+
+    /// The model as it is now.
+    pub fn built(&self) -> &Built {
+        &self.built
+    }
+
+    /// Takes over the catalogue, in any order.
+    ///
+    /// # Errors
+    /// A blob of the model is damaged.
+    pub fn attributes(&mut self, catalogue: &[Item]) -> Result<()> {
+        let mut items: Vec<Item> =
+            self.ids.iter().map(|id| Item { id: id.clone(), ..Item::default() }).collect();
+        for item in catalogue {
+            if let Some(index) = self.index_of.get(&item.id) {
+                items[*index as usize] = item.clone();
+            }
+        }
+        let order: Vec<u32> = (0..items.len() as u32).collect();
+        let bytes = Catalogue::new(&items, &order).attributes();
+        let section = Section::new(attributes::NAME, attributes::VERSION, bytes);
+        self.replace(ITEMS, |_, envelope| set(envelope, section.clone()))
+    }
+
+    /// Takes over what was counted.
+    ///
+    /// # Errors
+    /// A blob of the model is damaged.
+    pub fn popularity(&mut self, counted: &Counted<'_>) -> Result<()> {
+        for id in &counted.items[self.index.len()..] {
+            self.index.push(self.index_of.get(id).copied());
+        }
+        // An item without events has no number, and an index all the same.
+        let index = covering(&self.index, self.ids.len());
+        let world = self.built.manifests.iter().find(|manifest| manifest.region == WORLD);
+        let regions = Regions::of_areas(world.map(|world| world.regions.clone()).unwrap_or_default());
+        self.replace(REGION, |region, envelope| {
+            let members = regions.members(region, counted.areas);
+            let wanted = counted.counts.learn(&index, counted.newest, |area| members[usize::from(area)]);
+            envelope.built_at = counted.newest;
+            set(envelope, Section::new(popularity::NAME, popularity::VERSION, popularity::write(&wanted)));
+        })
+    }
+
+    /// Replaces the blobs of one name, and the manifests that name them.
+    fn replace(&mut self, name: &str, change: impl Fn(&str, &mut Envelope)) -> Result<()> {
+        let mut new = Built::default();
+        let mut done: HashMap<String, BlobRef> = HashMap::new();
+        for manifest in &self.built.manifests {
+            let (mut blobs, mut built_at) = (manifest.blobs.clone(), manifest.built_at);
+            for blob in blobs.iter_mut().filter(|blob| blob.name == name) {
+                let mut envelope = open(&self.built, blob)?;
+                *blob = match done.get(&blob.hash) {
+                    Some(done) => done.clone(),
+                    None => {
+                        change(&manifest.region, &mut envelope);
+                        let old = blob.hash.clone();
+                        done.entry(old).or_insert(new.add(name, &envelope)?).clone()
+                    }
+                };
+                built_at = built_at.max(envelope.built_at);
+            }
+            let manifest = Manifest::new(&manifest.region, built_at, blobs, manifest.regions.clone());
+            new.manifests.push(manifest);
+        }
+        for blob in new.manifests.iter().flat_map(|manifest| &manifest.blobs) {
+            if let Some(bytes) = self.built.blobs.remove(&blob.hash) {
+                new.blobs.entry(blob.hash.clone()).or_insert(bytes);
+            }
+        }
+        self.built = new;
+        Ok(())
+    }
+}
+
+/// `index`, and after it numbers for the indices that it does not name.
+fn covering(index: &[Option<u32>], items: usize) -> Vec<Option<u32>> {
+    let mut named = vec![false; items];
+    index.iter().flatten().for_each(|index| named[*index as usize] = true);
+    let unnamed = (0u32..).zip(named).filter(|(_, named)| !named).map(|(index, _)| Some(index));
+    index.iter().copied().chain(unnamed).collect()
+}
+
+fn find<'a>(manifest: &'a Manifest, name: &str) -> Option<&'a BlobRef> {
+    manifest.blobs.iter().find(|blob| blob.name == name)
+}
+
+fn open(built: &Built, blob: &BlobRef) -> Result<Envelope> {
+    let bytes = built.blobs.get(&blob.hash).with_context(|| format!("the blob {} is missing", blob.hash))?;
+    Envelope::open(&bytes.clone().into()).with_context(|| format!("in the blob {}", blob.hash))
+}
+
+fn set(envelope: &mut Envelope, section: Section) {
+    for old in envelope.sections.iter_mut().filter(|old| old.name == section.name) {
+        *old = section.clone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        build::{self, Packing},
+        recipe::Recipe,
+        store::{Log, LogEvent},
+    };
+    use snapshots::event::Kind;
+
+    fn log(events: u32) -> Log {
+        let item = |number: u32| Item {
+            id: format!("i{number}"),
+            name: Some(format!("Thing {number}")),
+            price: Some(f64::from(number)),
+            currency: Some("GBP".to_owned()),
+            ..Item::default()
+        };
+        let event = |number: u32| LogEvent {
+            at: Timestamp(1_700_000_000_000 + i64::from(number) * 60_000),
+            kind: [Kind::View, Kind::Click, Kind::Purchase][number as usize % 3],
+            item: (number * 7_919 % 40).min(number * 104_729 % 40),
+            visitor: u64::from(number / 6) + 1,
+            session: 0,
+            area: (number % 3) as u16,
+            quantity: 1,
+        };
+        Log {
+            events: (0..events).map(event).collect(),
+            items: (0..50).map(item).collect(),
+            areas: ["", "fr", "gb"].map(String::from).into(),
+        }
+    }
+
+    fn build(log: &Log) -> Built {
+        let regions = Regions::automatic(&log.events, &log.areas, 10);
+        build::build(log, &regions, &Recipe::default(), Packing::default(), |_| {}).unwrap()
+    }
+
+    fn ids(log: &Log) -> Vec<String> {
+        log.items.iter().map(|item| item.id.clone()).collect()
+    }
+
+    fn counted<'a>(log: &'a Log, counts: &'a Counts, items: &'a [String]) -> Counted<'a> {
+        let newest = log.events.last().unwrap().at;
+        Counted { counts, items, areas: &log.areas, newest }
+    }
+
+    #[test]
+    fn of_an_unchanged_shop_it_is_the_model_byte_for_byte() {
+        let log = log(900);
+        let built = build(&log);
+        let (blobs, manifests) = (built.blobs.clone(), built.manifests.clone());
+        let mut refresher = Refresher::new(built).unwrap();
+        let counts = Counts::of(&log.events);
+        refresher.popularity(&counted(&log, &counts, &ids(&log))).unwrap();
+        refresher.attributes(&log.items).unwrap();
+        assert_eq!(refresher.built().manifests, manifests);
+        assert_eq!(refresher.built().blobs, blobs);
+    }
+
+    #[test]
+    fn what_changes_is_seen_and_tables_stay() {
+        let (before, mut after) = (log(900), log(900));
+        let newest = after.events.last().unwrap().at;
+        let bought = |item| LogEvent {
+            at: Timestamp(newest.0 + 1),
+            kind: Kind::Purchase,
+            item,
+            area: 2,
+            ..after.events[0]
+        };
+        // An item that nobody wanted before, as the last of the catalogue.
+        after.events.extend([bought(49); 500]);
+        let mut refresher = Refresher::new(build(&before)).unwrap();
+        let coview = |built: &Built| find(&built.manifests[0], "coview").unwrap().clone();
+        let table = coview(refresher.built());
+        let counts = Counts::of(&after.events);
+        refresher.popularity(&counted(&after, &counts, &ids(&after))).unwrap();
+        let changed = Item { in_stock: Some(false), ..after.items[3].clone() };
+        after.items[3] = changed;
+        refresher.attributes(&after.items).unwrap();
+        assert_eq!(coview(refresher.built()), table);
+        for (region, first) in [("gb", true), (WORLD, true), ("fr", false)] {
+            let snapshot = refresher.built().open(region).unwrap();
+            let top = snapshot.popularity.order().next().unwrap();
+            assert_eq!(snapshot.ids.id(top).unwrap().to_string() == "i49", first, "{region}");
+            let in_stock = |id| snapshot.attributes.in_stock(snapshot.ids.index(id).unwrap());
+            assert_eq!(["i3", "i8"].map(in_stock), [false, true]);
+            assert_eq!(snapshot.built_at.0, newest.0 + 1);
+        }
+    }
+}
