@@ -5,11 +5,12 @@
 //! of a batch are kept; each bad one is named by its index and field.
 
 use crate::{
+    json::{Json, Object},
     manifest::content_hash,
     time::{DAY_MS, Timestamp},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Longest item id, in bytes of UTF-8.
 pub const MAX_ITEM_ID: usize = 128;
@@ -209,18 +210,22 @@ fn parse(
     Ok(batch)
 }
 
-fn parse_values(body: &[u8], max_events: usize) -> Result<Vec<Value>, BodyError> {
+fn parse_values(body: &[u8], max_events: usize) -> Result<Vec<Json<'_>>, BodyError> {
     let mut values = Vec::new();
-    for value in serde_json::Deserializer::from_slice(body).into_iter::<Value>() {
+    for value in serde_json::Deserializer::from_slice(body).into_iter::<Json<'_>>() {
         match value.map_err(|error| BodyError::NotJson(error.to_string()))? {
-            Value::Array(list) => values.extend(list),
+            Json::Array(list) => values.extend(list),
             // GA4's Measurement Protocol wraps its events.
-            Value::Object(mut wrapper) if wrapper.get("events").is_some_and(Value::is_array) => {
+            Json::Object(mut wrapper)
+                if wrapper.get("events").is_some_and(|list| list.as_array().is_some()) =>
+            {
                 let visitor = wrapper.remove("client_id");
-                if let Some(Value::Array(mut list)) = wrapper.remove("events") {
-                    for event in list.iter_mut().filter_map(Value::as_object_mut) {
-                        if let Some(visitor) = &visitor {
-                            event.entry("visitor").or_insert_with(|| visitor.clone());
+                if let Some(Json::Array(mut list)) = wrapper.remove("events") {
+                    for event in &mut list {
+                        if let (Json::Object(event), Some(visitor)) = (event, &visitor)
+                            && event.get("visitor").is_none()
+                        {
+                            event.push("visitor", visitor.clone());
                         }
                     }
                     values.extend(list);
@@ -241,36 +246,36 @@ fn parse_values(body: &[u8], max_events: usize) -> Result<Vec<Value>, BodyError>
 type FieldError = (&'static str, String);
 
 /// Looks `names` up in order, first in the event, then in its GA4 `params` or Segment `properties`.
-fn find<'a>(event: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
-    let inner = ["params", "properties"].iter().find_map(|key| event.get(*key)?.as_object());
+fn find<'a, 'b>(event: &'b Object<'a>, names: &[&str]) -> Option<&'b Json<'a>> {
+    let inner = ["params", "properties"].iter().find_map(|key| event.get(key)?.as_object());
     names.iter().find_map(|name| {
-        let found = event.get(*name).or_else(|| inner?.get(*name))?;
-        (!found.is_null()).then_some(found)
+        let found = event.get(name).or_else(|| inner?.get(name))?;
+        (*found != Json::Null).then_some(found)
     })
 }
 
-fn text(value: &Value) -> Option<String> {
+fn text<'b>(value: &'b Json<'_>) -> Option<Cow<'b, str>> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        Json::Text(text) => Some(Cow::Borrowed(text)),
+        Json::Number(number) => Some(Cow::Owned(number.to_string())),
         _ => None,
     }
 }
 
 fn read_text(
-    event: &Map<String, Value>,
+    event: &Object<'_>,
     field: &'static str,
     names: &[&str],
     max: usize,
 ) -> Result<Option<String>, FieldError> {
     let Some(value) = find(event, names) else { return Ok(None) };
     match text(value) {
-        Some(text) if is_printable(&text, max) => Ok(Some(text)),
+        Some(text) if is_printable(&text, max) => Ok(Some(text.into_owned())),
         _ => Err((field, format!("expected a string of 1 to {max} printable bytes"))),
     }
 }
 
-fn read_kind(event: &Map<String, Value>) -> Result<Kind, FieldError> {
+fn read_kind(event: &Object<'_>) -> Result<Kind, FieldError> {
     let name = find(event, &["kind", "event", "name"])
         .ok_or_else(|| ("kind", "missing; one of view, click, cart, purchase, impression".to_owned()))?;
     name.as_str().and_then(Kind::from_name).ok_or_else(|| {
@@ -280,7 +285,7 @@ fn read_kind(event: &Map<String, Value>) -> Result<Kind, FieldError> {
     })
 }
 
-fn read_at(event: &Map<String, Value>, Clock { now, history }: Clock) -> Result<Timestamp, FieldError> {
+fn read_at(event: &Object<'_>, Clock { now, history }: Clock) -> Result<Timestamp, FieldError> {
     let value = match find(event, &["at", "timestamp", "originalTimestamp"]) {
         Some(value) => value,
         None if history => {
@@ -289,8 +294,8 @@ fn read_at(event: &Map<String, Value>, Clock { now, history }: Clock) -> Result<
         None => return Ok(now),
     };
     let at = match value {
-        Value::String(text) => Timestamp::parse(text),
-        Value::Number(number) => number.as_i64().map(Timestamp),
+        Json::Text(text) => Timestamp::parse(text),
+        Json::Number(number) => number.as_i64().map(Timestamp),
         _ => None,
     }
     .ok_or_else(|| {
@@ -305,11 +310,11 @@ fn read_at(event: &Map<String, Value>, Clock { now, history }: Clock) -> Result<
     Ok(at)
 }
 
-fn read_price(event: &Map<String, Value>) -> Result<Option<f64>, FieldError> {
+fn read_price(event: &Object<'_>) -> Result<Option<f64>, FieldError> {
     let Some(value) = find(event, &["price"]) else { return Ok(None) };
     let number = match value {
-        Value::String(text) => text.trim().parse().ok(),
-        other => other.as_f64(),
+        Json::Text(text) => text.trim().parse().ok(),
+        other => other.as_number().and_then(serde_json::Number::as_f64),
     };
     match number {
         Some(price) if price.is_finite() && (0.0..=1e12).contains(&price) => Ok(Some(price)),
@@ -317,15 +322,16 @@ fn read_price(event: &Map<String, Value>) -> Result<Option<f64>, FieldError> {
     }
 }
 
-fn read_quantity(event: &Map<String, Value>) -> Result<Option<u32>, FieldError> {
+fn read_quantity(event: &Object<'_>) -> Result<Option<u32>, FieldError> {
     let Some(value) = find(event, &["quantity"]) else { return Ok(None) };
-    match value.as_u64().and_then(|number| u32::try_from(number).ok()) {
+    match value.as_number().and_then(serde_json::Number::as_u64).and_then(|number| u32::try_from(number).ok())
+    {
         Some(quantity) if quantity > 0 => Ok(Some(quantity)),
         _ => Err(("quantity", "expected a whole number from 1 to 4294967295".to_owned())),
     }
 }
 
-fn read_currency(event: &Map<String, Value>) -> Result<Option<String>, FieldError> {
+fn read_currency(event: &Object<'_>) -> Result<Option<String>, FieldError> {
     match read_text(event, "currency", &["currency"], 3)? {
         Some(code) if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
             Err(("currency", "expected an ISO 4217 code such as GBP".to_owned()))
@@ -336,11 +342,11 @@ fn read_currency(event: &Map<String, Value>) -> Result<Option<String>, FieldErro
 
 /// One object of the body: one event, or one an entry of its GA4 `items` or Segment `products`.
 fn read_event(
-    value: Value,
+    value: Json<'_>,
     clock: Clock,
     make_id: &mut impl FnMut() -> String,
 ) -> Result<Vec<Event>, FieldError> {
-    let Value::Object(event) = value else {
+    let Json::Object(event) = value else {
         return Err(("", "expected an object such as {\"kind\":\"view\",\"item\":\"A1\"}".to_owned()));
     };
     let item_names = ["item", "item_id", "product_id", "sku"];
@@ -365,7 +371,7 @@ fn read_event(
     if let Some(item) = read_text(&event, "item", &item_names, MAX_ITEM_ID)? {
         return Ok(vec![Event { item, ..base }]);
     }
-    let list = find(&event, &["items", "products"]).and_then(Value::as_array).ok_or_else(bad_item)?;
+    let list = find(&event, &["items", "products"]).and_then(Json::as_array).ok_or_else(bad_item)?;
     let mut events = Vec::with_capacity(list.len());
     for (position, entry) in list.iter().enumerate() {
         let entry = entry.as_object().ok_or_else(bad_item)?;

@@ -19,6 +19,7 @@ mod fixture;
 mod golden;
 mod huffman;
 pub mod ids;
+pub mod json;
 mod layout;
 pub mod manifest;
 mod msgpack;
