@@ -34,6 +34,9 @@ pub struct Config {
     pub log: crate::log::Options,
     /// How much the tables hold that `verge serve` keeps current.
     pub stream: crate::stream::Limits,
+    /// The file that this was read from.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -46,6 +49,7 @@ impl Default for Config {
             feeds: Vec::new(),
             log: crate::log::Options::default(),
             stream: crate::stream::Limits::default(),
+            file: None,
         }
     }
 }
@@ -76,6 +80,11 @@ pub struct Serve {
     pub connections: usize,
     /// Where the service publishes to: `kv` or a directory; absent, it does not publish.
     pub publish_to: Option<String>,
+    /// Milliseconds between two publishings of what regions want and what is in stock. Each makes some seven calls a region
+    /// that changed; Cloudflare's API takes 1,200 in five minutes.
+    pub popularity_every_ms: u64,
+    /// Seconds after which all is learnt anew, if events came; 0 for never.
+    pub learn_every_s: u64,
 }
 
 impl Default for Serve {
@@ -85,6 +94,8 @@ impl Default for Serve {
             requests_per_second: 50_000,
             connections: 4_096,
             publish_to: None,
+            popularity_every_ms: 1_000,
+            learn_every_s: 6 * 3_600,
         }
     }
 }
@@ -195,6 +206,7 @@ impl Config {
                 feed.from = base.join(&feed.from).to_string_lossy().into_owned();
             }
         }
+        config.file = Some(file.to_owned());
         Ok(config)
     }
 }

@@ -13,7 +13,7 @@ use snapshots::{
     envelope::{Envelope, Section},
     ids::{self, Ids},
     manifest::{BlobRef, Manifest, WORLD},
-    popularity,
+    popularity::{self, Popularity},
     time::Timestamp,
 };
 use std::collections::HashMap;
@@ -60,6 +60,25 @@ impl Refresher {
     /// The model as it is now.
     pub fn built(&self) -> &Built {
         &self.built
+    }
+
+    /// The model, to be kept.
+    pub fn into_built(self) -> Built {
+        self.built
+    }
+
+    /// The `count` most wanted items of each region, by index.
+    ///
+    /// # Errors
+    /// A blob of the model is damaged.
+    pub fn favourites(&self, count: usize) -> Result<Vec<Vec<u32>>> {
+        let of = |manifest: &Manifest| {
+            let envelope = open(&self.built, find(manifest, REGION).context("the model has no popularity")?)?;
+            let wanted = envelope.sections.iter().find(|section| section.name == popularity::NAME);
+            let wanted = Popularity::open(&wanted.context("the model has no popularity")?.bytes)?;
+            Ok(wanted.order().take(count).collect())
+        };
+        self.built.manifests.iter().map(of).collect()
     }
 
     /// Takes over the catalogue, in any order.

@@ -170,6 +170,11 @@ impl Store {
         }
     }
 
+    /// What a visitor's id is in the log; it means nothing outside this store.
+    pub fn visitor(&self, id: &str) -> u64 {
+        log::visitor_hash(&self.visitor_key, id)
+    }
+
     /// Opens the log for a service, with a window of ids.
     ///
     /// # Errors

@@ -6,4 +6,4 @@ mod verge;
 
 pub use edge::{Edge, Reply, Request};
 pub use peer::{Peer, Received};
-pub use verge::{Verge, binary};
+pub use verge::{Service, Verge, binary};

@@ -1,13 +1,16 @@
 //! The `verge` binary with a data directory of its own.
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 use tempfile::TempDir;
 use xtask::shop::{Profile, build_verge};
 use xtask::steps::Steps;
-use xtask::wrangler::NAMESPACE;
+use xtask::wrangler::{NAMESPACE, agent};
 
 /// The path of the binary, which is compiled when that is due.
 ///
@@ -90,6 +93,25 @@ impl Verge {
         finish(&mut self.kv_command(&["rollback", "--to", "kv", "--region", region], base)?)
     }
 
+    /// Runs `verge serve`, which publishes to the KV at `base`, with a key of a role.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn serve(&self, base: &str, role: &str) -> Result<Service> {
+        let key = self.run(&["keys", "add", role, "--role", role])?.trim().to_owned();
+        let mut command = self.kv_command(&["serve", "--listen", "127.0.0.1:0"], base)?;
+        let mut child = command.env("VERGE_PUBLISH_TO", "kv").stderr(Stdio::piped()).spawn()?;
+        let mut lines = BufReader::new(child.stderr.take().context("no output")?).lines();
+        let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let entry: Value = serde_json::from_str(&line).ok()?;
+            (entry["message"] == "listening").then(|| entry["address"].as_str().map(str::to_owned))?
+        });
+        let service = Service { child, address: address.unwrap_or_default(), key };
+        // Otherwise a full pipe would stop it.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        if service.address.is_empty() { bail!("`verge serve` did not start") } else { Ok(service) }
+    }
+
     /// The bytes of a key as they were built.
     ///
     /// # Errors
@@ -97,6 +119,36 @@ impl Verge {
     pub fn built(&self, key: &str) -> Result<Vec<u8>> {
         let path = self.dir.path().join("snapshots").join(key);
         std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+}
+
+/// A running `verge serve`. Dropping it kills it.
+pub struct Service {
+    child: Child,
+    address: String,
+    key: String,
+}
+
+impl Service {
+    /// Posts JSON to a path; the status of the answer.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn send(&self, method: &str, path: &str, body: &Value) -> Result<u16> {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address))
+            .header("authorization", format!("Bearer {}", self.key))
+            .header("content-type", "application/json")
+            .body(serde_json::to_vec(body)?)?;
+        Ok(agent(Duration::from_secs(30)).run(request)?.status().as_u16())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -67,8 +67,8 @@ pub fn run(dir: &Path, seconds: f64) -> Result<()> {
 /// A row of random values an event: the ids do not repeat for all practical purposes.
 fn insert(rows: usize) -> String {
     let mut script = String::from("\\set n random(1, 9000000000000000)\n");
-    script += "INSERT INTO events SELECT md5((:n + row)::text), now(), row % 5, 'item-' || (:n + row * 7919) % 65536, \
-               :n + row / 40, :n + row / 8, 'gb' FROM generate_series(1, ";
+    script += "INSERT INTO events SELECT md5((:n::bigint + row)::text), now(), row % 5, 'item-' || (:n::bigint + row * 7919) % 65536, \
+               :n::bigint + row / 40, :n::bigint + row / 8, 'gb' FROM generate_series(1, ";
     // Writing into a String does not fail.
     let _ = writeln!(script, "{rows}) AS row ON CONFLICT DO NOTHING;");
     script

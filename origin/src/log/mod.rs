@@ -27,7 +27,7 @@ pub use frame::Record;
 pub use ids::Ids;
 pub use read::{Place, Reader};
 pub use rewrite::rewrite;
-pub use write::{Cut, Writer};
+pub use write::{Cut, Writer, visitor_hash};
 
 /// When an event counts as stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -51,11 +51,13 @@ pub struct Options {
     pub ids: usize,
     /// Bytes after which a segment is closed.
     pub segment: u64,
+    /// Days after which events are removed; absent, they are kept.
+    pub retention_days: Option<u32>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fsync: Fsync::Always, ids: 3_500_000, segment: 64 << 20 }
+        Self { fsync: Fsync::Always, ids: 3_500_000, segment: 64 << 20, retention_days: None }
     }
 }
 

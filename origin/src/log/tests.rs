@@ -23,7 +23,7 @@ fn event(id: &str) -> Event {
 }
 
 fn small() -> Options {
-    Options { segment: 400, ids: 1_000, fsync: Fsync::Os }
+    Options { segment: 400, ids: 1_000, fsync: Fsync::Os, ..Options::default() }
 }
 
 fn open(dir: &Path, options: Options) -> Writer {
@@ -154,7 +154,7 @@ fn rewriting_leaves_out_and_keeps_positions() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = open(dir.path(), small());
     write(&mut writer, (0..30).map(|group| group * 4..group * 4 + 4));
-    let gone = writer.visitor("visitor-2");
+    let gone = visitor_hash(&[7; 32], "visitor-2");
     let closed = writer.rotate().unwrap();
     let erased: u64 =
         closed.iter().map(|segment| rewrite(segment, |record| record.visitor != gone).unwrap()).sum();

@@ -229,11 +229,6 @@ impl Writer {
         closed.retain(|segment| segment.first < self.segment.first);
         Ok(closed)
     }
-
-    /// What a visitor's id is in the log.
-    pub fn visitor(&self, id: &str) -> u64 {
-        visitor_hash(&self.key, id)
-    }
 }
 
 fn create(path: &Path) -> Result<File> {
@@ -285,7 +280,8 @@ fn area(name: &str) -> Cow<'_, str> {
     }
 }
 
-fn visitor_hash(key: &[u8; 32], id: &str) -> u64 {
+/// What a visitor's id is in a log with this key; 0 for none.
+pub fn visitor_hash(key: &[u8; 32], id: &str) -> u64 {
     if id.is_empty() { 0 } else { hash(key, &["visitor", id]) }
 }
 

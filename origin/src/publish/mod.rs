@@ -7,7 +7,7 @@
 pub mod destination;
 pub mod kv;
 
-use crate::{build::Built, config::Config};
+use crate::{build::Built, config::Config, refresh::Refresher, store::Store, stream::checkpoint};
 use anyhow::{Context, Result, bail};
 use destination::{Destination, Directory};
 use kv::KvNamespace;
@@ -16,7 +16,7 @@ use snapshots::{
     manifest::{Manifest, blob_key, content_hash, is_region, manifest_key},
     time::Timestamp,
 };
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, fs::File, path::PathBuf};
 
 /// However many were published since, a manifest that readers may still hold keeps its blobs this long.
 const GRACE_MS: i64 = 3_600_000;
@@ -25,7 +25,8 @@ const MAX_HISTORY: usize = 200;
 
 /// Send what changed to the edge.
 ///
-/// Blobs go first and are read back; each region's manifest is written last. KV is configured under [kv] in
+/// It is the model that serves, with popularity, stock and prices as of now. Blobs go first and are read back; each
+/// region's manifest is written last. KV is configured under [kv] in
 /// verge.toml (`account`, `namespace`, or `base` for another address) or by VERGE_KV_ACCOUNT,
 /// VERGE_KV_NAMESPACE, VERGE_KV_BASE; the token by VERGE_KV_TOKEN.
 #[derive(Debug, clap::Args)]
@@ -63,12 +64,47 @@ struct Target {
 }
 
 impl Target {
-    fn open(&self, config: &Config) -> Result<Box<dyn Destination>> {
-        Ok(match &*self.to {
-            "kv" => Box::new(KvNamespace::new(&config.kv)?),
-            directory => Box::new(Directory::new(directory.as_ref())),
-        })
+    fn open(&self, config: &Config) -> Result<Box<dyn Destination + Send>> {
+        open(&self.to, config)
     }
+}
+
+/// The destination of that name: `kv`, or a directory.
+///
+/// # Errors
+/// A setting of KV is missing.
+pub fn open(name: &str, config: &Config) -> Result<Box<dyn Destination + Send>> {
+    Ok(match name {
+        "kv" => Box::new(KvNamespace::new(&config.kv)?),
+        directory => Box::new(Directory::new(directory.as_ref())),
+    })
+}
+
+/// Held by whoever publishes from a data directory: a blob that one removes, as no history names it any more, may be one
+/// that another is about to name. Waits for the other.
+///
+/// # Errors
+/// The data directory cannot be written.
+pub fn alone(config: &Config) -> Result<File> {
+    let path = config.data_dir.join("publish.lock");
+    let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
+    lock.with_context(|| format!("cannot lock {}", path.display()))
+}
+
+/// The model that serves, with popularity and attributes as the log and the catalogue say now.
+///
+/// # Errors
+/// Nothing was built, or the store or the log cannot be read.
+pub fn up_to_date(config: &Config) -> Result<Built> {
+    let mut refresher = Refresher::new(Built::load(&config.snapshots_dir())?)?;
+    let log = crate::log::dir(&config.data_dir);
+    let (mut tables, mut reader, _) = checkpoint::load(&config.data_dir, &log, config.stream)?;
+    reader.read(|record, place| tables.add(record, place))?;
+    if reader.position() > 0 {
+        refresher.attributes(&Store::open(&config.data_dir)?.items()?)?;
+        refresher.popularity(&tables.counted())?;
+    }
+    Ok(refresher.into_built())
 }
 
 /// One manifest that was published.
@@ -117,7 +153,8 @@ fn regions_at(to: &dyn Destination) -> Result<Vec<String>> {
     Ok(names.filter(|name| is_region(name)).map(str::to_owned).collect())
 }
 
-/// Sends what is not there yet. `now` dates it; `keep` manifests a region stay to roll back to.
+/// Sends what is not there yet. `now` dates it; `keep` manifests a region stay to roll back to. Blobs in `known` were read
+/// back from there by the publishing before, and are not read again; it is replaced by those of this one.
 ///
 /// # Errors
 /// The destination fails for good, or gives back other bytes than were sent; what it served before, it still
@@ -128,6 +165,7 @@ pub fn publish(
     now: Timestamp,
     keep: usize,
     prune: bool,
+    known: &mut BTreeSet<String>,
     mut report: impl FnMut(&str),
 ) -> Result<Outcome> {
     let mut outcome = Outcome::default();
@@ -137,10 +175,13 @@ pub fn publish(
             changed.push(manifest);
         }
     }
-    let mut there = BTreeSet::new();
     for blob in changed.iter().flat_map(|manifest| &manifest.blobs) {
         let key = blob_key(&blob.hash);
-        if !there.insert(blob.hash.clone()) || intact(to, &blob.hash)? {
+        if known.contains(&blob.hash) {
+            continue;
+        }
+        if intact(to, &blob.hash)? {
+            known.insert(blob.hash.clone());
             continue;
         }
         let bytes = built.blobs.get(&blob.hash).with_context(|| format!("{key} was not built"))?;
@@ -148,6 +189,7 @@ pub fn publish(
         if !intact(to, &blob.hash)? {
             bail!("{key} reads back damaged from {}; nothing was switched over", to.name());
         }
+        known.insert(blob.hash.clone());
         outcome.wrote += 1;
         outcome.bytes += bytes.len();
         report(&format!("{key}  {}  {} bytes", blob.name, bytes.len()));
@@ -182,6 +224,9 @@ pub fn publish(
         }
     }
     outcome.removed = sweep(to, dropped, &mut report)?;
+    // What the present manifests name is in their histories, so that no other publisher removes it.
+    *known =
+        built.manifests.iter().flat_map(|manifest| &manifest.blobs).map(|blob| blob.hash.clone()).collect();
     Ok(outcome)
 }
 
@@ -270,10 +315,14 @@ pub fn roll_back(to: &dyn Destination, region: Option<&str>) -> Result<Vec<(Stri
 /// # Errors
 /// As [`publish`].
 pub fn run(args: &PublishArgs, config: &Config) -> Result<()> {
-    let built = Built::load(&args.from.clone().unwrap_or_else(|| config.snapshots_dir()))?;
+    let built = match &args.from {
+        Some(dir) => Built::load(dir)?,
+        None => up_to_date(config)?,
+    };
     let to = args.target.open(config)?;
-    let now = Timestamp(jiff::Timestamp::now().as_millisecond());
-    let outcome = publish(&built, &*to, now, args.keep.into(), args.prune, |line| println!("{line}"))?;
+    let _alone = alone(config)?;
+    let (now, known) = (Timestamp(jiff::Timestamp::now().as_millisecond()), &mut BTreeSet::new());
+    let outcome = publish(&built, &*to, now, args.keep.into(), args.prune, known, |line| println!("{line}"))?;
     if !outcome.strangers.is_empty() {
         let names = outcome.strangers.join(", ");
         eprintln!("verge: still published but not built: {names}; --prune removes them");

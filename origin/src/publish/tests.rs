@@ -51,7 +51,7 @@ fn built(regions: &[(&str, &str)]) -> Built {
 }
 
 fn send(built: &Built, to: &Memory, now: i64) -> Result<Outcome> {
-    publish(built, to, Timestamp(now), 2, false, |_| {})
+    publish(built, to, Timestamp(now), 2, false, &mut BTreeSet::new(), |_| {})
 }
 
 fn served(to: &Memory, region: &str) -> String {
@@ -139,7 +139,7 @@ fn a_region_no_longer_built_is_named_and_pruned_on_demand() {
     send(&built(&[("gb", "a"), (WORLD, "b")]), &to, 0).unwrap();
     let without = built(&[(WORLD, "b")]);
     assert_eq!(send(&without, &to, 1).unwrap().strangers, ["gb"]);
-    let outcome = publish(&without, &to, Timestamp(2), 2, true, |_| {}).unwrap();
+    let outcome = publish(&without, &to, Timestamp(2), 2, true, &mut BTreeSet::new(), |_| {}).unwrap();
     assert_eq!((outcome.removed, to.list("manifest/").unwrap()), (1, vec![manifest_key(WORLD)]));
 }
 

@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use snapshots::event::Kind;
-use std::time::Instant;
+use std::{sync::atomic::AtomicU64, time::Instant};
 
 /// Upper bounds of the latency buckets, in seconds.
 const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
@@ -70,6 +70,14 @@ pub struct Metrics {
     pub queue_depth: Gauge,
     /// Events that are durable and not in the tables yet.
     pub log_lag: Gauge,
+    /// How long publishing takes.
+    pub publish_duration: Histogram,
+    /// Attempts to publish that failed.
+    pub publish_failures: Counter,
+    /// Seconds since when the destination lacks something.
+    pub publish_lag: Gauge<f64, AtomicU64>,
+    /// Seconds since the newest event that is published.
+    pub snapshot_age: Gauge<f64, AtomicU64>,
     /// Items in the catalogue.
     pub catalogue_items: Gauge,
     /// Looks at a watched feed that could not be used.
@@ -87,6 +95,10 @@ impl Default for Metrics {
             events_processed: Family::default(),
             event_processing_errors: Counter::default(),
             log_commit: Histogram::new(SECONDS),
+            publish_duration: Histogram::new(SECONDS.map(|seconds| seconds * 20.0)),
+            publish_failures: Counter::default(),
+            publish_lag: Gauge::default(),
+            snapshot_age: Gauge::default(),
             queue_depth: Gauge::default(),
             log_lag: Gauge::default(),
             catalogue_items: Gauge::default(),
@@ -105,6 +117,17 @@ impl Default for Metrics {
         registry.register("queue_depth", "Events that wait to become durable", metrics.queue_depth.clone());
         let lag = metrics.log_lag.clone();
         registry.register("log_lag_events", "Events that are durable and not in the tables yet", lag);
+        let (took, failures) = (metrics.publish_duration.clone(), metrics.publish_failures.clone());
+        registry.register_with_unit("publish_duration", "Time that publishing takes", Unit::Seconds, took);
+        registry.register("publish_failures", "Attempts to publish that failed", failures);
+        let (lag, age) = (metrics.publish_lag.clone(), metrics.snapshot_age.clone());
+        registry.register_with_unit(
+            "publish_lag",
+            "Time since the destination lacks something",
+            Unit::Seconds,
+            lag,
+        );
+        registry.register_with_unit("snapshot_age", "Age of the newest event published", Unit::Seconds, age);
         registry.register("catalogue_items", "Items in the catalogue", metrics.catalogue_items.clone());
         registry.register("feed_errors", "Failed looks at a feed", metrics.feed_errors.clone());
         let read = metrics.feed_read.clone();

@@ -16,8 +16,10 @@ pub mod limit;
 pub mod metrics;
 pub mod problem;
 pub mod query;
+pub mod publisher;
 pub mod state;
 pub mod tables;
+pub mod visitors;
 
 use crate::{config::Config, store::Role};
 use anyhow::{Context, Result};
@@ -58,6 +60,8 @@ pub fn router(service: &Shared) -> Router {
     let item = get(items::show).put(items::put).patch(items::patch).delete(items::delete);
     let catalogue = Router::new().route("/v1/items/{id}", item).route("/v1/feeds", post(feeds::upload));
     let guarded = [(Role::Events, events), (Role::Catalogue, catalogue), (Role::Metrics, metrics)];
+    let admin = Router::new().route("/v1/visitors/{id}", get(visitors::export).delete(visitors::erase));
+    let guarded = [(Role::Events, events), (Role::Metrics, metrics), (Role::Admin, admin)];
     let all = guarded.into_iter().fold(open, |all, (role, routes)| {
         all.merge(routes.route_layer(from_fn_with_state((service.clone(), role), auth::require)))
     });
@@ -107,10 +111,13 @@ async fn serve(service: Shared) -> Result<()> {
         tokio::spawn(feeds::watch(service.clone(), feed.clone()));
     }
     let following = tables::follow(&service)?;
+    let forgetting = tokio::spawn(visitors::forget(service.clone()));
+    let threads = [tables::follow(&service)?, publisher::start(&service)?];
     connections::serve(&service, listener, router(&service)).await;
     refreshing.abort();
-    // A panic of the thread has been told of; there is nothing left to do about it.
-    let _ = tokio::task::spawn_blocking(|| following.join()).await;
+    forgetting.abort();
+    // A panic of a thread has been told of; there is nothing left to do about it.
+    let _ = tokio::task::spawn_blocking(|| threads.map(|thread| thread.join())).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::{
     ingest::Ingest,
     metrics::Metrics,
     problem::{Problem, Result},
+    publisher::Publishing,
     tables::Current,
 };
 use crate::{
@@ -35,6 +36,10 @@ pub struct Service {
     pub events: Ingest,
     /// The tables that follow it.
     pub tables: Current,
+    /// Held while closed segments of the log are rewritten.
+    pub rewriting: Mutex<()>,
+    /// What is published, and when.
+    pub publishing: Publishing,
     /// True once the service is to stop; whoever loops subscribes and ends.
     pub stop: watch::Sender<bool>,
     store: Mutex<Store>,
@@ -76,6 +81,8 @@ impl Service {
             metrics,
             events,
             tables,
+            rewriting: Mutex::default(),
+            publishing: Publishing::default(),
             bodies: Arc::new(Semaphore::new(BODIES >> 10)),
             catalogue: watch::Sender::new(version),
             stop: watch::Sender::new(false),

@@ -115,7 +115,7 @@ fn a_checkpoint_that_cannot_be_used_is_passed_over() {
         try_with(&flipped, "damaged");
     }
     fs::write(&path, &good).unwrap();
-    let gone = shop.writer.visitor("v3");
+    let gone = Store::open(shop.dir.path()).unwrap().visitor("v3");
     for segment in shop.writer.rotate().unwrap() {
         log::rewrite(&segment, |record| record.visitor != gone).unwrap();
     }

@@ -3,6 +3,7 @@
 mod answers;
 mod events;
 mod garbage;
+mod live;
 mod publishing;
 mod shards;
 mod swapping;
@@ -94,9 +95,16 @@ fn main() {
     // The tests share two Workers.
     arguments.test_threads = Some(1);
     let parts = Arc::new(Parts::default());
-    let tests: Vec<Test> =
-        [answers::TESTS, events::TESTS, garbage::TESTS, publishing::TESTS, shards::TESTS, swapping::TESTS]
-            .concat();
+    let tests: Vec<Test> = [
+        answers::TESTS,
+        events::TESTS,
+        garbage::TESTS,
+        live::TESTS,
+        publishing::TESTS,
+        shards::TESTS,
+        swapping::TESTS,
+    ]
+    .concat();
     let trials = tests.into_iter().map(|(name, test)| {
         let parts = Arc::clone(&parts);
         Trial::test(name, move || test(&parts).map_err(|error| Failed::from(format!("{error:#}"))))
