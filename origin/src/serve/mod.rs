@@ -10,13 +10,13 @@ pub mod connections;
 pub mod events;
 pub mod feeds;
 pub mod health;
-pub mod items;
 pub mod ingest;
+pub mod items;
 pub mod limit;
 pub mod metrics;
 pub mod problem;
-pub mod query;
 pub mod publisher;
+pub mod query;
 pub mod state;
 pub mod tables;
 pub mod visitors;
@@ -59,9 +59,13 @@ pub fn router(service: &Shared) -> Router {
     let metrics = Router::new().route("/metrics", get(metrics::show));
     let item = get(items::show).put(items::put).patch(items::patch).delete(items::delete);
     let catalogue = Router::new().route("/v1/items/{id}", item).route("/v1/feeds", post(feeds::upload));
-    let guarded = [(Role::Events, events), (Role::Catalogue, catalogue), (Role::Metrics, metrics)];
     let admin = Router::new().route("/v1/visitors/{id}", get(visitors::export).delete(visitors::erase));
-    let guarded = [(Role::Events, events), (Role::Metrics, metrics), (Role::Admin, admin)];
+    let guarded = [
+        (Role::Events, events),
+        (Role::Catalogue, catalogue),
+        (Role::Metrics, metrics),
+        (Role::Admin, admin),
+    ];
     let all = guarded.into_iter().fold(open, |all, (role, routes)| {
         all.merge(routes.route_layer(from_fn_with_state((service.clone(), role), auth::require)))
     });
@@ -110,7 +114,6 @@ async fn serve(service: Shared) -> Result<()> {
     for feed in &service.config.feeds {
         tokio::spawn(feeds::watch(service.clone(), feed.clone()));
     }
-    let following = tables::follow(&service)?;
     let forgetting = tokio::spawn(visitors::forget(service.clone()));
     let threads = [tables::follow(&service)?, publisher::start(&service)?];
     connections::serve(&service, listener, router(&service)).await;
