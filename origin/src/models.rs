@@ -285,6 +285,34 @@ fn differences(a: &serde_json::Value, b: &serde_json::Value, place: &str, out: &
     }
 }
 
+/// Two models side by side.
+#[derive(Debug, Serialize)]
+pub struct Compared {
+    /// The two.
+    pub models: [Model; 2],
+    /// Where their recipes differ: the place of a number, and its two values.
+    pub differences: Vec<String>,
+    /// What they were judged on.
+    pub how: &'static str,
+    /// How far the second is ahead, by measure.
+    pub ahead: Vec<String>,
+}
+
+/// Compares two models by their recipes and on the same held-out sessions; as long as two builds, where both have to
+/// be learnt anew.
+///
+/// # Errors
+/// There is no such model, one is damaged, or the log has nothing to judge by.
+pub fn compare(registry: &Registry, config: &Config, a: &str, b: &str) -> Result<Compared> {
+    let (a, b) = (registry.find(a)?, registry.find(b)?);
+    let mut found = Vec::new();
+    differences(&serde_json::to_value(&a.recipe)?, &serde_json::to_value(&b.recipe)?, "", &mut found);
+    let log = Store::open(&config.data_dir)?.log()?;
+    let outcome = contest::hold(log, &registry.side(&b)?, Some(&registry.side(&a)?))?;
+    let ahead = outcome.ahead.iter().flatten().map(ToString::to_string).collect();
+    Ok(Compared { models: [a, b], differences: found, how: outcome.how, ahead })
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -302,18 +330,13 @@ pub fn run(args: &ModelsArgs, config: &Config) -> Result<()> {
             print(&mut out, &models, serving.as_ref())
         }
         What::Compare { a, b } => {
-            let (a, b) = (registry.find(a)?, registry.find(b)?);
+            let compared = compare(&registry, config, a, b)?;
             let serving = registry.serving()?;
-            print(&mut out, &[a.clone(), b.clone()], serving.as_ref())?;
-            let mut found = Vec::new();
-            differences(&serde_json::to_value(&a.recipe)?, &serde_json::to_value(&b.recipe)?, "", &mut found);
-            found.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-            let log = Store::open(&config.data_dir)?.log()?;
-            let outcome = contest::hold(log, &registry.side(&b)?, Some(&registry.side(&a)?))?;
-            writeln!(out, "{} beside {}, {}:", b.id, a.id, outcome.how)?;
-            for ahead in outcome.ahead.iter().flatten() {
-                writeln!(out, "  {ahead}")?;
-            }
+            print(&mut out, &compared.models, serving.as_ref())?;
+            compared.differences.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+            let [a, b] = &compared.models;
+            writeln!(out, "{} beside {}, {}:", b.id, a.id, compared.how)?;
+            compared.ahead.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
             Ok(())
         }
         What::Promote { id } => {

@@ -2,6 +2,7 @@
 //! directory holds a shop's own, as `verge tune` found it; without it, or for what it leaves out, the defaults
 //! apply.
 
+use crate::build::write_if_new;
 use crate::learn::{als, coview, embedding, item2vec, orders::Again};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -148,6 +149,14 @@ impl Recipe {
     pub fn of(data_dir: &Path) -> Result<Self> {
         let path = data_dir.join(FILE);
         if path.exists() { Self::read(&path) } else { Ok(Self::default()) }
+    }
+
+    /// Keeps it in a data directory, for the next build.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn save(&self, data_dir: &Path) -> Result<()> {
+        write_if_new(&data_dir.join(FILE), self.to_toml()?.as_bytes()).map(|_| ())
     }
 
     /// The one a command is told to use: `file`, else that of the data directory, `k` going before what it says.

@@ -27,6 +27,7 @@ mod permutation;
 pub mod popularity;
 pub mod query;
 pub mod recents;
+pub mod report;
 pub mod rows;
 pub mod score;
 mod set;

@@ -86,32 +86,36 @@ impl Built {
     /// # Errors
     /// Nothing was built there, or a file is missing or damaged; the text names it.
     pub fn load(dir: &Path) -> Result<Self> {
-        let mut built = Self::default();
-        let folder = dir.join("manifest");
-        let entries = std::fs::read_dir(&folder)
-            .with_context(|| format!("no snapshots in {}; run `verge build` first", dir.display()))?;
+        let mut built = Self { manifests: Self::manifests(dir)?, ..Self::default() };
+        for blob in built.manifests.iter().flat_map(|manifest| &manifest.blobs) {
+            if !built.blobs.contains_key(&blob.hash) {
+                let path = dir.join(blob_key(&blob.hash));
+                let bytes = std::fs::read(&path).with_context(|| format!("in {}", path.display()))?;
+                if content_hash(&bytes) != blob.hash {
+                    bail!("{} is damaged; run `verge build` again", path.display());
+                }
+                built.blobs.insert(blob.hash.clone(), bytes);
+            }
+        }
+        Ok(built)
+    }
+
+    /// The manifests of what [`Self::save`] wrote, without what they name.
+    ///
+    /// # Errors
+    /// Nothing was built there, or a file is damaged; the text names it.
+    pub fn manifests(dir: &Path) -> Result<Vec<Manifest>> {
+        let nothing = || format!("no snapshots in {}; run `verge build` first", dir.display());
+        let entries = std::fs::read_dir(dir.join("manifest")).with_context(nothing)?;
         let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
         // The world's is published last: it leads readers to the others.
         paths.sort_by_key(|path| (path.ends_with(WORLD), path.clone()));
-        for path in paths {
+        let read = |path: &std::path::PathBuf| -> Result<Manifest> {
             let named = || format!("in {}", path.display());
-            let manifest = Manifest::parse(&std::fs::read(&path).with_context(named)?).with_context(named)?;
-            for blob in &manifest.blobs {
-                if !built.blobs.contains_key(&blob.hash) {
-                    let path = dir.join(blob_key(&blob.hash));
-                    let bytes = std::fs::read(&path).with_context(|| format!("in {}", path.display()))?;
-                    if content_hash(&bytes) != blob.hash {
-                        bail!("{} is damaged; run `verge build` again", path.display());
-                    }
-                    built.blobs.insert(blob.hash.clone(), bytes);
-                }
-            }
-            built.manifests.push(manifest);
-        }
-        if built.manifests.is_empty() {
-            bail!("no snapshots in {}; run `verge build` first", dir.display());
-        }
-        Ok(built)
+            Manifest::parse(&std::fs::read(path).with_context(named)?).with_context(named)
+        };
+        let manifests = paths.iter().map(read).collect::<Result<Vec<_>>>()?;
+        if manifests.is_empty() { bail!(nothing()) } else { Ok(manifests) }
     }
 }
 

@@ -42,6 +42,11 @@ impl Keys {
         self.0.len() == keys.len() && keys.iter().all(|key| self.0.contains_key(&key.hash))
     }
 
+    /// Whether this is one of them.
+    pub fn has(&self, key: &KeyHash) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

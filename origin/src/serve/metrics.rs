@@ -1,6 +1,6 @@
 //! What Prometheus reads at `/metrics`. A counter's name ends in `_total` there.
 
-use super::state::Shared;
+use super::{edge::Edge, state::Shared};
 use axum::{
     extract::{MatchedPath, Request, State},
     http::header,
@@ -83,6 +83,8 @@ pub struct Metrics {
     /// Looks at a watched feed that could not be used.
     pub feed_errors: Family<FeedLabel, Counter>,
     feed_read: Family<FeedLabel, Gauge>,
+    /// What the Workers reported.
+    pub edge: Edge,
     answered: Family<Answered, Counter>,
     took: Family<Route, Histogram>,
 }
@@ -104,6 +106,7 @@ impl Default for Metrics {
             catalogue_items: Gauge::default(),
             feed_errors: Family::default(),
             feed_read: Family::default(),
+            edge: Edge::default(),
             answered: Family::default(),
             took: Family::new_with_constructor(|| Histogram::new(SECONDS)),
         };
@@ -133,6 +136,7 @@ impl Default for Metrics {
         let read = metrics.feed_read.clone();
         let help = "When a feed was last looked at and found usable or unchanged, since 1970";
         registry.register_with_unit("feed_read_timestamp", help, Unit::Seconds, read);
+        registry.register_collector(Box::new(metrics.edge.clone()));
         registry.register("http_requests", "Requests answered", metrics.answered.clone());
         let took = metrics.took.clone();
         let help = "Time from a request's head to its answer's head";

@@ -4,16 +4,20 @@
 //! bodies by [`body`] and answer a [`problem::Problem`] on error. What blocks (SQLite, learning, publishing) runs
 //! by [`state::Service::blocking`].
 
+pub mod admin;
 pub mod auth;
 pub mod body;
 pub mod connections;
+pub mod edge;
 pub mod events;
 pub mod feeds;
 pub mod health;
+pub mod history;
 pub mod ingest;
 pub mod items;
 pub mod limit;
 pub mod metrics;
+pub mod page;
 pub mod problem;
 pub mod publisher;
 pub mod query;
@@ -25,8 +29,9 @@ use crate::{config::Config, store::Role};
 use anyhow::{Context, Result};
 use axum::{
     Router,
+    http::{HeaderValue, header},
     middleware::{from_fn_with_state, map_response},
-    response::Response,
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use problem::Problem;
@@ -54,12 +59,26 @@ pub struct ServeArgs {
 
 /// Every address, and the role that it takes.
 pub fn router(service: &Shared) -> Router {
-    let open = Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz));
-    let events = Router::new().route("/v1/events", post(events::take));
+    let open = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/openapi.json", get(openapi));
+    let events =
+        Router::new().route("/v1/events", post(events::take)).route("/v1/metrics/edge", post(edge::report));
     let metrics = Router::new().route("/metrics", get(metrics::show));
     let item = get(items::show).put(items::put).patch(items::patch).delete(items::delete);
     let catalogue = Router::new().route("/v1/items/{id}", item).route("/v1/feeds", post(feeds::upload));
-    let admin = Router::new().route("/v1/visitors/{id}", get(visitors::export).delete(visitors::erase));
+    let admin = Router::new()
+        .route("/v1/admin/status", get(admin::status))
+        .route("/v1/admin/regions", get(admin::regions))
+        .route("/v1/admin/strategies", get(admin::strategies).put(admin::set_strategies))
+        .route("/v1/admin/publish", post(admin::publish))
+        .route("/v1/admin/learn", post(admin::learn))
+        .route("/v1/admin/rollback", post(admin::roll_back))
+        .route("/v1/admin/models", get(admin::models))
+        .route("/v1/admin/models/compare", get(admin::compare))
+        .route("/v1/admin/models/{id}/promote", post(admin::promote))
+        .route("/v1/visitors/{id}", get(visitors::export).delete(visitors::erase));
     let guarded = [
         (Role::Events, events),
         (Role::Catalogue, catalogue),
@@ -69,16 +88,20 @@ pub fn router(service: &Shared) -> Router {
     let all = guarded.into_iter().fold(open, |all, (role, routes)| {
         all.merge(routes.route_layer(from_fn_with_state((service.clone(), role), auth::require)))
     });
-    all.fallback(|| async { Problem::not_found("path", "There is nothing at this address.") })
+    all.merge(page::routes())
+        .fallback(|| async { Problem::not_found("path", "There is nothing at this address.") })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(from_fn_with_state(service.clone(), metrics::observe))
         .layer(map_response(no_sniffing))
         .with_state(service.clone())
 }
 
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("../../openapi.json"))
+}
+
 async fn no_sniffing(mut response: Response) -> Response {
-    let nosniff = axum::http::HeaderValue::from_static("nosniff");
-    response.headers_mut().insert(axum::http::header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -111,6 +134,7 @@ async fn serve(service: Shared) -> Result<()> {
     }
     tracing::info!(address = %listener.local_addr()?, "listening");
     let refreshing = tokio::spawn(refresh(service.clone()));
+    tokio::spawn(history::keep(service.clone()));
     for feed in &service.config.feeds {
         tokio::spawn(feeds::watch(service.clone(), feed.clone()));
     }

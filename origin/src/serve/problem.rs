@@ -16,7 +16,7 @@ pub struct Problem {
     /// The HTTP status.
     pub status: u16,
     /// What is wrong here, and what to do.
-    detail: String,
+    pub detail: String,
     /// The parameter, header or part of the body at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,

@@ -1,9 +1,12 @@
 //! What all requests share.
 
 use super::{
+    admin::now,
     auth::Keys,
+    history::History,
     ingest::Ingest,
     metrics::Metrics,
+    page::Sessions,
     problem::{Problem, Result},
     publisher::Publishing,
     tables::Current,
@@ -12,6 +15,7 @@ use crate::{
     config::Config,
     store::{Change, Store},
 };
+use snapshots::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::{Semaphore, watch};
@@ -42,6 +46,14 @@ pub struct Service {
     pub publishing: Publishing,
     /// True once the service is to stop; whoever loops subscribes and ends.
     pub stop: watch::Sender<bool>,
+    /// When the service was started.
+    pub started_at: Timestamp,
+    /// The last minutes, for the operators' page.
+    pub history: History,
+    /// Who is logged in there.
+    pub sessions: Sessions,
+    /// Held while two models are compared.
+    pub comparing: Arc<Semaphore>,
     store: Mutex<Store>,
     keys: RwLock<Arc<Keys>>,
     unready: Mutex<BTreeMap<&'static str, String>>,
@@ -86,6 +98,10 @@ impl Service {
             bodies: Arc::new(Semaphore::new(BODIES >> 10)),
             catalogue: watch::Sender::new(version),
             stop: watch::Sender::new(false),
+            started_at: now(),
+            history: History::default(),
+            sessions: Sessions::default(),
+            comparing: Arc::new(Semaphore::new(1)),
             store: Mutex::new(store),
             keys: RwLock::new(Arc::new(keys)),
             unready: Mutex::default(),

@@ -17,7 +17,12 @@ impl KeyHash {
 
     /// The beginning of the hash, to name the key by: 8 hexadecimal digits.
     pub fn short(&self) -> String {
-        self.0[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+        self.whole().chars().take(8).collect()
+    }
+
+    /// All of it, in 64 hexadecimal digits.
+    pub fn whole(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -1,7 +1,11 @@
 //! `verge serve` as its callers meet it: the real binary, over HTTP.
 
+mod admin;
+mod edge;
 mod feeds;
 mod items;
+mod openapi;
+mod operations;
 mod service;
 
 use serde_json::{Value, json};

@@ -1,0 +1,75 @@
+//! What the edge counted: `POST /v1/metrics/edge` at the origin, which adds it up for Prometheus.
+//!
+//! An isolate keeps counting and reports now and then what came since its last report, behind an answer. A report
+//! that gets lost costs figures, so nobody sends one twice.
+
+use serde::{Deserialize, Serialize};
+
+/// Upper bounds of the latency buckets, in seconds; a last bucket takes what is slower.
+pub const BOUNDS: [f64; 12] = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+/// The most that one report may count of anything.
+pub const MAX_COUNT: u64 = 1_000_000_000;
+
+/// Counts since the last report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Answers with items, by how long they took: a bucket a bound of [`BOUNDS`], and one for the rest.
+    pub latency: [u64; BOUNDS.len() + 1],
+    /// Seconds that they took in all.
+    pub seconds: f64,
+    /// Answers from what the isolate held already.
+    pub cache_hits: u64,
+    /// Answers that had to wait for KV.
+    pub cache_misses: u64,
+    /// Requests for items that ended with a status of 500 or above.
+    pub errors: u64,
+}
+
+impl Report {
+    /// Counts an answer that took so long.
+    pub fn answered(&mut self, seconds: f64) {
+        let bucket = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
+        if let Some(count) = self.latency.get_mut(bucket) {
+            *count += 1;
+        }
+        self.seconds += seconds.max(0.0);
+    }
+
+    /// Answers counted.
+    pub fn requests(&self) -> u64 {
+        self.latency.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// The field that cannot be, if there is one.
+    pub fn wrong_field(&self) -> Option<&'static str> {
+        let counts =
+            [("cache_hits", self.cache_hits), ("cache_misses", self.cache_misses), ("errors", self.errors)];
+        if self.requests() > MAX_COUNT {
+            return Some("latency");
+        }
+        if !(0.0..=1e12).contains(&self.seconds) {
+            return Some("seconds");
+        }
+        counts.into_iter().find(|(_, count)| *count > MAX_COUNT).map(|(name, _)| name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_by_how_long_they_took() {
+        let mut report = Report::default();
+        [0.0001, 0.0002, 7.0].into_iter().for_each(|seconds| report.answered(seconds));
+        assert_eq!(
+            (report.latency[0], report.latency[1], report.latency[12], report.requests()),
+            (1, 1, 1, 3)
+        );
+        assert!((report.seconds - 7.0003).abs() < 1e-9 && report.wrong_field().is_none());
+        assert_eq!(Report { errors: u64::MAX, ..Report::default() }.wrong_field(), Some("errors"));
+        assert_eq!(Report { latency: [u64::MAX; 13], ..Report::default() }.wrong_field(), Some("latency"));
+        assert_eq!(Report { seconds: f64::NAN, ..Report::default() }.wrong_field(), Some("seconds"));
+    }
+}
