@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything that is built, run and tested here, by one name.
 
+mod api;
 mod bench;
 mod demo;
 mod fuzz;
@@ -23,7 +24,7 @@ const DEMO_PORT: u16 = 8787;
 
 fn help() -> String {
     let list = |(name, about): (&str, &str)| format!("    {name:8} {about}\n");
-    let (seconds, times, load) = (fuzz::SECONDS, kill::TIMES, load::SECONDS);
+    let (seconds, examples, times, load) = (fuzz::SECONDS, api::EXAMPLES, kill::TIMES, load::SECONDS);
     let steps: String = test::steps().map(list).collect();
     let measured: String = bench::STEPS.into_iter().map(list).collect();
     format!(
@@ -64,6 +65,10 @@ cargo xtask load [--seconds N]
     Events a second that the service takes, one by one, in batches, and at ten times the rate, N seconds each (default
     {load}); beside PostgreSQL where it is installed (apt-get install postgresql).
 
+cargo xtask api [--examples N]
+    Requests that schemathesis makes up from origin/openapi.json, N for each address (default {examples}), right and
+    wrong ones: none may end with a 5xx, or otherwise than the file says. Installs it from PyPI into target/api.
+
 cargo xtask worker
     Builds the Worker into target/worker and prints its size. `npx wrangler dev` and `npx wrangler deploy`
     call it by themselves, through [build] in wrangler.toml.
@@ -95,6 +100,7 @@ fn run() -> Result<()> {
         return Ok(());
     }
     match command {
+        "api" => run_api(rest),
         "bench" => bench::run(rest),
         "demo" => demo::run(demo_arguments(rest)?),
         "test" => test::run(rest),
@@ -122,6 +128,22 @@ fn run_fuzz(rest: &[String]) -> Result<()> {
     };
     process::stop_all_on_signal("stopped", 130)?;
     fuzz::run(targets, seconds, &Steps::new(&root().join("target/fuzz/log"))?)
+}
+
+fn run_api(rest: &[String]) -> Result<()> {
+    let examples = match rest {
+        [] => api::EXAMPLES,
+        [flag, number] if flag == "--examples" => {
+            number.parse().map_err(|_| anyhow!("--examples takes a number, and got '{number}'"))?
+        }
+        [unknown, ..] => bail!("`cargo xtask api` takes --examples N, and got '{unknown}'"),
+    };
+    process::stop_all_on_signal("stopped", 130)?;
+    let steps = Steps::new(&root().join("target/test/log"))?;
+    match api::run(&steps, &test::test_shop(&steps)?, examples)? {
+        Some(why) => bail!("not run: {why}"),
+        None => Ok(()),
+    }
 }
 
 fn build(rest: &[String], host: &str, build: fn(&Steps) -> Result<String>) -> Result<()> {

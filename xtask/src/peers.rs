@@ -6,13 +6,13 @@
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use xtask::process;
 use xtask::root;
 use xtask::shop::{Profile, Shop, Source, build_verge};
 use xtask::steps::Steps;
-use xtask::tools::cargo;
+use xtask::tools::{self, cargo};
 
 /// The libraries, from PyPI.
 const PACKAGES: [&str; 3] = ["implicit==0.7.3", "gensim==4.4.0", "scipy==1.17.1"];
@@ -32,7 +32,7 @@ pub fn run(rest: &[String]) -> Result<()> {
     process::stop_all_on_signal("Stopped: nothing was measured.", 130)?;
     let home = root().join("target/peers");
     let steps = Steps::new(&home.join("log"))?;
-    let python = python(&steps, &home)?;
+    let python = tools::python_with(&steps, &home, &PACKAGES)?;
     steps.run("peers", cargo().args(["build", "--release", "--package", "origin", "--example", "peers"]))?;
     let program = root().join("target/release/examples/peers");
     let folder = home.join("sessions");
@@ -76,24 +76,6 @@ pub fn run(rest: &[String]) -> Result<()> {
     }
     println!("\n{table}\nOver {source}. The peaks hold the sessions, and Python's its libraries.");
     Ok(())
-}
-
-/// The interpreter of a virtual environment that has the libraries.
-fn python(steps: &Steps, home: &Path) -> Result<PathBuf> {
-    let environment = home.join("venv");
-    let made_from = environment.join("made-from.txt");
-    let python = environment.join("bin/python");
-    let wanted = PACKAGES.join("\n");
-    if !std::fs::read_to_string(&made_from).is_ok_and(|before| before == wanted) {
-        let mut make = Command::new("python3");
-        steps
-            .run("virtual environment", make.args(["-m", "venv", "--clear"]).arg(&environment))
-            .context("a Python 3 with venv is needed")?;
-        steps
-            .run("install", Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
-        std::fs::write(&made_from, wanted)?;
-    }
-    Ok(python)
 }
 
 fn prepare(steps: &Steps, home: &Path, program: &Path, folder: &Path) -> Result<String> {

@@ -92,10 +92,15 @@ impl Shop {
     }
 
     fn verge(&self, arguments: &[&str]) -> Command {
+        self.verge_at(&self.data_dir(), arguments)
+    }
+
+    /// A command of `verge` on another data directory.
+    pub fn verge_at(&self, data_dir: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.verge);
         // A configuration or token meant for production has no say here.
         command.current_dir(&self.dir).env_remove("VERGE_CONFIG").env_remove("VERGE_KV_TOKEN");
-        command.arg("--data-dir").arg(self.data_dir()).args(arguments);
+        command.arg("--data-dir").arg(data_dir).args(arguments);
         command
     }
 

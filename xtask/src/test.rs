@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 use xtask::process::{self, Running};
+use xtask::service::Service;
 use xtask::shop::{Profile, Shop, Source, build_verge};
 use xtask::steps::Steps;
 use xtask::tools::{self, WASM_TARGET, cargo};
@@ -20,6 +21,9 @@ const BROWSERS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "
 /// How long each fuzz target runs here; `cargo xtask fuzz` runs them longer.
 const FUZZ_SECONDS: u32 = 3;
 
+/// Requests made up for each address here; `cargo xtask api` makes more.
+const API_EXAMPLES: u32 = 20;
+
 enum Outcome {
     Passed,
     Failed(String),
@@ -32,7 +36,7 @@ struct Step {
     run: fn(&Steps) -> Result<Outcome>,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 10] = [
     Step { name: "format", about: "cargo fmt --check", run: format },
     Step { name: "lint", about: "clippy, of everything and of the Worker as wasm", run: lint },
     Step { name: "unit", about: "the crates' own tests", run: unit },
@@ -41,6 +45,8 @@ const STEPS: [Step; 8] = [
     Step { name: "npm", about: "wrangler and its Node", run: npm },
     Step { name: "edge", about: "the Worker in workerd, with the verge binary and KV", run: edge },
     Step { name: "shop", about: "the storefront in a browser", run: shop },
+    Step { name: "admin", about: "the operators' page in a browser", run: admin },
+    Step { name: "api", about: "made-up requests to the origin, by its OpenAPI file", run: api },
 ];
 
 /// The steps and what they are, for the help.
@@ -154,25 +160,17 @@ fn edge(_: &Steps) -> Result<Outcome> {
     show(cargo().args(["test", "--package", "end-to-end"]))
 }
 
-fn shop(steps: &Steps) -> Result<Outcome> {
+/// Why there is no browser to test in, if there is none.
+fn no_browser() -> Option<Outcome> {
     let browser = env::var("CHROMIUM").ok();
-    if !browser.iter().map(String::as_str).chain(BROWSERS).any(|path| Path::new(path).exists()) {
-        return Ok(Outcome::Skipped(
-            "no Chromium; install it (apt-get install chromium) or name it in CHROMIUM".into(),
-        ));
-    }
-    tools::npm_packages(steps)?;
-    let verge = build_verge(steps, Profile::Debug)?;
-    let shop = Shop::new(Source::Generated(SHOP_ITEMS), &root().join("target/test"), verge);
-    shop.prepare(steps)?;
-    let log = steps.log("wrangler");
-    let options =
-        Options { port: free_port()?, persist_to: &shop.kv_dir(), vars: &[("MANIFEST_TTL_S", "1")], log };
-    let mut dev = Dev::start(options)?;
-    dev.wait_until_ready(Duration::from_secs(120))?;
-    shop.publish(steps, &dev)?;
+    let found = browser.iter().map(String::as_str).chain(BROWSERS).any(|path| Path::new(path).exists());
+    let why = "no Chromium; install it (apt-get install chromium) or name it in CHROMIUM";
+    (!found).then(|| Outcome::Skipped(why.into()))
+}
 
-    let folder = root().join("tests/shop");
+/// Node's tests in a folder below `tests`.
+fn node_tests(folder: &str) -> Result<Command> {
+    let folder = root().join("tests").join(folder);
     let mut files = Vec::new();
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();
@@ -181,5 +179,52 @@ fn shop(steps: &Steps) -> Result<Outcome> {
         }
     }
     files.sort();
-    show(tools::npm_program("node").arg("--test").args(files).env("VERGE_URL", dev.address()))
+    let mut node = tools::npm_program("node");
+    node.arg("--test").args(files);
+    Ok(node)
+}
+
+fn shop(steps: &Steps) -> Result<Outcome> {
+    if let Some(skipped) = no_browser() {
+        return Ok(skipped);
+    }
+    tools::npm_packages(steps)?;
+    let shop = test_shop(steps)?;
+    let log = steps.log("wrangler");
+    let options =
+        Options { port: free_port()?, persist_to: &shop.kv_dir(), vars: &[("MANIFEST_TTL_S", "1")], log };
+    let mut dev = Dev::start(options)?;
+    dev.wait_until_ready(Duration::from_secs(120))?;
+    shop.publish(steps, &dev)?;
+    show(node_tests("shop")?.env("VERGE_URL", dev.address()))
+}
+
+/// A made-up shop, built; kept from one run to the next.
+///
+/// # Errors
+/// A command of `verge` fails.
+pub fn test_shop(steps: &Steps) -> Result<Shop> {
+    let verge = build_verge(steps, Profile::Debug)?;
+    let shop = Shop::new(Source::Generated(SHOP_ITEMS), &root().join("target/test"), verge);
+    shop.prepare(steps)?;
+    Ok(shop)
+}
+
+fn admin(steps: &Steps) -> Result<Outcome> {
+    if let Some(skipped) = no_browser() {
+        return Ok(skipped);
+    }
+    tools::npm_packages(steps)?;
+    let service = Service::start(&test_shop(steps)?, steps)?;
+    let pictures = root().join("target/test/admin");
+    let mut tests = node_tests("admin")?;
+    let tests = tests.env("VERGE_URL", service.address()).env("VERGE_KEY", service.key());
+    show(tests.env("SCREENSHOTS", pictures))
+}
+
+fn api(steps: &Steps) -> Result<Outcome> {
+    crate::api::run(steps, &test_shop(steps)?, API_EXAMPLES).map(|skipped| match skipped {
+        Some(why) => Outcome::Skipped(why),
+        None => Outcome::Passed,
+    })
 }

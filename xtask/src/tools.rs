@@ -111,3 +111,25 @@ fn check_node() -> Result<()> {
         ),
     }
 }
+
+/// The interpreter of a virtual environment in `home` that has these packages of PyPI.
+///
+/// # Errors
+/// There is no Python with `venv`, or a package cannot be installed.
+pub fn python_with(steps: &Steps, home: &Path, packages: &[&str]) -> Result<PathBuf> {
+    let environment = home.join("venv");
+    let made_from = environment.join("made-from.txt");
+    let python = environment.join("bin/python");
+    let wanted = packages.join("\n");
+    if !fs::read_to_string(&made_from).is_ok_and(|before| before == wanted) {
+        let mut make = Command::new("python3");
+        steps
+            .run("virtual environment", make.args(["-m", "venv", "--clear"]).arg(&environment))
+            .context("a Python 3 with venv is needed")?;
+        let mut install = Command::new(&python);
+        install.args(["-m", "pip", "install", "--quiet", "--retries", "1"]).args(packages);
+        steps.run("install", &mut install)?;
+        fs::write(&made_from, wanted)?;
+    }
+    Ok(python)
+}
