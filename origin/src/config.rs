@@ -80,6 +80,8 @@ pub struct Serve {
     pub connections: usize,
     /// Where the service publishes to: `kv` or a directory; absent, it does not publish.
     pub publish_to: Option<String>,
+    /// Address of an OpenTelemetry collector that takes OTLP over HTTP; absent, no traces are sent.
+    pub traces_to: Option<String>,
     /// Milliseconds between two publishings of what regions want and what is in stock. Each makes some seven calls a region
     /// that changed; Cloudflare's API takes 1,200 in five minutes.
     pub popularity_every_ms: u64,
@@ -94,6 +96,7 @@ impl Default for Serve {
             requests_per_second: 50_000,
             connections: 4_096,
             publish_to: None,
+            traces_to: None,
             popularity_every_ms: 1_000,
             learn_every_s: 6 * 3_600,
         }
@@ -117,6 +120,8 @@ impl Serve {
         take(name, variable(name), &mut self.requests_per_second)?;
         take("VERGE_CONNECTIONS", variable("VERGE_CONNECTIONS"), &mut self.connections)?;
         self.publish_to = variable("VERGE_PUBLISH_TO").or(self.publish_to.take());
+        // The name that OpenTelemetry has for it.
+        self.traces_to = variable("OTEL_EXPORTER_OTLP_ENDPOINT").or(self.traces_to.take());
         Ok(())
     }
 }

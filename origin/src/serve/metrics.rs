@@ -1,6 +1,10 @@
 //! What Prometheus reads at `/metrics`. A counter's name ends in `_total` there.
 
-use super::{edge::Edge, state::Shared};
+use super::{
+    edge::Edge,
+    state::Shared,
+    traces::{Parent, Span},
+};
 use axum::{
     extract::{MatchedPath, Request, State},
     http::header,
@@ -83,6 +87,8 @@ pub struct Metrics {
     /// Looks at a watched feed that could not be used.
     pub feed_errors: Family<FeedLabel, Counter>,
     feed_read: Family<FeedLabel, Gauge>,
+    /// Spans that did not reach the collector.
+    pub trace_spans_lost: Counter,
     /// What the Workers reported.
     pub edge: Edge,
     answered: Family<Answered, Counter>,
@@ -106,6 +112,7 @@ impl Default for Metrics {
             catalogue_items: Gauge::default(),
             feed_errors: Family::default(),
             feed_read: Family::default(),
+            trace_spans_lost: Counter::default(),
             edge: Edge::default(),
             answered: Family::default(),
             took: Family::new_with_constructor(|| Histogram::new(SECONDS)),
@@ -136,6 +143,8 @@ impl Default for Metrics {
         let read = metrics.feed_read.clone();
         let help = "When a feed was last looked at and found usable or unchanged, since 1970";
         registry.register_with_unit("feed_read_timestamp", help, Unit::Seconds, read);
+        let lost = metrics.trace_spans_lost.clone();
+        registry.register("trace_spans_lost", "Spans that did not reach the collector", lost);
         registry.register_collector(Box::new(metrics.edge.clone()));
         registry.register("http_requests", "Requests answered", metrics.answered.clone());
         let took = metrics.took.clone();
@@ -169,7 +178,7 @@ pub async fn show(State(service): State<Shared>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind)], service.metrics.text())
 }
 
-/// Counts a request and times it.
+/// Counts a request, times it, and makes it a span of its trace.
 pub async fn observe(State(service): State<Shared>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
@@ -177,12 +186,18 @@ pub async fn observe(State(service): State<Shared>, request: Request, next: Next
     let method = request.method().as_str();
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
     let method = known.into_iter().find(|name| *name == method).unwrap_or("other").to_owned();
+    let parent = request.headers().get("traceparent").and_then(|header| Parent::parse(header.to_str().ok()?));
     let response = next.run(request).await;
     let (status, seconds) = (response.status(), began.elapsed().as_secs_f64());
     if status.is_server_error() {
         tracing::warn!(route, method, status = status.as_u16(), seconds, "request failed");
     } else {
         tracing::debug!(route, method, status = status.as_u16(), seconds, "request");
+    }
+    if service.traces.are_on() {
+        let (route, method) = (route.clone(), method.clone());
+        let span = Span { parent, route, method, status: status.as_u16(), took: began.elapsed() };
+        service.traces.send(span, &service.metrics);
     }
     service.metrics.took.get_or_create(&Route { route: route.clone() }).observe(seconds);
     service.metrics.answered.get_or_create(&Answered { route, method, status: status.as_u16() }).inc();

@@ -23,6 +23,7 @@ pub mod publisher;
 pub mod query;
 pub mod state;
 pub mod tables;
+pub mod traces;
 pub mod visitors;
 
 use crate::{config::Config, store::Role};

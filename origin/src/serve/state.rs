@@ -10,6 +10,7 @@ use super::{
     problem::{Problem, Result},
     publisher::Publishing,
     tables::Current,
+    traces::Traces,
 };
 use crate::{
     config::Config,
@@ -46,6 +47,8 @@ pub struct Service {
     pub publishing: Publishing,
     /// True once the service is to stop; whoever loops subscribes and ends.
     pub stop: watch::Sender<bool>,
+    /// The way to the collector of traces.
+    pub traces: Traces,
     /// When the service was started.
     pub started_at: Timestamp,
     /// The last minutes, for the operators' page.
@@ -88,7 +91,9 @@ impl Service {
         let commits = metrics.log_commit.clone();
         let events = Ingest::start(writer, move |took, _| commits.observe(took.as_secs_f64()))?;
         let tables = Current::open(&config)?;
+        let traces = Traces::start(config.serve.traces_to.as_deref(), &metrics)?;
         Ok(Arc::new(Self {
+            traces,
             config,
             metrics,
             events,

@@ -1,9 +1,7 @@
 //! Feeds, uploaded and watched.
 
-use crate::service::{Service, until};
+use crate::service::{Service, peer, until};
 use serde_json::json;
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 #[test]
@@ -51,7 +49,19 @@ fn a_watched_file_is_read_when_it_changes_and_told_when_it_is_broken() {
 #[test]
 fn a_watched_address_is_asked_for_changes_only() {
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let address = shop(Arc::clone(&asked));
+    let body = "{\"id\":\"1\",\"name\":\"Cup\"}\n";
+    let fresh = format!(
+        "HTTP/1.1 200 OK\r\netag: \"one\"\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let known = "HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n".to_owned();
+    let heads = Arc::clone(&asked);
+    let address = peer(move |request| {
+        let head = request.to_lowercase();
+        let answer = if head.contains("if-none-match: \"one\"") { known.clone() } else { fresh.clone() };
+        heads.lock().unwrap().push(head);
+        answer
+    });
     let config = format!(
         "[[feeds]]\nname = \"shop\"\nfrom = \"http://{address}/feed\"\nevery_s = 1\nauthorization = \"Basic x\"\n"
     );
@@ -63,31 +73,4 @@ fn a_watched_address_is_asked_for_changes_only() {
     assert!(!asked[0].contains("if-none-match") && asked[0].contains("authorization: basic x"), "{asked:?}");
     assert!(asked[1].contains("if-none-match: \"one\""), "{asked:?}");
     assert_eq!(service.metric("feed_errors_total{feed=\"shop\"}"), None);
-}
-
-/// A server of one feed that never changes; the heads of its requests go to `asked`.
-fn shop(asked: Arc<Mutex<Vec<String>>>) -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let (mut head, mut buffer) = (String::new(), [0; 1024]);
-            while !head.contains("\r\n\r\n") {
-                let length = stream.read(&mut buffer).unwrap();
-                head.push_str(&String::from_utf8_lossy(&buffer[..length]).to_lowercase());
-            }
-            let body = "{\"id\":\"1\",\"name\":\"Cup\"}\n";
-            let answer = match head.contains("if-none-match: \"one\"") {
-                true => "HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n".to_owned(),
-                false => format!(
-                    "HTTP/1.1 200 OK\r\netag: \"one\"\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-                    body.len()
-                ),
-            };
-            asked.lock().unwrap().push(head);
-            stream.write_all(answer.as_bytes()).unwrap();
-        }
-    });
-    address
 }

@@ -6,7 +6,9 @@ mod feeds;
 mod items;
 mod openapi;
 mod operations;
+mod publishing;
 mod service;
+mod traces;
 
 use serde_json::{Value, json};
 use service::{Service, until};

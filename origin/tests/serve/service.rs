@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,6 +19,31 @@ pub fn until(what: &str, mut check: impl FnMut() -> bool) {
         assert!(began.elapsed() < PATIENCE, "{what} never came");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A server that answers each request, head and body, as told; it closes every connection.
+pub fn peer(answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let (mut request, mut buffer) = (String::new(), [0; 4096]);
+            let length = |request: &str| {
+                let (head, body) = request.split_once("\r\n\r\n")?;
+                let of =
+                    |line: &str| line.to_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok();
+                Some(head.lines().find_map(of).unwrap_or(0).saturating_sub(body.len()))
+            };
+            while length(&request) != Some(0) {
+                let read = stream.read(&mut buffer).unwrap();
+                assert!(read > 0, "cut off: {request}");
+                request.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+            }
+            stream.write_all(answer(&request).as_bytes()).unwrap();
+        }
+    });
+    address
 }
 
 /// A service with a data directory of its own, killed when it is dropped.
