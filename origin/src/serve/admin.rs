@@ -3,7 +3,7 @@
 use super::{
     body,
     problem::{Problem, Result},
-    query,
+    query::{self, PathId},
     state::{Service, Shared},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::{StatusCode, Uri},
 };
 use serde::{Deserialize, Serialize};
@@ -248,7 +248,7 @@ pub async fn compare(State(service): State<Shared>, uri: Uri) -> Result<Json<Com
 ///
 /// # Errors
 /// 404 when there is no such model.
-pub async fn promote(State(service): State<Shared>, Path(id): Path<String>) -> Result<Json<Serves>> {
+pub async fn promote(State(service): State<Shared>, PathId(id): PathId) -> Result<Json<Serves>> {
     serve_model(&service, Some(id)).await.map(Json)
 }
 

@@ -4,7 +4,7 @@
 use super::{
     body,
     problem::{Problem, Result},
-    query::ItemId,
+    query::PathId,
     state::Shared,
 };
 use crate::{
@@ -25,7 +25,7 @@ fn unknown() -> Problem {
 ///
 /// # Errors
 /// 404 when the catalogue does not hold it.
-pub async fn show(State(service): State<Shared>, ItemId(id): ItemId) -> Result<Json<Item>> {
+pub async fn show(State(service): State<Shared>, PathId(id): PathId) -> Result<Json<Item>> {
     service.with_store(move |store| store.item(&id)).await?.map(Json).ok_or_else(unknown)
 }
 
@@ -35,7 +35,7 @@ pub async fn show(State(service): State<Shared>, ItemId(id): ItemId) -> Result<J
 /// 400 that names the field.
 pub async fn put(
     State(service): State<Shared>,
-    ItemId(id): ItemId,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<(StatusCode, Json<Item>)> {
     let sent = body::read_json(&service, request, MAX_BODY).await?;
@@ -51,7 +51,7 @@ pub async fn put(
 /// 404 when the catalogue does not hold it, 400 that names the field.
 pub async fn patch(
     State(service): State<Shared>,
-    ItemId(id): ItemId,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Json<Item>> {
     let sent: Map<String, Value> = body::read_json(&service, request, MAX_BODY).await?;
@@ -79,7 +79,7 @@ pub async fn patch(
 ///
 /// # Errors
 /// None of its own.
-pub async fn delete(State(service): State<Shared>, ItemId(id): ItemId) -> Result<StatusCode> {
+pub async fn delete(State(service): State<Shared>, PathId(id): PathId) -> Result<StatusCode> {
     service.change_catalogue(move |change| change.remove(&id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,10 +8,10 @@ use axum::{
 use serde::de::DeserializeOwned;
 use snapshots::event::{MAX_ITEM_ID, is_printable};
 
-/// An item's id in the path.
-pub struct ItemId(pub String);
+/// The id in a path: of an item, a visitor or a model.
+pub struct PathId(pub String);
 
-impl<S: Send + Sync> FromRequestParts<S> for ItemId {
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {

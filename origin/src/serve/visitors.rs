@@ -4,19 +4,17 @@
 //! are then counted anew without them, in the background; published snapshots hold no visitors.
 
 use super::{
-    problem::{Problem, Result},
+    problem::Result,
+    query::PathId,
     state::{Service, Shared},
 };
 use crate::log::{self, Reader, Record};
 use crate::stream::checkpoint;
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use serde::Serialize;
 use serde_json::{Value, json};
 use snapshots::{
-    event::{Kind, MAX_FIELD, is_printable},
+    event::Kind,
     time::{DAY_MS, Timestamp},
 };
 use std::sync::{PoisonError, atomic::Ordering};
@@ -45,7 +43,7 @@ pub struct Erased {
 ///
 /// # Errors
 /// The id makes no sense, or the log cannot be read.
-pub async fn export(State(service): State<Shared>, Path(id): Path<String>) -> Result<Json<Export>> {
+pub async fn export(State(service): State<Shared>, PathId(id): PathId) -> Result<Json<Export>> {
     let visitor = hash(&service, &id).await?;
     let log = log::dir(&service.config.data_dir);
     let events = service
@@ -67,7 +65,7 @@ pub async fn export(State(service): State<Shared>, Path(id): Path<String>) -> Re
 /// # Errors
 /// The id makes no sense, or the log cannot be rewritten; then some of the events may be left, and it has to be tried
 /// again.
-pub async fn erase(State(service): State<Shared>, Path(id): Path<String>) -> Result<Json<Erased>> {
+pub async fn erase(State(service): State<Shared>, PathId(id): PathId) -> Result<Json<Erased>> {
     let visitor = hash(&service, &id).await?;
     let erased = leave_out(&service, move |record| record.visitor == visitor).await?;
     tracing::info!(events = erased, "a visitor was erased");
@@ -91,9 +89,6 @@ pub async fn forget(service: Shared) {
 }
 
 async fn hash(service: &Shared, id: &str) -> Result<u64> {
-    if !is_printable(id, MAX_FIELD) {
-        return Err(Problem::bad_request("id", format!("Expected 1 to {MAX_FIELD} printable bytes.")));
-    }
     let id = id.to_owned();
     service.with_store(move |store| Ok::<_, anyhow::Error>(store.visitor(&id))).await
 }

@@ -63,6 +63,60 @@ fn events_are_taken_one_by_one_and_the_bad_ones_told() {
 }
 
 #[test]
+fn what_is_wrong_with_an_event_is_named() {
+    let service = Service::start();
+    let caller = service.with_key(&service.key("events"));
+    for (field, value) in [
+        ("kind", json!("veiw")),
+        ("kind", json!(7)),
+        ("item", json!("")),
+        ("item", json!("x".repeat(129))),
+        ("item", json!({"id":"cup"})),
+        ("id", json!("\u{7}")),
+        ("visitor", json!("x".repeat(129))),
+        ("session", json!([])),
+        ("at", json!("yesterday")),
+        ("at", json!("2001-01-01T00:00:00Z")),
+        ("at", json!("2999-01-01T00:00:00Z")),
+        ("quantity", json!(0)),
+        ("quantity", json!(1.5)),
+        ("price", json!(-1)),
+        ("price", json!("dear")),
+        ("currency", json!("pounds")),
+        ("region", json!("")),
+        ("placement", json!(false)),
+        ("request", json!("x".repeat(129))),
+    ] {
+        let mut event = json!({"kind":"view","item":"cup"});
+        event[field] = value;
+        let problem = caller.post("/v1/events", &event).problem();
+        assert_eq!(
+            (&problem["status"], &problem["rejected"][0]["field"]),
+            (&json!(400), &json!(field)),
+            "{event}"
+        );
+    }
+    for body in [
+        &b""[..],
+        b"{",
+        b"[]",
+        b"7",
+        b"\xff\xfe",
+        b"{\"kind\":\"view\",\"item\":\"cup\"} x",
+        &[b'['; 200_000],
+    ] {
+        let problem = caller.send("POST", "/v1/events", Some(body)).problem();
+        assert_eq!((&problem["status"], &problem["field"]), (&json!(400), &json!("body")), "{body:?}");
+    }
+    for id in ["%ff", "%00", &"x".repeat(129)] {
+        for (role, path) in [("catalogue", "items"), ("admin", "visitors")] {
+            let problem = service.with_key(&service.key(role)).get(&format!("/v1/{path}/{id}")).problem();
+            assert_eq!(problem["field"], "id", "{path}/{id}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_there_is_a_problem_too() {
     let service = Service::start();
     let caller = service.with_key(&service.key("admin"));

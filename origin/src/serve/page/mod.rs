@@ -8,13 +8,13 @@ use super::{
     admin,
     history::Point,
     problem::{Problem, Result},
-    query,
+    query::{self, PathId},
     state::Shared,
 };
 use crate::build::Built;
 use axum::{
     Router,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::{HeaderValue, StatusCode, Uri, header},
     middleware::map_response,
     response::{Html, IntoResponse, Redirect, Response},
@@ -164,7 +164,7 @@ async fn roll_back(State(service): State<Shared>, operator: Operator, request: R
 async fn promote(
     State(service): State<Shared>,
     operator: Operator,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Redirect> {
     operator.check_form(&service, request).await?;
