@@ -7,7 +7,7 @@ use crate::huffman;
 use core::cmp::Reverse;
 
 /// Levels of a weight, unless told otherwise.
-pub const DEFAULT_LEVELS: usize = 16;
+pub const DEFAULT_LEVELS: usize = 32;
 /// Highest order that four bits name.
 const MAX_ORDER: u32 = 15;
 
