@@ -32,13 +32,13 @@ pub use write::Appended;
 /// The store's file inside the data directory.
 pub const FILE: &str = "store.sqlite";
 /// Written into every store; a store of another version is refused.
-pub const SCHEMA_VERSION: i32 = 2;
+pub const SCHEMA_VERSION: i32 = 3;
 /// "VRGE": tells a store from any other SQLite file.
 const APPLICATION_ID: i32 = 0x5652_4745;
 
 const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO meta VALUES ('catalogue', 0);
+INSERT INTO meta VALUES ('catalogue', 0), ('items', 0);
 CREATE TABLE sources (
     name TEXT PRIMARY KEY, format TEXT NOT NULL, length INTEGER NOT NULL, hash BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -43,10 +43,13 @@ use tracing::level_filters::LevelFilter;
 
 /// How soon changes of keys and catalogue by other commands are taken over.
 const REFRESH: Duration = Duration::from_secs(1);
+/// How long work that nobody waits for may go on once all requests are finished.
+const LEFT_OVER: Duration = Duration::from_secs(5);
 
 /// Take events and items over HTTP, keep the tables current, and publish.
 ///
-/// Every address but /healthz and /readyz takes a key (`verge keys add`), sent as `Authorization: Bearer KEY`.
+/// Every address but /healthz, /readyz and /openapi.json takes a key (`verge keys add`), sent as `Authorization: Bearer
+/// KEY`; people log in at /admin.
 /// SIGTERM and Ctrl-C let requests under way finish. The log is JSON, a line an entry, on standard error.
 #[derive(Debug, clap::Args)]
 pub struct ServeArgs {
@@ -124,7 +127,11 @@ pub fn run(args: &ServeArgs, config: &Config) -> Result<()> {
     config.serve.listen = args.listen.unwrap_or(config.serve.listen);
     let service = Service::open(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(serve(service))
+    let runtime = runtime.context("cannot start the runtime")?;
+    let served = runtime.block_on(serve(service));
+    // A feed that is being read or models that are being compared can be cut off: the store keeps whole transactions.
+    runtime.shutdown_timeout(LEFT_OVER);
+    served
 }
 
 async fn serve(service: Shared) -> Result<()> {

@@ -9,6 +9,8 @@ use std::collections::HashSet;
 pub struct Change<'a> {
     transaction: Transaction<'a>,
     changed: usize,
+    /// Items that are new, less those removed.
+    grown: i64,
 }
 
 impl Store {
@@ -17,9 +19,7 @@ impl Store {
     /// # Errors
     /// The file cannot be read.
     pub fn catalogue_version(&self) -> Result<u64> {
-        let sql = "SELECT value FROM meta WHERE key = 'catalogue'";
-        let read = || self.db.prepare_cached(sql)?.query_row([], |row| row.get(0));
-        read().with_context(|| format!("cannot read the store {}", self.path.display()))
+        self.number("catalogue")
     }
 
     /// How many items the catalogue holds.
@@ -27,8 +27,12 @@ impl Store {
     /// # Errors
     /// The file cannot be read.
     pub fn count_items(&self) -> Result<u64> {
-        let sql = "SELECT count(*) FROM items WHERE NOT removed";
-        let read = || self.db.prepare_cached(sql)?.query_row([], |row| row.get(0));
+        self.number("items")
+    }
+
+    fn number(&self, key: &str) -> Result<u64> {
+        let sql = "SELECT value FROM meta WHERE key = ?1";
+        let read = || self.db.prepare_cached(sql)?.query_row([key], |row| row.get(0));
         read().with_context(|| format!("cannot read the store {}", self.path.display()))
     }
 
@@ -61,11 +65,12 @@ impl Store {
     pub fn change_catalogue<T>(&mut self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
         let change = || -> Result<T> {
             let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let mut change = Change { transaction, changed: 0 };
+            let mut change = Change { transaction, changed: 0, grown: 0 };
             let done = work(&mut change)?;
             if change.changed > 0 {
-                let count = "UPDATE meta SET value = value + 1 WHERE key = 'catalogue'";
-                change.transaction.execute(count, [])?;
+                let count = "UPDATE meta SET value = value + ?2 WHERE key = ?1";
+                change.transaction.execute(count, params!["catalogue", 1])?;
+                change.transaction.execute(count, params!["items", change.grown])?;
             }
             change.transaction.commit()?;
             Ok(done)
@@ -85,18 +90,16 @@ impl Change<'_> {
     /// # Errors
     /// The file cannot be written.
     pub fn update(&mut self, item: &Item) -> Result<bool> {
-        let new = match self.row(&item.id)? {
-            Some(Some(old)) => {
-                let mut new = old.clone();
-                new.update(item.clone());
-                if new == old {
-                    return Ok(false);
-                }
-                new
-            }
-            _ => item.clone(),
+        let Some(Some(old)) = self.row(&item.id)? else {
+            self.write(item, false, 1)?;
+            return Ok(true);
         };
-        self.write(&new, false)?;
+        let mut new = old.clone();
+        new.update(item.clone());
+        if new == old {
+            return Ok(false);
+        }
+        self.write(&new, false, 0)?;
         Ok(true)
     }
 
@@ -109,7 +112,7 @@ impl Change<'_> {
             Some(Some(old)) if old == *item => return Ok(false),
             known => !matches!(known, Some(Some(_))),
         };
-        self.write(item, false)?;
+        self.write(item, false, i64::from(is_new))?;
         Ok(is_new)
     }
 
@@ -123,7 +126,7 @@ impl Change<'_> {
             Some(None) => return Ok(false),
             known => known.is_some(),
         };
-        self.write(&Item { id: id.to_owned(), ..Item::default() }, true)?;
+        self.write(&Item { id: id.to_owned(), ..Item::default() }, true, -i64::from(was_there))?;
         Ok(was_there)
     }
 
@@ -156,7 +159,7 @@ impl Change<'_> {
         Ok(found.optional()?.map(|(removed, item)| (!removed).then_some(item)))
     }
 
-    fn write(&mut self, item: &Item, removed: bool) -> Result<()> {
+    fn write(&mut self, item: &Item, removed: bool, grown: i64) -> Result<()> {
         let sql = "INSERT INTO items
                    (id, name, category, brand, price, currency, image, url, in_stock, added_at, removed)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
@@ -176,6 +179,7 @@ impl Change<'_> {
             removed,
         ])?;
         self.changed += 1;
+        self.grown += grown;
         Ok(())
     }
 }
@@ -198,10 +202,14 @@ mod tests {
         assert!(remove(&mut store, "a") && !remove(&mut store, "a"));
         assert!(!remove(&mut store, "known-from-events"));
         assert_eq!((store.item("a").unwrap(), store.count_items().unwrap()), (None, 1));
+        let sql = "SELECT count(*) FROM items WHERE NOT removed";
+        let counted = |store: &Store| store.db.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+        assert_eq!(counted(&store), 1);
         let gone = |id: &str| Item { id: id.to_owned(), in_stock: Some(false), ..Item::default() };
         assert_eq!(store.items().unwrap(), [gone("a"), item("b", "Jug"), gone("known-from-events")]);
         store.upsert_items(&[Item { id: "a".to_owned(), ..Item::default() }]).unwrap();
         assert_eq!(store.item("a").unwrap(), Some(Item { id: "a".to_owned(), ..Item::default() }));
+        assert_eq!((store.count_items().unwrap(), counted(&store)), (2, 2));
     }
 
     #[test]

@@ -74,3 +74,14 @@ fn a_watched_address_is_asked_for_changes_only() {
     assert!(asked[1].contains("if-none-match: \"one\""), "{asked:?}");
     assert_eq!(service.metric("feed_errors_total{feed=\"shop\"}"), None);
 }
+
+#[test]
+fn an_address_that_never_answers_does_not_keep_the_service_from_stopping() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let config = format!("[[feeds]]\nname = \"shop\"\nfrom = \"http://{address}/feed\"\n");
+    let service = Service::start_with(&config, &[]);
+    let _asked = silent.accept().unwrap();
+    service.terminate();
+    service.ended();
+}

@@ -34,6 +34,55 @@ fn alerts_fire_when_they_should_and_not_otherwise() {
     }
 }
 
+/// A Prometheus that is killed when it is dropped.
+struct Prometheus(std::process::Child);
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn prometheus_reads_the_metrics_with_a_key_of_their_own() {
+    if Command::new("prometheus").arg("--version").output().is_err() {
+        println!("skipped: no prometheus; install it (apt-get install prometheus)");
+        return;
+    }
+    let service = Service::start();
+    service.with_key(&service.key("events")).post("/v1/events", &json!({"kind":"view","item":"cup"}));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (dir, listen) = (service.dir(), format!("127.0.0.1:{port}"));
+    let config = format!(
+        "global: {{ scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms }}\n\
+         rule_files: [{}]\n\
+         scrape_configs:\n- job_name: verge\n  authorization: {{ credentials: {} }}\n  static_configs: [{{ targets: [{}] }}]\n",
+        ops().join("alerts.yml").display(),
+        service.key("metrics"),
+        service.address()
+    );
+    std::fs::write(dir.join("prometheus.yml"), config).unwrap();
+    let log = std::fs::File::create(dir.join("prometheus.log")).unwrap();
+    let arguments = ["--config.file=prometheus.yml", "--storage.tsdb.path=tsdb"];
+    let mut command = Command::new("prometheus");
+    command.args(arguments).arg(format!("--web.listen-address={listen}")).current_dir(dir).stderr(log);
+    let _running = Prometheus(command.spawn().unwrap());
+    let query = |query: &str| -> Value {
+        let address = format!("http://{listen}/api/v1/query?query={query}");
+        let answer =
+            ureq::get(&address).call().ok().and_then(|mut answer| answer.body_mut().read_to_string().ok());
+        let answer: Value = answer.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        answer["data"]["result"][0]["value"][1].clone()
+    };
+    crate::service::until("a scrape", || query("events_ingested_total%7Bkind=%22view%22%7D") == "1");
+    assert_eq!(query("up%7Bjob=%22verge%22%7D"), "1");
+    crate::service::until("a bucket", || {
+        query("http_request_duration_seconds_bucket%7Broute=%22/v1/events%22,le=%22%2BInf%22%7D") == "1"
+    });
+    assert_eq!(query("count(ALERTS%7Balertname=%22VergeDown%22%7D)"), Value::Null);
+}
+
 /// Names in PromQL that can be metrics: what stands before no parenthesis, inside no braces, and is no keyword.
 fn names(expression: &str) -> BTreeSet<String> {
     let (mut names, mut name, mut depth) = (BTreeSet::new(), String::new(), 0);
