@@ -229,7 +229,7 @@ pub fn learn_neighbours(prepared: &Prepared, recipe: &Recipe, report: &mut impl 
         Source::NextItem | Source::Content => return vec![Vec::new(); count],
     };
     let taught: Vec<bool> = sessions.events(count).into_iter().map(|events| events > 0).collect();
-    let learnt = nearest::exact(&model, recipe.embedding.scale, nearest::KEPT, &taught);
+    let learnt = nearest::find(&model, recipe.embedding.scale, nearest::KEPT, &taught);
     report("nearest found");
     learnt
 }

@@ -329,7 +329,7 @@ pub(super) mod tests {
         assert_eq!(model, on(3));
         let mut taught = vec![true; 60];
         taught[7] = false;
-        let table = nearest::exact(&model, 12.0, 4, &taught);
+        let table = nearest::find(&model, 12.0, 4, &taught);
         assert!(table[7].is_empty() && table.iter().flatten().all(|entry| entry.0 != 7));
         let near =
             |item: u32, other: u32| (1..=4).contains(&(item.abs_diff(other).min(60 - item.abs_diff(other))));

@@ -11,6 +11,7 @@
 pub mod als;
 pub mod blend;
 pub mod bought;
+mod cells;
 pub mod content;
 pub mod coview;
 mod drawing;
