@@ -15,8 +15,6 @@ const ROWS: usize = 128;
 
 /// The cells.
 pub struct Cells {
-    /// One unit vector a cell, one after another.
-    pub centres: Vec<f32>,
     /// The items, cell by cell, each cell's in ascending order.
     pub items: Vec<u32>,
     /// Where in `items` each cell begins, and where the last one ends.
@@ -52,7 +50,7 @@ impl Cells {
             nearest(&gathered(1), &centres, size).into_iter().zip(members.iter().copied()).collect();
         placed.sort_unstable();
         let bounds = (0..=count as u32).map(|cell| placed.partition_point(|(of, _)| *of < cell)).collect();
-        Self { centres, items: placed.into_iter().map(|(_, item)| item).collect(), bounds }
+        Self { items: placed.into_iter().map(|(_, item)| item).collect(), bounds }
     }
 
     /// How many there are.
