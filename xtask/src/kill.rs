@@ -18,7 +18,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     };
     process::stop_all_on_signal("stopped", 130)?;
     let mut command = cargo();
-    command.args(["test", "--package", "origin", "--test", "kill", "--", "--nocapture"]);
+    command.args(["test", "--package", "origin", "--test", "durable", "kill", "--", "--nocapture"]);
     let status = Running::start(command.env("VERGE_KILL_TIMES", times.to_string()), None)?.wait()?;
     if !status.success() {
         bail!("the kill test failed ({status})");

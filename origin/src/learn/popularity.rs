@@ -14,7 +14,7 @@ use snapshots::{
     event::Kind,
     time::{DAY_MS, Timestamp},
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// How popularity is counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -148,29 +148,35 @@ impl Counts {
         table
     }
 
-    /// How much each item is wanted at `now` and when its newest event was.
+    /// How much each item is wanted at `now` and when its newest event was. Areas are summed as integers, half-lives
+    /// from the oldest on: the order of the cells does not show.
     fn by_item(
         &self,
         items: usize,
         now: Timestamp,
         counts: impl Fn(u16) -> bool,
     ) -> (Vec<f64>, Vec<Option<i64>>) {
-        let half_life = self.half_life();
-        let present = now.0.max(0) / half_life;
-        let (mut sums, mut newest) = (vec![0u128; items], vec![None; items]);
+        let mut newest = vec![None; items];
+        let mut periods: BTreeMap<u16, Vec<(u32, u64)>> = BTreeMap::new();
         for (key, cell) in
             self.cells.iter().filter(|(key, _)| counts(key.area) && (key.item as usize) < items)
         {
-            let item = key.item as usize;
-            // 60 bits below the point: what has halved more often than that is nothing. What is ahead of `now` counts
-            // as present.
-            let halvings = (present - i64::from(key.period)).clamp(0, 127) as u32;
-            sums[item] = sums[item].saturating_add((u128::from(cell.sum) << 60) >> halvings);
-            newest[item] = newest[item].max(Some(cell.newest));
+            periods.entry(key.period).or_default().push((key.item, cell.sum));
+            let newest = &mut newest[key.item as usize];
+            *newest = (*newest).max(Some(cell.newest));
         }
-        let passed = halved(now.0.max(0) % half_life, self.decay.half_life_days);
-        let scale = passed / PARTS / (1u64 << 60) as f64;
-        (sums.into_iter().map(|sum| sum as f64 * scale).collect(), newest)
+        let (mut wanted, mut sums) = (vec![0f64; items], vec![0u64; items]);
+        let half_lives = now.0.max(0) as f64 / self.half_life() as f64;
+        for (period, cells) in periods {
+            for (item, sum) in &cells {
+                sums[*item as usize] = sums[*item as usize].saturating_add(*sum);
+            }
+            let scale = (f64::from(period) - half_lives).exp2() / PARTS;
+            for (item, _) in &cells {
+                wanted[*item as usize] += std::mem::take(&mut sums[*item as usize]) as f64 * scale;
+            }
+        }
+        (wanted, newest)
     }
 }
 
@@ -201,6 +207,12 @@ mod tests {
         let region = counts.learn(&identity, now, |area| area == 1);
         assert_eq!((region[0].0, region[1].0, region[2].0), (0.0, 1.0, 0.4));
         let without_the_first = counts.learn(&[None, Some(1), Some(0), Some(2)], now, |_| true);
+        // Whatever came since, what was wanted long ago keeps its order.
+        let later = Timestamp(now.0 + 700 * DAY_MS);
+        let mut counts = counts;
+        counts.add(later, Kind::View, 3, 1);
+        assert_eq!(counts.rank(4, later), [3, 0, 1, 2]);
+        assert!(counts.learn(&identity, later, |_| true).iter().all(|item| item.0 > 0.0));
         assert_eq!(without_the_first.iter().map(|item| item.0).collect::<Vec<_>>(), [0.4, 1.0, 0.0]);
     }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 /// How often it is looked for events that are too old.
 const FORGET_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// The first time, so that a start is not slowed down.
-const FORGET_FIRST: Duration = Duration::from_secs(60);
+const FORGET_FIRST: Duration = Duration::from_secs(2);
 
 /// What is stored of a visitor.
 #[derive(Debug, Serialize)]

@@ -22,7 +22,7 @@ fn purchases(item: &str, count: usize) -> Value {
 fn until_first(edge: &Edge, item: &str) -> Result<()> {
     let began = Instant::now();
     loop {
-        let reply = edge.get("/v1/popular?limit=1")?;
+        let reply = edge.get("/v1/popular?limit=1&region=world")?;
         if reply.ids().first().is_some_and(|first| first == item) {
             return Ok(());
         }
@@ -37,7 +37,7 @@ fn bought(parts: &Parts) -> Result<()> {
     let (edge, shop) = (parts.changing()?, Verge::shop(3)?);
     shop.publish(&edge.kv_api())?;
     let service: Service = shop.serve(&edge.kv_api(), "events")?;
-    let reply = edge.until("/v1/popular?limit=100", |reply| reply.status == 200)?;
+    let reply = edge.until("/v1/popular?limit=100&region=world", |reply| reply.status == 200)?;
     let items = reply.ids();
     ensure!(items.len() == 100, "too few items: {reply:?}");
     let times = std::env::var("VERGE_LIVE_TIMES").map_or(Ok(TIMES), |times| times.parse())?;

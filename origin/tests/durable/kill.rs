@@ -3,14 +3,14 @@
 //! `VERGE_KILL_TIMES` says how often (`cargo xtask kill --times N`); by default a few times. Its clients send events
 //! with retries, some of them again although they were acknowledged, while the service is killed at random moments.
 
+use crate::service::{Service, run};
 use origin::log::{self, Reader};
 use origin::stream::{Limits, Tables, checkpoint};
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
@@ -24,54 +24,6 @@ const AREAS: [&str; 3] = ["gb", "fr", "DE"];
 const LIMITS: Limits = Limits { visitors: 300, checkpoint_s: 0 };
 const CONFIG: &str =
     "[stream]\nvisitors = 300\ncheckpoint_s = 0\n[log]\nsegment = 200000\n[serve]\nrequests_per_second = 0\n";
-
-fn verge(dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_verge"));
-    command.current_dir(dir).env_remove("VERGE_CONFIG").env_remove("VERGE_DATA_DIR").stdin(Stdio::null());
-    command.args(arguments);
-    command
-}
-
-fn run(dir: &Path, arguments: &[&str]) -> String {
-    let output = verge(dir, arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The service, killed when it is dropped.
-struct Service {
-    child: Child,
-    address: String,
-}
-
-impl Service {
-    fn start(dir: &Path) -> Self {
-        let mut child =
-            verge(dir, &["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut told = String::new();
-        let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let entry: Value = serde_json::from_str(&line).unwrap_or_default();
-            told += &line;
-            (entry["message"] == "listening").then(|| entry["address"].as_str().unwrap().to_owned())
-        });
-        thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        let address = address.unwrap_or_else(|| panic!("it did not start: {told}"));
-        Self { child, address }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// What all clients share.
 struct Shop {
