@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// A segment is closed after this long, so that what is to be forgotten does not wait for it to fill.
 const SEGMENT_TIME: Duration = Duration::from_millis(DAY_MS as u64);
 
+/// How long another process may hold the lock before it is said to.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What opening the log cut off its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
@@ -249,19 +252,26 @@ pub(super) fn sync_directory(dir: &Path) -> Result<()> {
 fn lock(dir: &Path) -> Result<File> {
     let path = dir.join("lock");
     let mut file = create(&path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(&path).unwrap_or_default();
-            return Err(anyhow!(
-                "{} writes the log {} already; one process at a time does. Stop it, or send it the events by \
-                 POST /v1/events",
-                if holder.is_empty() { "another process" } else { holder.trim() },
-                dir.display()
-            ));
-        }
-        Err(TryLockError::Error(error)) => {
-            return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            // A process that was just killed may not have ended yet.
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(&path).unwrap_or_default();
+                return Err(anyhow!(
+                    "{} writes the log {} already; one process at a time does. Stop it, or send it the events by \
+                     POST /v1/events",
+                    if holder.is_empty() { "another process" } else { holder.trim() },
+                    dir.display()
+                ));
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
         }
     }
     let command: Vec<String> = std::env::args().skip(1).collect();
