@@ -37,6 +37,7 @@ use std::{
 
 mod built;
 mod catalogue;
+mod neighbours;
 
 pub(crate) use built::write_if_new;
 pub use built::{Built, ITEMS, REGION};
@@ -57,6 +58,10 @@ pub struct BuildArgs {
     /// Serve the new model without judging it, which takes about as long as building again
     #[arg(long)]
     no_judge: bool,
+    /// Learn the tables alone, by the neighbours that the last whole build found, and serve them unjudged in the
+    /// place of the model that serves, without keeping them as one
+    #[arg(long, conflicts_with_all = ["out", "no_judge"])]
+    tables: bool,
     /// Models kept to go back to, besides the one that serves and the one before it
     #[arg(long, value_name = "N", default_value_t = 5)]
     keep_models: usize,
@@ -260,11 +265,25 @@ pub fn build(
     packing: Packing,
     mut report: impl FnMut(&str),
 ) -> Result<Built> {
+    build_with(log, regions, recipe, packing, &mut report, |prepared, report| {
+        Ok(learn_neighbours(prepared, recipe, report))
+    })
+}
+
+/// As [`build`], with neighbours that `learnt` finds.
+fn build_with<R: FnMut(&str)>(
+    log: &Log,
+    regions: &Regions,
+    recipe: &Recipe,
+    packing: Packing,
+    mut report: &mut R,
+    learnt: impl FnOnce(&Prepared, &mut R) -> Result<Table>,
+) -> Result<Built> {
     let prepared = Prepared::new(log)?;
     report(&format!("{} sessions of {} clicks", prepared.sessions.len(), prepared.sessions.clicks()));
     let recipe = &with_strategies(&prepared, recipe);
     report("boosts of repeats estimated");
-    let learnt = learn_neighbours(&prepared, recipe, &mut report);
+    let learnt = learnt(&prepared, report)?;
     let coview = fold_coview(&prepared, &learnt, recipe);
     report(&format!("co-view: {} neighbours", coview.iter().map(Vec::len).sum::<usize>()));
     let k = usize::from(recipe.k);
@@ -378,7 +397,17 @@ pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
         bail!("--shard {}: expected 1024 to {KV_VALUE} bytes", args.shard);
     }
     let packing = Packing { whole: args.whole, shard: args.shard, ..Packing::default() };
-    let built = build(&log, &regions, &recipe, packing, step)?;
+    let mut said = |text: &str| step(text);
+    let built = build_with(&log, &regions, &recipe, packing, &mut said, |prepared, report| {
+        if args.tables {
+            return neighbours::kept(prepared, &log, &config.data_dir);
+        }
+        let learnt = learn_neighbours(prepared, &recipe, report);
+        if args.out.is_none() {
+            neighbours::keep(&learnt, prepared, &log, &config.data_dir)?;
+        }
+        Ok(learnt)
+    })?;
     for manifest in &built.manifests {
         built.open(&manifest.region).context("what was built cannot be read back")?;
     }
@@ -392,6 +421,10 @@ pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
     };
     if let Some(out) = &args.out {
         saved(built.save(out)?, out);
+        return Ok(());
+    }
+    if args.tables {
+        saved(built.save(&config.snapshots_dir())?, &config.snapshots_dir());
         return Ok(());
     }
     let registry = Registry::new(config);

@@ -85,6 +85,9 @@ pub struct Serve {
     /// Milliseconds between two publishings of what regions want and what is in stock. Each makes some seven calls a region
     /// that changed; Cloudflare's API takes 1,200 in five minutes.
     pub popularity_every_ms: u64,
+    /// Seconds between two learnings of what is met and bought together, if events came, by the neighbours that were learnt
+    /// last; longer where it would take more than a tenth of the time. 0 for never.
+    pub tables_every_s: u64,
     /// Seconds after which all is learnt anew, if events came; 0 for never.
     pub learn_every_s: u64,
 }
@@ -98,6 +101,7 @@ impl Default for Serve {
             publish_to: None,
             traces_to: None,
             popularity_every_ms: 1_000,
+            tables_every_s: 60,
             learn_every_s: 6 * 3_600,
         }
     }

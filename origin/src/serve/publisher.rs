@@ -13,13 +13,16 @@ use crate::{
     store::Store,
 };
 use anyhow::{Context, Result, bail};
-use snapshots::time::Timestamp;
+use snapshots::{
+    manifest::{WORLD, manifest_key},
+    time::Timestamp,
+};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::PoisonError;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 
 /// How often the thread looks whether there is anything to do, at the least.
@@ -103,11 +106,14 @@ struct Of {
     catalogue: Option<u64>,
 }
 
+/// Tells what serves: a model's id, and when its files were last changed.
+type Version = (String, Option<SystemTime>);
+
 struct Publisher<'a> {
     service: &'a Service,
     to: Option<Box<dyn Destination + Send>>,
     /// The model that serves, by its id, brought up to date.
-    model: Option<(String, Refresher)>,
+    model: Option<(Version, Refresher)>,
     of: Of,
     favourites: Vec<Vec<u32>>,
     /// Since when the destination lacks something.
@@ -122,8 +128,10 @@ struct Publisher<'a> {
     failures: u32,
     hurry: bool,
     learn: bool,
-    learning: Option<Child>,
+    learning: Option<(Child, Instant)>,
     learnt: Option<(Instant, u64)>,
+    /// When the tables alone may be learnt next, and the position that they are of.
+    tables: (Instant, u64),
 }
 
 impl<'a> Publisher<'a> {
@@ -146,6 +154,7 @@ impl<'a> Publisher<'a> {
             learn: false,
             learning: None,
             learnt: None,
+            tables: (now, 0),
         }
     }
 
@@ -183,9 +192,11 @@ impl<'a> Publisher<'a> {
             return Ok(());
         }
         let Some(serving) = Registry::new(config).serving()? else { return Ok(()) };
-        if self.model.as_ref().is_none_or(|(id, _)| *id != serving.id) {
+        let manifest = config.snapshots_dir().join(manifest_key(WORLD));
+        let version = (serving.id, manifest.metadata().and_then(|file| file.modified()).ok());
+        if self.model.as_ref().is_none_or(|(known, _)| *known != version) {
             let refresher = Refresher::new(Built::load(&config.snapshots_dir())?)?;
-            self.model = Some((serving.id, refresher));
+            self.model = Some((version, refresher));
             (self.of, self.favourites) = (Of::default(), Vec::new());
             (self.matters, self.waiting) = (true, self.waiting.or(Some(Instant::now())));
         }
@@ -250,15 +261,18 @@ impl<'a> Publisher<'a> {
     fn learning(&mut self) {
         let service = self.service;
         let stored = *service.events.position().borrow();
-        if let Some(child) = &mut self.learning {
+        if let Some((child, since)) = &mut self.learning {
             let ended = match child.try_wait() {
                 Ok(None) => return,
                 Ok(Some(status)) if status.success() => "succeeded".to_owned(),
                 Ok(Some(status)) => format!("failed: {status}"),
                 Err(error) => format!("failed: {error}"),
             };
-            tracing::info!(outcome = ended, "learning ended");
+            let took = since.elapsed();
+            tracing::info!(outcome = ended, seconds = took.as_secs_f64(), "learning ended");
             self.learning = None;
+            let pause = Duration::from_secs(service.config.serve.tables_every_s).max(took * SHARE);
+            self.tables = (Instant::now() + pause, self.tables.1);
             service.publishing.set(|status| (status.learning, status.learnt) = (false, Some(ended)));
         }
         let every = Duration::from_secs(service.config.serve.learn_every_s);
@@ -274,12 +288,18 @@ impl<'a> Publisher<'a> {
             self.learnt = Some((Instant::now(), stored));
             return;
         }
-        if is_due || self.learn {
-            self.learn = false;
-            self.learnt = Some((Instant::now(), stored));
-            match learn(service) {
+        let whole = is_due || self.learn;
+        let (due, position) = self.tables;
+        let tables = service.config.serve.tables_every_s > 0 && Instant::now() >= due && stored != position;
+        if whole || (tables && self.model.is_some()) {
+            self.tables.1 = stored;
+            if whole {
+                self.learn = false;
+                self.learnt = Some((Instant::now(), stored));
+            }
+            match learn(service, whole) {
                 Ok(child) => {
-                    self.learning = Some(child);
+                    self.learning = Some((child, Instant::now()));
                     service.publishing.set(|status| status.learning = true);
                 }
                 Err(error) => tracing::error!(error = format!("{error:#}"), "learning cannot start"),
@@ -294,19 +314,24 @@ impl<'a> Publisher<'a> {
     }
 }
 
+/// The tables alone are learnt a part in so many of the time, however long it takes.
+const SHARE: u32 = 9;
 /// How soon learning may follow learning where the log has doubled since.
 const DOUBLED: Duration = Duration::from_secs(300);
 /// Events that may be missing in the tables when they are published.
 const LAG: u64 = 100_000;
 
 /// Runs `verge build` in a process of its own; what it says goes into the log.
-fn learn(service: &Service) -> Result<Child> {
+fn learn(service: &Service, whole: bool) -> Result<Child> {
     let program = std::env::current_exe().context("cannot tell which program this is")?;
     let mut command = Command::new(program);
     if let Some(file) = &service.config.file {
         command.arg("--config").arg(file);
     }
     command.arg("--data-dir").arg(&service.config.data_dir).arg("build");
+    if !whole {
+        command.arg("--tables");
+    }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let Some(said) = child.stderr.take() else { bail!("its output is lost") };
     thread::spawn(move || {
@@ -319,7 +344,7 @@ fn learn(service: &Service) -> Result<Child> {
 
 impl Drop for Publisher<'_> {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.learning {
+        if let Some((child, _)) = &mut self.learning {
             let _ = child.kill();
             let _ = child.wait();
         }

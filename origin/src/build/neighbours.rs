@@ -1,0 +1,94 @@
+//! The neighbours that vectors gave, kept beside the models: learning them is most of a build, and an hour changes them
+//! little. A build of the tables alone takes them from here.
+
+use super::{Prepared, write_if_new};
+use crate::{learn::Table, store::Log};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::{collections::HashMap, path::Path};
+
+/// The file in the data directory.
+const FILE: &str = "neighbours.zst";
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    ids: Vec<String>,
+    /// Of each id, places in `ids` and weights.
+    rows: Table,
+}
+
+/// Keeps a table of indices under the ids of its items.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn keep(table: &Table, prepared: &Prepared, log: &Log, data_dir: &Path) -> Result<()> {
+    let ids = prepared.order.iter().map(|item| log.items[*item as usize].id.clone()).collect();
+    let bytes = rmp_serde::to_vec(&Kept { ids, rows: table.clone() }).context("cannot write neighbours")?;
+    write_if_new(&data_dir.join(FILE), &zstd::encode_all(&bytes[..], 1)?)?;
+    Ok(())
+}
+
+/// The table that was kept, for the items of a log; those that came since have no neighbours in it.
+///
+/// # Errors
+/// There is none, or it is damaged: a whole build makes it.
+pub fn kept(prepared: &Prepared, log: &Log, data_dir: &Path) -> Result<Table> {
+    let path = data_dir.join(FILE);
+    let read =
+        || -> Result<Kept> { Ok(rmp_serde::from_slice(&zstd::decode_all(&std::fs::read(&path)?[..])?)?) };
+    let Kept { ids, rows } = read().with_context(|| {
+        format!("cannot read {}; run `verge build` without --tables first", path.display())
+    })?;
+    let of_id: HashMap<&str, u32> =
+        log.items.iter().zip(&prepared.index).map(|(item, index)| (item.id.as_str(), *index)).collect();
+    let index: Vec<Option<u32>> = ids.iter().map(|id| of_id.get(id.as_str()).copied()).collect();
+    let mut table = vec![Vec::new(); prepared.order.len()];
+    for (item, row) in index.iter().zip(rows) {
+        let Some(item) = item else { continue };
+        let known = |(place, weight): (u32, f32)| Some(((*index.get(place as usize)?)?, weight));
+        table[*item as usize] = row.into_iter().filter_map(known).collect();
+    }
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Item, LogEvent};
+    use snapshots::{event::Kind, time::Timestamp};
+
+    fn log(ids: &[&str]) -> Log {
+        let event = |item: u32| LogEvent {
+            at: Timestamp(i64::from(item)),
+            kind: Kind::View,
+            item,
+            visitor: 1,
+            session: 0,
+            area: 0,
+            quantity: 1,
+        };
+        Log {
+            events: (0..ids.len() as u32).map(event).collect(),
+            items: ids.iter().map(|id| Item { id: (*id).to_owned(), ..Item::default() }).collect(),
+            areas: vec![String::new()],
+        }
+    }
+
+    #[test]
+    fn neighbours_are_found_again_by_their_ids() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = log(&["a", "b", "c"]);
+        let prepared = Prepared::new(&before).unwrap();
+        assert!(kept(&prepared, &before, dir.path()).is_err());
+        let at = |prepared: &Prepared, item: usize| prepared.index[item];
+        let mut table = vec![Vec::new(); 3];
+        table[at(&prepared, 0) as usize] = vec![(at(&prepared, 1), 2.0), (at(&prepared, 2), 1.0)];
+        keep(&table, &prepared, &before, dir.path()).unwrap();
+        assert_eq!(kept(&prepared, &before, dir.path()).unwrap(), table);
+        let after = log(&["0", "a", "c"]);
+        let prepared = Prepared::new(&after).unwrap();
+        let table = kept(&prepared, &after, dir.path()).unwrap();
+        assert_eq!(table[at(&prepared, 1) as usize], [(at(&prepared, 2), 1.0)]);
+        assert!(table[at(&prepared, 0) as usize].is_empty());
+    }
+}
