@@ -40,7 +40,7 @@ impl Service {
             let entry: serde_json::Value = serde_json::from_str(&line).ok()?;
             Some(entry["address"].as_str()?.to_owned())
         });
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         let address = address.context("the service did not start")?;
         Ok(Self { child, dir, address, key })
     }
