@@ -113,11 +113,11 @@ fn learn(method: &str, folder: &str) -> Result<()> {
         "cosine" => cosine(&sessions, items),
         "als" => {
             let model = als::learn(&sessions, items, &als::Recipe::default());
-            nearest::exact(&model, SCALE, KEPT, &taught)
+            nearest::find(&model, SCALE, KEPT, &taught)
         }
         "item2vec" => {
             let model = item2vec::learn(&sessions, items, &item2vec::Recipe::default());
-            nearest::exact(&model, SCALE, KEPT, &taught)
+            nearest::find(&model, SCALE, KEPT, &taught)
         }
         _ => bail!("no method '{method}'; cosine, als or item2vec"),
     };

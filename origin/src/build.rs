@@ -379,7 +379,10 @@ pub fn pack(
 pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
     let start = Instant::now();
     let step = |text: &str| eprintln!("{:>7.2} s  {text}", start.elapsed().as_secs_f64());
-    let mut log = Store::open(&config.data_dir)?.log()?;
+    let store = Store::open(&config.data_dir)?;
+    // One at a time: a build that outlived its service may still write models.
+    let _alone = args.out.is_none().then(|| config.lock("build.lock")).transpose()?;
+    let mut log = store.log()?;
     step(&format!("{} events, {} items read", log.events.len(), log.items.len()));
     let (items, events) = prune(&mut log, KV_VALUE - ENVELOPE);
     if items > 0 {

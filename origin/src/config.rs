@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
+    fs::File,
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
@@ -202,6 +203,17 @@ impl Config {
     /// Where `verge build` puts the snapshots unless told otherwise.
     pub fn snapshots_dir(&self) -> PathBuf {
         self.data_dir.join("snapshots")
+    }
+
+    /// Waits for the lock of that name in the data directory; it is let go when the file is dropped, or its holder
+    /// ends.
+    ///
+    /// # Errors
+    /// The data directory cannot be written.
+    pub fn lock(&self, name: &str) -> Result<File> {
+        let path = self.data_dir.join(name);
+        let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
+        lock.with_context(|| format!("cannot lock {}", path.display()))
     }
 
     fn read(file: &Path) -> Result<Self> {

@@ -86,9 +86,7 @@ pub fn open(name: &str, config: &Config) -> Result<Box<dyn Destination + Send>> 
 /// # Errors
 /// The data directory cannot be written.
 pub fn alone(config: &Config) -> Result<File> {
-    let path = config.data_dir.join("publish.lock");
-    let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
-    lock.with_context(|| format!("cannot lock {}", path.display()))
+    config.lock("publish.lock")
 }
 
 /// The model that serves, with popularity and attributes as the log and the catalogue say now.
