@@ -2,8 +2,9 @@
 
 use crate::answers::{self, Ask};
 use crate::config::Config;
+use crate::counts::Counts;
 use crate::events::{self, MAX_BODY};
-use crate::forward::forward;
+use crate::forward::{forward, tell};
 use crate::head::Head;
 use crate::id;
 use crate::load::{Loader, with_store};
@@ -27,6 +28,7 @@ pub const KV: &str = "SNAPSHOTS";
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
+    static COUNTS: RefCell<Counts> = RefCell::default();
 }
 
 /// Answers one request, for the entry module: a `Response`, or a promise of one where something has to be waited
@@ -58,8 +60,8 @@ struct Call<'a> {
 }
 
 async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> Result<Reply, Problem> {
-    let Call { env, context, config, id, began } = *call;
-    let (path, query) = head.path_and_query();
+    let Call { context, config, began, .. } = *call;
+    let (path, _) = head.path_and_query();
     let route = route::route(head.method, path).map_err(no_route)?;
     if let Route::Preflight(allowed) = route {
         return Ok(Reply::empty(204).with("allow", allowed));
@@ -77,16 +79,40 @@ async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> R
         return Ok(reply);
     }
 
+    let mut at_hand = true;
+    let reply = items(call, head, &route, &visit, &mut at_hand).await;
+    let status = reply.as_ref().map_or_else(|problem| problem.status, |reply| reply.status);
+    let ended = now();
+    let report = COUNTS.with_borrow_mut(|counts| {
+        counts.add(status, began, ended, at_hand);
+        counts.due(ended)
+    });
+    if let Some((origin, report)) = config.origin.clone().zip(report) {
+        context.wait_until(tell(origin, report));
+    }
+    reply
+}
+
+/// Answers a request for items; whether all that it needs is `at_hand` is told there.
+async fn items(
+    call: &Call<'_>,
+    head: &Head<'_>,
+    route: &Route,
+    visit: &Visit,
+    at_hand: &mut bool,
+) -> Result<Reply, Problem> {
+    let Call { env, context, config, id, began } = *call;
+    let (_, query) = head.path_and_query();
     let query = Query::parse(query).map_err(answers::query_problem)?;
     let loader = Loader { env, context, config };
     let mut ready = loader.find(query.region.as_deref(), visit.country.as_deref(), began).await;
     let loaded = now();
     let ask = Ask {
-        route: &route,
+        route,
         url: head.url,
         query: &query,
         known: head.if_none_match,
-        visit: &visit,
+        visit,
         id,
         now: Timestamp(loaded),
     };
@@ -97,6 +123,7 @@ async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> R
         loader.add_rows(ready, &rows).await;
         read = now();
     }
+    *at_hand = ready.as_ref().is_some_and(|ready| !ready.waited);
     let reply = SCRATCH.with_borrow_mut(|scratch| answers::answer(config, &ask, ready.as_ref(), scratch))?;
     let (load, score) = (loaded.saturating_sub(began), now().saturating_sub(read));
     let mut timing = format!("load;dur={load}, score;dur={score}");

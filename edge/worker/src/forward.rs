@@ -3,6 +3,7 @@
 use crate::config::Origin;
 use crate::platform::post;
 use snapshots::event::Event;
+use snapshots::report::Report;
 use std::time::Duration;
 use worker::{Delay, console_error};
 
@@ -32,4 +33,16 @@ pub async fn forward(origin: Origin, events: Vec<Event>) {
         }
     }
     console_error!("{} events did not reach the origin {}: {why}", events.len(), origin.url);
+}
+
+/// Tells the origin what was counted, once: a report that gets lost costs figures, and one that comes twice is wrong.
+pub async fn tell(origin: Origin, report: Report) {
+    let Ok(body) = serde_json::to_string(&report) else { return };
+    let url = format!("{}/v1/metrics/edge", origin.url);
+    let why = match post(&url, origin.key.as_deref().unwrap_or_default(), &body, PATIENCE_MS).await {
+        Ok(200..=299) => return,
+        Ok(status) => format!("it answered {status}"),
+        Err(error) => error,
+    };
+    console_error!("a report of metrics did not reach the origin {}: {why}", origin.url);
 }

@@ -7,6 +7,7 @@
 
 pub mod answers;
 pub mod config;
+pub mod counts;
 pub mod events;
 #[cfg(target_arch = "wasm32")]
 mod fetch;

@@ -56,8 +56,10 @@ impl Loader<'_> {
         if region == WORLD {
             return Some(world);
         }
-        let region = self.ready(region, began).await;
-        Some(region.unwrap_or(world))
+        let waited = world.waited;
+        let mut found = self.ready(region, began).await.unwrap_or(world);
+        found.waited |= waited;
+        Some(found)
     }
 
     /// One region's snapshot. The first request of an isolate waits for it; later ones get what is there, and
@@ -69,7 +71,8 @@ impl Loader<'_> {
         let (mut loading, mut at) = (false, began);
         loop {
             match STORE.with_borrow_mut(|store| store.look(region, at, freshness)) {
-                Look::Ready(ready) => {
+                Look::Ready(mut ready) => {
+                    ready.waited = at > began;
                     if ready.refresh {
                         self.load_behind(region);
                     }
@@ -125,6 +128,7 @@ impl Loader<'_> {
             }
             self.read_behind(&ready.loaded, to_read);
             missing = coming;
+            ready.waited |= !missing.is_empty();
             if missing.is_empty() || now() >= deadline {
                 break;
             }

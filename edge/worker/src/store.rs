@@ -65,6 +65,8 @@ pub struct Ready {
     pub with_rows: Option<Box<Snapshot>>,
     /// How many of the shards that this request needs are at hand, and how many it needs.
     pub shards: (usize, usize),
+    /// Whether the request had to wait for any of it.
+    pub waited: bool,
     /// Whether refreshing it has failed for too long.
     pub stale: bool,
     /// Whether the caller is to refresh it, behind its answer.
@@ -127,6 +129,7 @@ impl Store {
                 loaded: Rc::clone(loaded),
                 with_rows: None,
                 shards: (0, 0),
+                waited: false,
                 stale: region
                     .failing_since
                     .is_some_and(|since| now.saturating_sub(since) > freshness.stale_after_ms),

@@ -5,6 +5,7 @@ use crate::{Parts, Test};
 use anyhow::{Result, bail, ensure};
 use end_to_end::{Edge, Peer, Received, Reply};
 use serde_json::{Value, json};
+use snapshots::report::Report;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("events_reach_the_origin_with_key_and_country", forwarded),
     ("an_origin_that_cannot_is_asked_once_more", retried),
     ("a_visitor_is_known_with_consent_only", consent),
+    ("answers_are_counted_and_told_to_the_origin", counted),
 ];
 
 fn post(edge: &Edge, body: &Value, cookies: &str) -> Result<Reply> {
@@ -135,6 +137,26 @@ fn retried(parts: &Parts) -> Result<()> {
     ensure!(reply.status == 202, "{reply:?}");
     let received = receipts(origin, "try-again", 2)?;
     ensure!(received[0].body == received[1].body, "the second attempt says something else: {received:?}");
+    Ok(())
+}
+
+fn counted(parts: &Parts) -> Result<()> {
+    let (edge, origin) = (parts.serving()?, parts.origin()?);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let told = loop {
+        is_unharmed(edge)?;
+        let received = origin.received();
+        if let Some(told) = received.iter().find(|one| one.path == "/v1/metrics/edge") {
+            break told.clone();
+        }
+        ensure!(Instant::now() < deadline, "no counts within 30 s");
+        thread::sleep(Duration::from_millis(250));
+    };
+    ensure!(told.method == "POST" && told.authorization == "Bearer sesame", "{told:?}");
+    let report: Report = serde_json::from_slice(&told.body)?;
+    ensure!(report.wrong_field().is_none(), "the origin would refuse {report:?}");
+    ensure!(report.requests() > 0 && report.cache_hits > 0, "nothing is counted: {report:?}");
+    ensure!(report.requests() == report.cache_hits + report.cache_misses, "{report:?}");
     Ok(())
 }
 
