@@ -7,7 +7,7 @@ use super::{
 };
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::header,
+    http::{StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -189,7 +189,8 @@ pub async fn observe(State(service): State<Shared>, request: Request, next: Next
     let parent = request.headers().get("traceparent").and_then(|header| Parent::parse(header.to_str().ok()?));
     let response = next.run(request).await;
     let (status, seconds) = (response.status(), began.elapsed().as_secs_f64());
-    if status.is_server_error() {
+    // A service that is full says so to thousands a second; its counters and alerts tell of that.
+    if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
         tracing::warn!(route, method, status = status.as_u16(), seconds, "request failed");
     } else {
         tracing::debug!(route, method, status = status.as_u16(), seconds, "request");
