@@ -4,7 +4,7 @@ use crate::{build::Built, config::Config};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use snapshots::{
-    answer::{self, Answer},
+    answer::{self, Answer, Call, Request},
     query::Query,
     recents::Recents,
     score::Scratch,
@@ -67,11 +67,13 @@ pub fn run(args: &RecommendArgs, config: &Config) -> Result<()> {
         eprintln!("verge: the snapshot does not know the item '{id}'");
     }
     let mut scratch = Scratch::default();
-    let mut answer = || match args.what {
-        What::Recommendations => answer::recommend(&snapshot, &query, &recents, now, &mut scratch),
-        What::Popular => answer::popular(&snapshot, &query, &mut scratch),
-        What::Similar => answer::similar(&snapshot, ids.first().unwrap_or(&""), &query, &mut scratch),
+    let call = match args.what {
+        What::Recommendations => Call::Recommend,
+        What::Popular => Call::Popular,
+        What::Similar => Call::Similar(ids.first().unwrap_or(&"")),
     };
+    let request = Request::new(&query, &recents, now);
+    let mut answer = || answer::answer(&snapshot, call, &request, &mut scratch);
     answer().context("--query")?;
     let start = Instant::now();
     let answer = answer().context("--query")?;

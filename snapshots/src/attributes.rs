@@ -123,7 +123,7 @@ impl Attributes {
             image: text(&self.images),
             url: text(&self.urls),
             price: self.price(item),
-            added: self.added.get(index).and_then(|day| u16::try_from(day).ok()).unwrap_or(0),
+            added: self.added(item).unwrap_or(0),
             in_stock: self.in_stock(item),
         }
     }
@@ -138,6 +138,12 @@ impl Attributes {
     #[inline]
     pub fn price(&self, item: u32) -> Option<u32> {
         self.price.get(item as usize)?.checked_sub(1)
+    }
+
+    /// Days from 1970-01-01 to the day the item joined the catalogue.
+    #[inline]
+    pub fn added(&self, item: u32) -> Option<u16> {
+        self.added.get(item as usize).and_then(|day| u16::try_from(day).ok()).filter(|day| *day > 0)
     }
 
     /// Place of the item's category in [`Self::categories`].

@@ -29,6 +29,7 @@ pub mod query;
 pub mod recents;
 pub mod report;
 pub mod rows;
+pub mod rules;
 pub mod score;
 mod set;
 pub mod shards;

@@ -16,6 +16,8 @@ pub const DEFAULT_LIMIT: usize = 12;
 pub const MAX_IDS: usize = 200;
 /// The most bytes a query string may have.
 pub const MAX_BYTES: usize = 16_384;
+/// The most segments.
+pub const MAX_SEGMENTS: usize = 8;
 /// The longest category path, brand or strategy name.
 const MAX_TEXT: usize = 256;
 
@@ -82,6 +84,10 @@ pub struct Query {
     pub strategy: Option<String>,
     /// `region`: in place of the visitor's own.
     pub region: Option<String>,
+    /// `segment`: what the shop calls the visitor (`vip`), for its rules; repeated or separated by commas.
+    pub segments: Vec<String>,
+    /// `force`: the signed variant that a tester is to see.
+    pub force: Option<String>,
 }
 
 impl Default for Query {
@@ -99,6 +105,8 @@ impl Default for Query {
             price_max: None,
             strategy: None,
             region: None,
+            segments: Vec::new(),
+            force: None,
         }
     }
 }
@@ -204,6 +212,17 @@ impl Query {
                 "strategy" => parsed.strategy = short_text("strategy", &value)?,
                 "price_min" => parsed.price_min = price("price_min", &value)?,
                 "price_max" => parsed.price_max = price("price_max", &value)?,
+                "segment" => {
+                    for segment in
+                        value.split(',').filter_map(|segment| short_text("segment", segment).transpose())
+                    {
+                        parsed.segments.push(segment?);
+                    }
+                    if parsed.segments.len() > MAX_SEGMENTS {
+                        return error("segment", format!("more than {MAX_SEGMENTS} segments"));
+                    }
+                }
+                "force" => parsed.force = short_text("force", &value)?,
                 "region" if value.is_empty() => {}
                 "region" if is_region(&value) => parsed.region = Some(value.into_owned()),
                 "region" => return error("region", "expected 1 to 32 of a-z, 0-9 and -"),

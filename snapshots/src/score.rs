@@ -35,6 +35,10 @@ pub enum Signal {
     Popularity,
     /// Wanted lately.
     Recency,
+    /// A rule put it at its position.
+    Pinned,
+    /// Shown to learn how it does.
+    Exploration,
 }
 
 /// One of the recents, as the tables know it.
@@ -61,6 +65,52 @@ pub struct Scored {
     pub signal: Signal,
     /// Index of the recent it came from; `None` for popularity and recency.
     pub because: Option<u32>,
+}
+
+/// What a list of candidates is to hold.
+pub struct Wanted<F> {
+    /// How many, at most [`MAX_WANTED`].
+    pub count: usize,
+    /// The greatest factor.
+    pub most: f32,
+    /// By how much an item's score counts: 0 for an item that may not be shown.
+    pub factor: F,
+}
+
+impl Wanted<()> {
+    /// So many of those that may be shown, none of which counts more than another.
+    pub fn of(count: usize, mut may: impl FnMut(u32) -> bool) -> Wanted<impl FnMut(u32) -> f32> {
+        Wanted { count, most: 1.0, factor: move |item| f32::from(u8::from(may(item))) }
+    }
+}
+
+impl<F: FnMut(u32) -> f32> Wanted<F> {
+    /// Puts the best of `candidates` at the end of `out`. They come in falling order of score, so that looking ends where no
+    /// factor could bring another one in (the threshold algorithm of Fagin et al., PODS 2001, with one list).
+    pub fn take(&mut self, candidates: impl IntoIterator<Item = Scored>, out: &mut Vec<Scored>) {
+        let (start, end) = (out.len(), out.len().saturating_add(self.count));
+        for candidate in candidates {
+            if out.len() >= end && out.last().is_none_or(|last| candidate.score * self.most <= last.score) {
+                return;
+            }
+            let factor = (self.factor)(candidate.item);
+            if factor <= 0.0 {
+                continue;
+            }
+            let score = candidate.score * factor;
+            let better = |known: &Scored| known.score >= score;
+            let place = match out.last() {
+                Some(last) if out.len() > start && !better(last) => {
+                    start + out.get(start..).map_or(0, |taken| taken.partition_point(better))
+                }
+                _ => out.len(),
+            };
+            if place < end {
+                out.insert(place, Scored { score, ..candidate });
+                out.truncate(end);
+            }
+        }
+    }
 }
 
 /// The most tables that a strategy reads, and so a candidate's sums: each costs every candidate.
@@ -117,15 +167,13 @@ fn rank_parts(key: u64) -> (f32, u32) {
     (f32::from_bits((key >> 32) as u32), !(key as u32))
 }
 
-/// Fills `out` with the best `wanted` candidates (at most [`MAX_WANTED`]) that `seeds`, newest first, lead to
-/// and `allowed` lets pass, best first.
+/// Fills `out` with those of the candidates that `seeds`, newest first, lead to that are `wanted`, best first.
 pub fn personal(
     snapshot: &Snapshot,
     strategy: &Strategy,
     seeds: &[Seed],
-    wanted: usize,
+    wanted: Wanted<impl FnMut(u32) -> f32>,
     scratch: &mut Scratch,
-    allowed: impl FnMut(u32) -> bool,
     out: &mut Vec<Scored>,
 ) {
     out.clear();
@@ -143,9 +191,43 @@ pub fn personal(
     scratch.sum(strategy, seeds, read.map(table));
     let scales = scratch.scales(strategy, read.map(|(_, weight)| weight));
     scratch.rank(snapshot, strategy, seeds, scales);
-    scratch.take_best(wanted.min(MAX_WANTED), allowed, out);
+    let mut wanted = Wanted { count: wanted.count.min(MAX_WANTED), ..wanted };
+    wanted.take(Falling::new(&mut scratch.ranked, wanted.count), out);
     scratch.explain(snapshot, strategy, seeds, scales, out);
     scratch.clear();
+}
+
+/// Ranked candidates in falling order, sorted as far as they are looked at: `some` first, then with every round twice as
+/// many.
+struct Falling<'a> {
+    sorted: core::slice::Iter<'a, u64>,
+    rest: &'a mut [u64],
+    some: usize,
+}
+
+impl<'a> Falling<'a> {
+    fn new(ranked: &'a mut [u64], some: usize) -> Self {
+        Self { sorted: [].iter(), rest: ranked, some: some.max(1) }
+    }
+}
+
+impl Iterator for Falling<'_> {
+    type Item = Scored;
+
+    #[inline]
+    fn next(&mut self) -> Option<Scored> {
+        if self.sorted.as_slice().is_empty() {
+            let rest = core::mem::take(&mut self.rest);
+            if self.some < rest.len() {
+                rest.select_nth_unstable_by(self.some, |a, b| b.cmp(a));
+            }
+            let (best, others) = rest.split_at_mut(self.some.min(rest.len()));
+            best.sort_unstable_by(|a, b| b.cmp(a));
+            (self.sorted, self.rest, self.some) = (best.iter(), others, self.some * 2);
+        }
+        let (score, item) = rank_parts(*self.sorted.next()?);
+        Some(Scored { item, score, signal: Signal::Coview, because: None })
+    }
 }
 
 fn known<'a>(places: &[u16], found: &'a [Found], item: u32) -> Option<&'a Found> {
@@ -272,25 +354,6 @@ impl Scratch {
             let often = repeats.often.powi(i32::from(seed.count.clamp(1, 3)) - 1);
             let score = score * mul * spread + most * add * often;
             self.ranked.push(rank_key(score + by_region(seed.item), seed.item));
-        }
-    }
-
-    fn take_best(&mut self, wanted: usize, mut allowed: impl FnMut(u32) -> bool, out: &mut Vec<Scored>) {
-        let (mut rest, mut some) = (self.ranked.as_mut_slice(), wanted);
-        while out.len() < wanted && !rest.is_empty() {
-            if some < rest.len() {
-                rest.select_nth_unstable_by(some, |a, b| b.cmp(a));
-            }
-            let (best, others) = rest.split_at_mut(some.min(rest.len()));
-            best.sort_unstable_by(|a, b| b.cmp(a));
-            for key in best {
-                let (score, item) = rank_parts(*key);
-                if out.len() < wanted && allowed(item) {
-                    out.push(Scored { item, score, signal: Signal::Coview, because: None });
-                }
-            }
-            // Where a filter lets few pass, more are looked at with every round.
-            (rest, some) = (others, some * 2);
         }
     }
 

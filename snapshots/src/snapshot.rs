@@ -7,6 +7,7 @@ use crate::{
     ids::{self, Ids},
     popularity::{self, Popularity},
     rows::{self, Rows, Table},
+    rules::{self, Rules, Ruleset},
     strategy::{self, Strategy},
     time::Timestamp,
 };
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub popularity: Popularity,
     /// The named sets of weights.
     pub strategies: Vec<Strategy>,
+    /// What the merchandiser decided; none in most snapshots.
+    pub rules: Ruleset,
     /// Every section, for people and tools; bytes shared with the above.
     pub sections: Vec<Section>,
 }
@@ -94,6 +97,10 @@ impl Snapshot {
         let popularity = Popularity::open(need(popularity::NAME, popularity::VERSION)?)?;
         counted(popularity::NAME, popularity.len())?;
         let strategies = strategy::open(need(strategy::NAME, strategy::VERSION)?)?;
+        let rules = match find(rules::NAME, rules::VERSION)? {
+            Some(section) => Ruleset::new(Rules::open(section)?, &ids, &attributes),
+            None => Ruleset::default(),
+        };
         let (coview, knn, bought) = (table(rows::COVIEW)?, table(rows::KNN)?, table(rows::BOUGHT)?);
         let catalogue = catalogue.unwrap_or_default();
         Ok(Self {
@@ -107,6 +114,7 @@ impl Snapshot {
             bought,
             popularity,
             strategies,
+            rules,
             sections,
         })
     }
@@ -166,8 +174,9 @@ impl Snapshot {
         self.ids.is_empty()
     }
 
-    /// The strategy of this name.
+    /// The strategy of this name: the merchandiser's, or else the one that was learnt.
     pub fn strategy(&self, name: &str) -> Option<&Strategy> {
-        self.strategies.iter().find(|strategy| strategy.name == name)
+        let learnt = || self.strategies.iter().find(|strategy| strategy.name == name);
+        self.rules.strategy(name).or_else(learnt)
     }
 }

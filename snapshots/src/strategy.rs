@@ -28,6 +28,7 @@ pub const NEXT: &str = "next";
 /// two of the greatest weight are read.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Weights {
     /// Co-view with the recents.
     pub coview: f32,
@@ -57,6 +58,7 @@ impl Weights {
 /// What becomes of items that are among the recents. The item on screen is left out whatever this says.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Seen {
     /// They are left out: for shops that show them in a rail of their own.
     Exclude,
@@ -106,6 +108,7 @@ fn numbers<const N: usize>(
 /// `S` its score by the tables; the newest has a `mul` and an `add` of its own, which do not fade.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Repeats {
     /// `mul` of the newest recent.
     pub last_mul: f32,
@@ -132,6 +135,7 @@ impl Default for Repeats {
 /// A named set of weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Strategy {
     /// Its name, as in `strategy=`.
     pub name: String,
@@ -233,13 +237,17 @@ impl Strategy {
 /// [`Error::Section`] when they are no strategies, or a number in one is negative, not finite or too large:
 /// above a million, or above ten for what is raised to powers.
 pub fn open(section: &[u8]) -> Result<Vec<Strategy>, Error> {
+    read(&mut Reader(section))
+}
+
+/// Reads a list of strategies, as [`open`] does, where it stands among other things.
+pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Vec<Strategy>, Error> {
     let bad = |detail| Error::Section { section: NAME, detail };
-    let mut reader = Reader(section);
     let count = reader.array().ok_or(bad("no list of strategies"))? as usize;
     if count > MAX_STRATEGIES {
         return Err(bad("more than 64 strategies"));
     }
-    let strategies: Option<Vec<_>> = (0..count).map(|_| Strategy::read(&mut reader)).collect();
+    let strategies: Option<Vec<_>> = (0..count).map(|_| Strategy::read(reader)).collect();
     let strategies = strategies.ok_or(bad("a strategy is cut, or a field of it is no number"))?;
     if !strategies.iter().all(Strategy::is_usable) {
         return Err(bad("a strategy has a number that is negative, not finite or too large"));

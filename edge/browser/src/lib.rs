@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 use serde_wasm_bindgen::Serializer;
-use snapshots::answer::{self, Answer};
+use snapshots::answer::{Call, Request, answer};
 use snapshots::query::{Query, QueryError};
 use snapshots::recents::Recents;
 use snapshots::score::Scratch;
@@ -46,34 +46,35 @@ impl Scorer {
     pub fn recommend(&mut self, query: &str, recents: &str, now: f64) -> Result<JsValue, JsError> {
         let query = Query::parse(query).map_err(problem)?;
         let recents = Recents::parse(recents);
-        let found =
-            answer::recommend(&self.snapshot, &query, &recents, Timestamp(now as i64), &mut self.scratch);
-        json(found)
+        self.answer(Call::Recommend, &Request::new(&query, &recents, Timestamp(now as i64)))
     }
 
     /// What `GET /v1/items/{id}/similar?{query}` answers.
     ///
     /// # Errors
     /// As for `recommend`.
-    pub fn similar(&mut self, id: &str, query: &str) -> Result<JsValue, JsError> {
-        let query = Query::parse(query).map_err(problem)?;
-        json(answer::similar(&self.snapshot, id, &query, &mut self.scratch))
+    pub fn similar(&mut self, id: &str, query: &str, now: f64) -> Result<JsValue, JsError> {
+        let (query, nobody) = (Query::parse(query).map_err(problem)?, Recents::default());
+        self.answer(Call::Similar(id), &Request::new(&query, &nobody, Timestamp(now as i64)))
     }
 
     /// What `GET /v1/popular?{query}` answers.
     ///
     /// # Errors
     /// As for `recommend`.
-    pub fn popular(&mut self, query: &str) -> Result<JsValue, JsError> {
-        let query = Query::parse(query).map_err(problem)?;
-        json(answer::popular(&self.snapshot, &query, &mut self.scratch))
+    pub fn popular(&mut self, query: &str, now: f64) -> Result<JsValue, JsError> {
+        let (query, nobody) = (Query::parse(query).map_err(problem)?, Recents::default());
+        self.answer(Call::Popular, &Request::new(&query, &nobody, Timestamp(now as i64)))
+    }
+}
+
+impl Scorer {
+    fn answer(&mut self, call: Call<'_>, request: &Request<'_>) -> Result<JsValue, JsError> {
+        let found = answer(&self.snapshot, call, request, &mut self.scratch).map_err(problem)?;
+        Ok(found.serialize(&Serializer::json_compatible())?)
     }
 }
 
 fn problem(error: QueryError) -> JsError {
     JsError::new(&format!("{}: {}", error.field, error.detail))
-}
-
-fn json(found: Result<Answer<'_>, QueryError>) -> Result<JsValue, JsError> {
-    Ok(found.map_err(problem)?.serialize(&Serializer::json_compatible())?)
 }

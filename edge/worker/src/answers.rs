@@ -8,11 +8,14 @@ use crate::visit::Visit;
 use serde::Serialize;
 use serde_json::Value;
 use snapshots::Snapshot;
-use snapshots::answer::{self, Answer, Degraded, ItemView, Recommended, RowKey};
+use snapshots::answer::{self, Answer, Call, Degraded, ItemView, Recommended, Request, RowKey};
+use snapshots::event::MAX_FIELD;
 use snapshots::manifest::{Manifest, WORLD, content_hash};
 use snapshots::query::{Query, QueryError};
+use snapshots::rules::{Assignment, Context};
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
+use std::borrow::Cow;
 
 /// How long others may keep an answer that is the same for everybody.
 const SHARED: &str = "public, max-age=30";
@@ -33,6 +36,8 @@ pub struct Ask<'a> {
     pub known: &'a str,
     /// The visitor.
     pub visit: &'a Visit,
+    /// What else is known of the visitor.
+    pub context: Context<'a>,
     /// This request's id.
     pub id: &'a str,
     /// The time.
@@ -60,6 +65,7 @@ struct AnswerBody<'a> {
     next: Option<&'a str>,
     region: &'a str,
     strategy: &'a str,
+    experiments: &'a [Assignment<'a>],
     snapshot: SnapshotInfo<'a>,
     degraded: Option<Degraded>,
     request: &'a str,
@@ -71,6 +77,7 @@ struct StaticBody<'a> {
     next: Option<&'a str>,
     region: &'a str,
     strategy: &'a str,
+    experiments: [Assignment<'a>; 0],
     snapshot: Option<SnapshotInfo<'a>>,
     degraded: Option<Degraded>,
     request: &'a str,
@@ -106,13 +113,25 @@ pub fn answer(
     Ok(reply.with("etag", tag).with("cache-control", SHARED))
 }
 
+impl Ask<'_> {
+    /// Which answer it asks for, if it does for one that is computed.
+    fn call(&self) -> Option<Call<'_>> {
+        match self.route {
+            Route::Recommendations => Some(Call::Recommend),
+            Route::Popular => Some(Call::Popular),
+            Route::Similar(id) => Some(Call::Similar(id)),
+            _ => None,
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request { query: self.query, recents: &self.visit.recents, context: self.context, now: self.now }
+    }
+}
+
 /// The rows that an answer reads.
 pub fn reads(ask: &Ask<'_>, snapshot: &Snapshot) -> Vec<RowKey> {
-    match ask.route {
-        Route::Recommendations => answer::recommend_reads(snapshot, ask.query, &ask.visit.recents, ask.now),
-        Route::Similar(id) => answer::similar_reads(snapshot, id, ask.query),
-        _ => Vec::new(),
-    }
+    ask.call().map_or(Vec::new(), |call| answer::reads(snapshot, call, &ask.request()))
 }
 
 /// What a client is told of a query that makes no sense.
@@ -122,29 +141,42 @@ pub fn query_problem(error: QueryError) -> Problem {
 
 fn compute(ask: &Ask<'_>, ready: &Ready, scratch: &mut Scratch) -> Result<Reply, Problem> {
     let snapshot = ready.snapshot();
-    let found = match ask.route {
-        Route::Item(id) => return item(ask, id, ready),
-        Route::Popular => answer::popular(snapshot, ask.query, scratch),
-        Route::Similar(id) => answer::similar(snapshot, id, ask.query, scratch),
-        _ => answer::recommend(snapshot, ask.query, &ask.visit.recents, ask.now, scratch),
-    };
-    let Answer { items, next, strategy, degraded } = found.map_err(query_problem)?;
+    let Some(call) = ask.call() else { return item(ask, ready) };
+    let found = answer::answer(snapshot, call, &ask.request(), scratch);
+    let Answer { items, next, strategy, experiments, degraded } = found.map_err(query_problem)?;
+    let request = &*name_experiments(ask.id, &experiments);
     let no_rows = matches!(ready.shards, (0, needed) if needed > 0);
     let body = AnswerBody {
         items: &items,
         next: next.as_deref(),
         region: &ready.loaded.manifest.region,
         strategy,
+        experiments: &experiments,
         snapshot: SnapshotInfo::of(ready, ask.now),
         degraded: degraded
             .or(no_rows.then_some(Degraded::PopularOnly))
             .or(ready.stale.then_some(Degraded::Stale)),
-        request: ask.id,
+        request,
     };
     Ok(Reply::json(200, &body))
 }
 
-fn item(ask: &Ask<'_>, id: &str, ready: &Ready) -> Result<Reply, Problem> {
+/// The request's id, followed by the variants that it was answered by (`…~home=b`): whatever happens to the answer's
+/// items comes back with that id, and is attributed by it with no record of assignments anywhere.
+fn name_experiments<'a>(id: &'a str, experiments: &[Assignment<'_>]) -> Cow<'a, str> {
+    let mut named = Cow::Borrowed(id);
+    for Assignment { id, variant } in experiments {
+        let longer = format!("{named}~{id}={variant}");
+        // Longer ones no event could carry.
+        if longer.len() <= MAX_FIELD {
+            named = Cow::Owned(longer);
+        }
+    }
+    named
+}
+
+fn item(ask: &Ask<'_>, ready: &Ready) -> Result<Reply, Problem> {
+    let Route::Item(id) = ask.route else { return Err(Problem::internal()) };
     let region = &ready.loaded.manifest.region;
     let Some(item) = answer::item(&ready.loaded.snapshot, id) else {
         let detail = format!("Region '{region}' knows no item with this id. Ids are compared byte for byte.");
@@ -159,7 +191,8 @@ fn item(ask: &Ask<'_>, id: &str, ready: &Ready) -> Result<Reply, Problem> {
 /// The same for equal content: what is asked, of which region, from which version.
 fn etag(ask: &Ask<'_>, ready: &Ready) -> String {
     let manifest = &ready.loaded.manifest;
-    let asked = format!("{}\n{}\n{}", ask.url, manifest.region, ready.stale);
+    let rules = ask.call().map_or(0, |call| answer::rules_in_force(ready.snapshot(), call, &ask.request()));
+    let asked = format!("{}\n{}\n{}\n{rules:x}", ask.url, manifest.region, ready.stale);
     let asked: String = content_hash(asked.as_bytes()).chars().take(16).collect();
     format!("W/\"{}-{asked}\"", manifest.version)
 }
@@ -188,6 +221,7 @@ fn without_snapshot(config: &Config, ask: &Ask<'_>) -> Result<Reply, Problem> {
         next: None,
         region: WORLD,
         strategy: "static",
+        experiments: [],
         snapshot: None,
         degraded: Some(Degraded::Static),
         request: ask.id,

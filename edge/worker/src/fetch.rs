@@ -13,6 +13,7 @@ use crate::reply::{Problem, Reply};
 use crate::route::{self, NoRoute, Route};
 use crate::visit::Visit;
 use snapshots::query::Query;
+use snapshots::rules::Context as Known;
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 use std::cell::{OnceCell, RefCell};
@@ -113,6 +114,7 @@ async fn items(
         query: &query,
         known: head.if_none_match,
         visit,
+        context: Known { visitor: visit.visitor.as_deref(), ..Known::default() },
         id,
         now: Timestamp(loaded),
     };

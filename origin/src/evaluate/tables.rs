@@ -7,7 +7,7 @@ use super::{
 use snapshots::{
     Snapshot,
     event::Kind,
-    score::{MAX_SEEDS, Scratch, Seed, personal},
+    score::{MAX_SEEDS, Scratch, Seed, Wanted, personal},
     strategy::Strategy,
 };
 
@@ -81,7 +81,7 @@ impl Model for Tables<'_> {
             without.clear();
             without.extend(ask.without.iter().map(to_snapshot));
             let may = |item| !without.contains(&item) && from_snapshot[item as usize] != NONE;
-            personal(self.snapshot, self.strategy, &recents, SHOWN, &mut scratch, may, &mut best);
+            personal(self.snapshot, self.strategy, &recents, Wanted::of(SHOWN, may), &mut scratch, &mut best);
             out.clear();
             out.extend(best.iter().map(|scored| scored.item));
             for item in self.snapshot.popularity.order() {

@@ -4,11 +4,11 @@ use crate::inputs::{Inputs, KS};
 use crate::measure::Case;
 use crate::obvious::Model;
 use anyhow::{Context, Result};
-use snapshots::answer::recommend;
+use snapshots::answer::{Call, Request, answer};
 use snapshots::event::Kind;
 use snapshots::query::Query;
 use snapshots::recents::Recents;
-use snapshots::score::{Scored, Scratch, Seed, personal};
+use snapshots::score::{Scored, Scratch, Seed, Wanted, personal};
 use snapshots::strategy::{NEXT, Seen, Strategy, Weights};
 use snapshots::time::Timestamp;
 use snapshots::{Bytes, Snapshot};
@@ -129,7 +129,8 @@ fn scoring(name: String, snapshot: &Rc<Snapshot>, visitors: Rc<Vec<Vec<Seed>>>, 
     let snapshot = Rc::clone(snapshot);
     let (mut scratch, mut out): (_, Vec<Scored>) = (Scratch::default(), Vec::new());
     case(name, visitors.len(), 1, move |number| {
-        personal(&snapshot, &strategy, &visitors[number], TOP, &mut scratch, |_| true, &mut out);
+        let wanted = Wanted::of(TOP, |_| true);
+        personal(&snapshot, &strategy, &visitors[number], wanted, &mut scratch, &mut out);
         out.first().map_or(0, |best| best.item.into())
     })
 }
@@ -196,9 +197,8 @@ fn answering(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>, prefixes: &Rc<Vec<V
             prefixes.iter().map(|recents| Recents::from_ids(recents.iter().map(|id| &**id), now)).collect();
         let mut scratch = Scratch::default();
         cases.push(case(name.to_owned(), recents.len(), 1, move |number| {
-            let Ok(answer) = recommend(&snapshot, &query, &recents[number], now, &mut scratch) else {
-                return 0;
-            };
+            let request = Request::new(&query, &recents[number], now);
+            let Ok(answer) = answer(&snapshot, Call::Recommend, &request, &mut scratch) else { return 0 };
             if as_json {
                 return serde_json::to_vec(&answer.items).map_or(0, |json| json.len() as u64);
             }
@@ -236,7 +236,8 @@ mod tests {
         assert!(inputs.prefixes.len() > 1_000);
         for recents in inputs.prefixes.iter().take(1_000) {
             let seeds = seeds(&snapshot, recents);
-            personal(&snapshot, &plain(5), &seeds, TOP, &mut scratch, |_| true, &mut found);
+            let wanted = Wanted::of(TOP, |_| true);
+            personal(&snapshot, &plain(5), &seeds, wanted, &mut scratch, &mut found);
             let obvious = model.recommend(&plain(5), recents, TOP);
             assert_eq!(found.len(), obvious.len());
             // Of equal scores the obvious way shows any first.

@@ -4,7 +4,8 @@
 //! the decoder promises.
 
 use snapshots::{
-    Bytes, Snapshot, answer,
+    Bytes, Snapshot,
+    answer::{Call, Request, answer},
     attributes::Attributes,
     cursor::{Cursor, MAX_SHOWN},
     envelope::Envelope,
@@ -15,6 +16,7 @@ use snapshots::{
     query::{MAX_LIMIT, Query},
     recents::{MAX_BYTES, MAX_ENTRIES, Recents},
     rows::{COVIEW, MAX_ROW, Rows},
+    rules::{Context, Device, Rules, Ruleset},
     score::Scratch,
     strategy,
     time::Timestamp,
@@ -43,12 +45,9 @@ pub fn snapshot(data: &[u8]) {
     let recents = Recents::from_ids([&*known, "unknown"], NOW);
     let query = Query { limit: MAX_LIMIT, ..Query::default() };
     let mut scratch = Scratch::default();
-    for answer in [
-        answer::recommend(&snapshot, &query, &recents, NOW, &mut scratch),
-        answer::popular(&snapshot, &query, &mut scratch),
-        answer::similar(&snapshot, &known, &query, &mut scratch),
-    ] {
-        let Ok(answer) = answer else { continue };
+    for call in [Call::Recommend, Call::Popular, Call::Similar(&known)] {
+        let request = Request::new(&query, &recents, NOW);
+        let Ok(answer) = answer(&snapshot, call, &request, &mut scratch) else { continue };
         let mut shown: Vec<&str> = answer.items.iter().map(|shown| &*shown.item.id).collect();
         assert!(shown.len() <= MAX_LIMIT);
         // A damaged dictionary may name two items alike; a sound one may not.
@@ -71,7 +70,9 @@ pub fn shard(data: &[u8]) {
         assert!(snapshot.add(shard).is_err(), "the same rows of {table} twice");
     }
     let id = snapshot.ids.id(item).map_or(String::new(), |id| id.to_string());
-    let similar = answer::similar(&snapshot, &id, &Query::default(), &mut Scratch::default());
+    let (query, nobody) = (Query::default(), Recents::default());
+    let request = Request::new(&query, &nobody, NOW);
+    let similar = answer(&snapshot, Call::Similar(&id), &request, &mut Scratch::default());
     assert!(similar.is_ok_and(|answer| answer.items.len() <= Query::default().limit));
 }
 
@@ -134,6 +135,26 @@ pub fn strategies(data: &[u8]) {
     }
 }
 
+/// The rules, in force in a real snapshot.
+pub fn rules(data: &[u8]) {
+    let Ok(rules) = Rules::open(data) else { return };
+    let mut snapshot = Snapshot::open(&GOLDEN.map(Bytes::from_static)).expect("the golden blobs");
+    let mut enabled = rules;
+    enabled.rules.iter_mut().for_each(|rule| rule.enabled = true);
+    snapshot.rules = Ruleset::new(enabled, &snapshot.ids, &snapshot.attributes);
+    let recents = Recents::parse("1|item-3:p:1|item-5:v:2");
+    let query = Query { segments: vec!["vip".to_owned()], ..Query::default() };
+    let clock = |_: Option<&str>| Some(600);
+    let (device, dice) = (Some(Device::Mobile), Some(data.len() as u64));
+    let context = Context { device, dice, clock: Some(&clock), ..Context::default() };
+    let request = Request { query: &query, recents: &recents, context, now: NOW };
+    for call in [Call::Recommend, Call::Popular, Call::Similar("item-3")] {
+        let Ok(answer) = answer(&snapshot, call, &request, &mut Scratch::default()) else { continue };
+        assert!(answer.items.len() <= query.limit);
+        assert!(answer.items.iter().all(|shown| shown.item.in_stock && shown.score.is_finite()));
+    }
+}
+
 /// A manifest.
 pub fn manifest(data: &[u8]) {
     if let Ok(manifest) = Manifest::parse(data) {
@@ -193,6 +214,8 @@ pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let text = |text: &str| text.as_bytes().to_vec();
     let blob = BlobRef { bytes: 1, ..BlobRef::new("items", GOLDEN[0]) };
     let regions = [("gb".to_owned(), "uk".to_owned())].into();
+    let rules: Rules = serde_json::from_str(include_str!("../../tests/rules.json")).expect("a document");
+    let rules = rules.write().expect("rules that can be written");
     let next = Cursor::default().after(["item-1", "item-2"]).unwrap_or_default();
     vec![
         ("snapshot", whole.collect()),
@@ -202,6 +225,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("attributes", section("attributes")),
         ("popularity", section("popularity")),
         ("strategies", section("strategies")),
+        ("rules", vec![rules]),
         ("manifest", vec![Manifest::new("world", NOW, vec![blob], regions).to_json()]),
         ("recents", vec![text("1|85123A:v:ht7ui|a%7Cb:c3:0|x")]),
         ("cursor", vec![next.into_bytes()]),

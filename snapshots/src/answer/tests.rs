@@ -1,3 +1,5 @@
+mod ruled;
+
 use super::*;
 use crate::fixture::{self, NOW};
 use proptest::prelude::*;
@@ -8,7 +10,20 @@ fn query(text: &str) -> Query {
 
 fn ask<'s>(snapshot: &'s Snapshot, text: &str, recents: &[&str]) -> Answer<'s> {
     let recents = Recents::from_ids(recents.iter().copied(), NOW);
-    recommend(snapshot, &query(text), &recents, NOW, &mut Scratch::default()).unwrap()
+    of(snapshot, Call::Recommend, text, &recents).unwrap()
+}
+
+fn of<'s>(
+    snapshot: &'s Snapshot,
+    call: Call<'_>,
+    text: &str,
+    recents: &Recents,
+) -> Result<Answer<'s>, QueryError> {
+    answer(snapshot, call, &Request::new(&query(text), recents, NOW), &mut Scratch::default())
+}
+
+fn similar<'s>(snapshot: &'s Snapshot, id: &str, text: &str) -> Answer<'s> {
+    of(snapshot, Call::Similar(id), text, &Recents::default()).unwrap()
 }
 
 fn ids(answer: &Answer<'_>) -> Vec<String> {
@@ -84,16 +99,16 @@ fn a_cart_leads_to_what_is_bought_with_it_and_never_to_itself() {
 #[test]
 fn similar_leads_with_the_row_and_never_with_the_item() {
     let shop = shop();
-    let answer = similar(&shop, "item-3", &query("limit=5"), &mut Scratch::default()).unwrap();
+    let answer = similar(&shop, "item-3", "limit=5");
     assert_eq!(ids(&answer)[0], "item-4");
     assert_eq!(answer.items[0].because.as_deref(), Some("item-3"));
-    let unknown = similar(&shop, "gone", &query("limit=5"), &mut Scratch::default()).unwrap();
+    let unknown = similar(&shop, "gone", "limit=5");
     assert_eq!((unknown.degraded, unknown.items.len()), (Some(Degraded::PopularOnly), 5));
 }
 
 #[test]
 fn an_unknown_strategy_is_an_error_that_lists_the_known() {
-    let error = popular(&shop(), &query("strategy=best"), &mut Scratch::default()).unwrap_err();
+    let error = of(&shop(), Call::Popular, "strategy=best", &Recents::default()).unwrap_err();
     assert_eq!((error.field, error.detail.contains("default")), ("strategy", true));
 }
 
@@ -148,7 +163,7 @@ proptest! {
         if let Ok(shop) = fixture::open(&blobs) {
             prop_assert!(!cut);
             let _ = ask(&shop, "limit=100", &["item-3", "item-4"]).items.len();
-            let _ = similar(&shop, "item-5", &query(""), &mut Scratch::default());
+            let _ = similar(&shop, "item-5", "");
             if to != old {
                 // Outside the sections only words that nobody reads can differ.
                 let _ = shop.verify();

@@ -13,7 +13,7 @@ fn seed(item: u32, age: u32) -> Seed {
 
 fn score(snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed], scratch: &mut Scratch) -> Vec<Scored> {
     let mut out = Vec::new();
-    personal(snapshot, strategy, seeds, MAX_WANTED, scratch, |_| true, &mut out);
+    personal(snapshot, strategy, seeds, Wanted::of(MAX_WANTED, |_| true), scratch, &mut out);
     out
 }
 

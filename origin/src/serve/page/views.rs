@@ -14,8 +14,9 @@ use crate::{
 use maud::{DOCTYPE, Markup, html};
 use snapshots::{
     Snapshot,
-    answer::{self, Answer, Recommended},
+    answer::{self, Answer, Call, Recommended, Request},
     query::Query,
+    recents::Recents,
     rows::Table,
     score::{Scratch, Signal},
     time::Timestamp,
@@ -209,6 +210,8 @@ fn signal(signal: Signal) -> &'static str {
         Signal::Knn => "alike",
         Signal::Popularity => "popular",
         Signal::Recency => "wanted lately",
+        Signal::Pinned => "pinned",
+        Signal::Exploration => "tried out",
     }
 }
 
@@ -237,8 +240,7 @@ fn link(region: &str, id: &str) -> String {
 
 /// What a region wants, and an item with its neighbours.
 pub fn items(snapshot: &Snapshot, regions: &[&str], region: &str, item: &str) -> Markup {
-    let scratch = &mut Scratch::default();
-    let popular = answer::popular(snapshot, &Query { limit: 20, ..Query::default() }, scratch).ok();
+    let popular = list(snapshot, Call::Popular, 20);
     html! {
         form.look method="get" action="/admin/items" {
             label { "Region " select name="region" {
@@ -255,12 +257,18 @@ pub fn items(snapshot: &Snapshot, regions: &[&str], region: &str, item: &str) ->
     }
 }
 
+/// A list that is the same for everybody.
+fn list<'s>(snapshot: &'s Snapshot, call: Call<'_>, limit: usize) -> Option<Answer<'s>> {
+    let (query, nobody) = (Query { limit, ..Query::default() }, Recents::default());
+    let request = Request::new(&query, &nobody, now());
+    answer::answer(snapshot, call, &request, &mut Scratch::default()).ok()
+}
+
 fn neighbours(snapshot: &Snapshot, region: &str, id: &str) -> Markup {
     let (Some(index), Some(view)) = (snapshot.ids.index(id), answer::item(snapshot, id)) else {
         return html! { section { p.bad role="alert" { "The snapshot knows no item " code { (id) } "." } } };
     };
-    let scratch = &mut Scratch::default();
-    let similar = answer::similar(snapshot, id, &Query { limit: 12, ..Query::default() }, scratch).ok();
+    let similar = list(snapshot, Call::Similar(id), 12);
     let tables = [
         ("Seen together", &snapshot.coview),
         ("Alike", &snapshot.knn),

@@ -1,0 +1,312 @@
+//! Answers under rules.
+
+use super::{ids, query};
+use crate::{
+    answer::{Answer, Call, Request, answer},
+    fixture::{self, NOW},
+    query::Query,
+    recents::Recents,
+    rules::{Boost, Context, Diversify, Explore, Facet, Fresh, Match, Pin, Rule, Rules, Ruleset},
+    score::{Scored, Scratch, Signal, Wanted},
+    snapshot::Snapshot,
+};
+use proptest::prelude::*;
+
+fn shop(rules: Vec<Rule>) -> Snapshot {
+    let mut shop = fixture::shop(&fixture::chain(4), &fixture::chain(2));
+    let document = Rules { rules, ..Rules::default() };
+    assert_eq!(document.check(&["next"]), Ok(()));
+    shop.rules = Ruleset::new(document, &shop.ids, &shop.attributes);
+    shop
+}
+
+fn rule(change: impl FnOnce(&mut Rule)) -> Rule {
+    let mut rule = Rule { name: "rule".to_owned(), ..Rule::default() };
+    change(&mut rule);
+    rule
+}
+
+fn of<'s>(
+    shop: &'s Snapshot,
+    call: Call<'_>,
+    query: &Query,
+    recents: &Recents,
+    dice: Option<u64>,
+) -> Answer<'s> {
+    let context = Context { dice, ..Context::default() };
+    let request = Request { query, recents, context, now: NOW };
+    answer(shop, call, &request, &mut Scratch::default()).unwrap()
+}
+
+fn home(shop: &Snapshot, text: &str) -> Vec<String> {
+    ids(&of(shop, Call::Recommend, &query(text), &Recents::parse("1|item-3:v:1"), None))
+}
+
+fn popular(shop: &Snapshot, text: &str) -> Vec<String> {
+    ids(&of(shop, Call::Popular, &query(text), &Recents::default(), None))
+}
+
+fn brand(name: &str) -> Match {
+    Match { brands: vec![name.to_owned()], ..Match::default() }
+}
+
+#[test]
+fn what_is_excluded_is_never_shown_and_only_means_only() {
+    let tools =
+        Match { categories: vec!["Garden > Tools".into()], price_max: Some(15.0), ..Match::default() };
+    let shown = home(&shop(vec![rule(|rule| rule.exclude = Some(tools.clone()))]), "limit=100");
+    let number = |id: &String| id.trim_start_matches("item-").parse::<u32>().unwrap();
+    assert!(!shown.iter().map(number).any(|item| (10..=15).contains(&item)), "{shown:?}");
+    assert_eq!(shown.len(), 20 - 1 - 4, "20 in stock, less the one that was seen, less 10, 12, 13 and 15");
+    let shown = home(&shop(vec![rule(|rule| rule.only = Some(tools))]), "limit=100");
+    assert_eq!(
+        {
+            let mut sorted = shown;
+            sorted.sort();
+            sorted
+        },
+        ["item-10", "item-12", "item-13", "item-15"]
+    );
+    let garden = Match { categories: vec!["Garden".into()], ..Match::default() };
+    let shown = home(&shop(vec![rule(|rule| rule.exclude = Some(garden))]), "limit=100");
+    assert!(shown.iter().map(number).all(|item| item >= 20), "Gardening is not below Garden: {shown:?}");
+}
+
+#[test]
+fn boosts_reorder_personal_and_popular_lists_and_burying_leaves_for_the_end() {
+    let plain = shop(Vec::new());
+    assert_eq!(popular(&plain, "limit=4"), ["item-0", "item-1", "item-3", "item-4"]);
+    let by = |by| shop(vec![rule(|rule| rule.boost = Some(Boost { items: brand("Even"), by }))]);
+    // Popularity is 1 / (item + 1): 12 counts 3/13, between 3 at 1/4 and 7 at 1/8, each times the factor.
+    assert_eq!(popular(&by(3.0), "limit=6"), ["item-0", "item-4", "item-1", "item-6", "item-10", "item-3"]);
+    let buried = popular(&by(0.01), "limit=100");
+    assert_eq!(buried.len(), 20);
+    assert_eq!(buried[..3], ["item-1", "item-3", "item-7"]);
+    assert_eq!(home(&plain, "limit=3"), ["item-4", "item-6", "item-7"]);
+    let last = Match { items: vec!["item-7".into()], ..Match::default() };
+    let boosted = shop(vec![rule(|rule| rule.boost = Some(Boost { items: last, by: 20.0 }))]);
+    assert_eq!(home(&boosted, "limit=3"), ["item-7", "item-4", "item-6"]);
+}
+
+#[test]
+fn new_items_count_more_and_less_every_day() {
+    // No item of the fixture says when it joined.
+    let fresh = |days| shop(vec![rule(|rule| rule.fresh = Some(Fresh { days, by: 100.0 }))]);
+    assert_eq!(popular(&fresh(3_650), "limit=100"), popular(&shop(Vec::new()), "limit=100"));
+}
+
+#[test]
+fn pinned_items_stand_where_they_are_pinned_once_over_all_pages() {
+    let pin = |item: &str, at| rule(|rule| rule.pin = Some(Pin { item: item.to_owned(), at }));
+    let named = |mut rule: Rule, name: &str| {
+        rule.name = name.to_owned();
+        rule
+    };
+    let rules =
+        vec![named(pin("item-28", 5), "a"), named(pin("item-27", 2), "b"), named(pin("item-29", 1), "c")];
+    let shop = shop(rules);
+    let (query, nobody) = (query("limit=3"), Recents::default());
+    let first = of(&shop, Call::Popular, &query, &nobody, None);
+    assert_eq!(ids(&first), ["item-0", "item-27", "item-1"], "item-29 is out of stock");
+    assert_eq!(first.items[1].signal, Signal::Pinned);
+    assert!(first.items.is_sorted_by(|a, b| a.score >= b.score));
+    let next = super::query(&format!("limit=3&cursor={}", first.next.unwrap()));
+    let second = of(&shop, Call::Popular, &next, &nobody, None);
+    assert_eq!(ids(&second), ["item-3", "item-28", "item-4"]);
+    assert_eq!(popular(&shop, "limit=3&exclude=item-27"), ["item-0", "item-1", "item-3"]);
+}
+
+#[test]
+fn a_page_varies_as_long_as_it_can() {
+    let vary = |at_most, decay| {
+        shop(vec![rule(|rule| rule.diversify = Some(Diversify { by: Facet::Category, at_most, decay }))])
+    };
+    let kind = |id: &String| id.trim_start_matches("item-").parse::<usize>().unwrap() / 10;
+    let kinds =
+        |shown: &[String]| [0, 1, 2].map(|wanted| shown.iter().filter(|id| kind(id) == wanted).count());
+    assert_eq!(kinds(&popular(&shop(Vec::new()), "limit=6")), [6, 0, 0]);
+    assert_eq!(kinds(&popular(&vary(2, 1.0), "limit=6")), [2, 2, 2]);
+    assert_eq!(
+        kinds(&popular(&vary(1, 1.0), "limit=6")).iter().sum::<usize>(),
+        6,
+        "rather repeated than short"
+    );
+    assert_eq!(popular(&vary(1, 1.0), "limit=3&category=Garden+%3E+Tools").len(), 3, "asked for");
+    // 1, 1/2 · 0.1, …: the best of the next category, 1/11, comes second.
+    assert_eq!(popular(&vary(100, 0.1), "limit=2"), ["item-0", "item-10"]);
+}
+
+#[test]
+fn something_is_tried_in_the_share_of_answers_and_said() {
+    let shop = shop(vec![rule(|rule| rule.explore = Some(Explore { share: 0.25 }))]);
+    let (query, recents) = (query("limit=3"), Recents::parse("1|item-3:v:1"));
+    let usual = of(&shop, Call::Recommend, &query, &recents, None);
+    let mut tried = std::collections::BTreeSet::new();
+    let mut count = 0;
+    for number in 0..4_000u64 {
+        let dice = xxhash_rust::xxh3::xxh3_64(&number.to_le_bytes());
+        let answer = of(&shop, Call::Recommend, &query, &recents, Some(dice));
+        assert_eq!(ids(&answer)[..2], ids(&usual)[..2]);
+        if answer.items[2].signal == Signal::Exploration {
+            count += 1;
+            tried.insert(ids(&answer)[2].clone());
+        } else {
+            assert_eq!(ids(&answer), ids(&usual));
+        }
+    }
+    // Six standard deviations of the binomial distribution.
+    assert!((1_000i32 - count).abs() < 165, "{count} of 4000");
+    assert!(tried.len() > 5 && !tried.contains(&ids(&usual)[2]), "{tried:?}");
+}
+
+#[test]
+fn what_was_bought_is_left_out_where_a_rule_says_so() {
+    let recents = Recents::parse("1|item-0:p:1|item-3:v:1");
+    let shown =
+        |shop: &Snapshot| ids(&of(shop, Call::Recommend, &query("limit=100&strategy=next"), &recents, None));
+    assert!(shown(&shop(Vec::new())).contains(&"item-0".to_owned()));
+    let bought = shown(&shop(vec![rule(|rule| rule.exclude_bought = true)]));
+    assert!(!bought.contains(&"item-0".to_owned()) && bought.contains(&"item-3".to_owned()));
+}
+
+fn matches() -> impl Strategy<Value = Match> {
+    let item = proptest::collection::vec((0u32..32).prop_map(fixture::id), 1..6);
+    let category = prop_oneof![Just("Garden"), Just("Garden > Tools"), Just("Gardening"), Just("None")];
+    prop_oneof![
+        item.prop_map(|items| Match { items, ..Match::default() }),
+        category.prop_map(|name| Match { categories: vec![name.to_owned()], ..Match::default() }),
+        (0u32..20, 0u32..20).prop_map(|(from, more)| Match {
+            price_min: Some(from.into()),
+            price_max: Some((from + more).into()),
+            ..Match::default()
+        }),
+        Just(brand("Even")),
+    ]
+}
+
+fn rules() -> impl Strategy<Value = Vec<Rule>> {
+    let one = prop_oneof![
+        matches().prop_map(|items| rule(|rule| rule.exclude = Some(items))),
+        matches().prop_map(|items| rule(|rule| rule.only = Some(items))),
+        (matches(), 1u8..40).prop_map(|(items, by)| {
+            rule(|rule| rule.boost = Some(Boost { items, by: f32::from(by) / 10.0 }))
+        }),
+        ((0u32..32).prop_map(fixture::id), 1u8..12)
+            .prop_map(|(item, at)| { rule(|rule| rule.pin = Some(Pin { item, at })) }),
+        (any::<bool>(), 1u8..4, 1u8..=10).prop_map(|(brand, at_most, decay)| {
+            let by = if brand { Facet::Brand } else { Facet::Category };
+            rule(|rule| rule.diversify = Some(Diversify { by, at_most, decay: f32::from(decay) / 10.0 }))
+        }),
+        Just(rule(|rule| rule.explore = Some(Explore { share: 0.5 }))),
+        Just(rule(|rule| rule.exclude_bought = true)),
+    ];
+    proptest::collection::vec(one, 0..6).prop_map(|mut rules| {
+        for (number, rule) in rules.iter_mut().enumerate() {
+            rule.name = number.to_string();
+        }
+        rules
+    })
+}
+
+/// Whether a rule forbids an item of the fixture, by what the document says.
+fn forbidden(rule: &Rule, item: u32) -> bool {
+    let path = ["Garden", "Garden > Tools", "Gardening"][item as usize / 10];
+    let meant = |wanted: &Match| {
+        let below = |name: &String| path == name || path.starts_with(&format!("{name} > "));
+        (wanted.items.is_empty() || wanted.items.contains(&fixture::id(item)))
+            && (wanted.categories.is_empty() || wanted.categories.iter().any(below))
+            && (wanted.brands.is_empty() || item.is_multiple_of(2))
+            && wanted.price_min.is_none_or(|least| f64::from(item) >= least)
+            && wanted.price_max.is_none_or(|most| f64::from(item) <= most)
+    };
+    rule.exclude.as_ref().is_some_and(meant) || rule.only.as_ref().is_some_and(|wanted| !meant(wanted))
+}
+
+proptest! {
+    #[test]
+    fn nothing_forbidden_twice_or_out_of_stock_whatever_the_rules_cookies_and_cursors(
+        rules in rules(), later in rules(), limit in 1usize..9, cookie in "1(\\|item-[0-9]{1,2}:[vcap][1-9]?:[0-9a-z]{1,5}){0,8}",
+        dice in any::<u64>(), placement in prop_oneof![Just("home"), Just("product"), Just("cart"), Just("email")],
+        on_screen in 0u32..30,
+    ) {
+        // The rules change while the visitor pages.
+        let (first, then) = (shop(rules.clone()), shop(later.clone()));
+        let recents = Recents::parse(&cookie);
+        for call in [Call::Recommend, Call::Popular, Call::Similar("item-5")] {
+            let (mut shown, mut cursor) = (Vec::new(), String::new());
+            for page in 0..40 {
+                let (shop, rules) = if page < 2 { (&first, &rules) } else { (&then, &later) };
+                let asked = format!("limit={limit}&placement={placement}&item=item-{on_screen}&cursor={cursor}");
+                let asked = query(&asked);
+                let answered = of(shop, call, &asked, &recents, Some(dice));
+                let again = of(shop, call, &asked, &recents, Some(dice));
+                prop_assert_eq!(ids(&answered), ids(&again), "same input, same answer");
+                prop_assert!(answered.items.len() <= limit);
+                prop_assert!(answered.items.is_sorted_by(|a, b| a.score >= b.score));
+                let bought = rules.iter().any(|rule| rule.exclude_bought);
+                for item in &answered.items {
+                    let number: u32 = item.item.id.trim_start_matches("item-").parse().unwrap();
+                    prop_assert!(number % 3 != 2 && number != on_screen, "{number} is out of stock or on screen");
+                    prop_assert!(!rules.iter().any(|rule| forbidden(rule, number)), "{number} is forbidden");
+                    let met = recents.entries().iter().find(|recent| recent.item == *item.item.id);
+                    prop_assert!(!(bought && met.is_some_and(|recent| recent.kind == crate::event::Kind::Purchase)));
+                }
+                shown.extend(ids(&answered));
+                match answered.next {
+                    Some(next) => cursor = next,
+                    None => break,
+                }
+            }
+            let distinct: std::collections::BTreeSet<_> = shown.iter().collect();
+            prop_assert_eq!(distinct.len(), shown.len(), "an item came twice");
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_out_of_pages_that_rules_only_reorder(
+        rules in rules().prop_map(|mut rules| {
+            rules.retain(|rule| rule.exclude.is_none() && rule.only.is_none());
+            rules
+        }),
+        limit in 1usize..9, dice in any::<u64>(),
+    ) {
+        let shop = shop(rules);
+        let (mut shown, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let asked = query(&format!("limit={limit}&cursor={cursor}"));
+            let answered = of(&shop, Call::Popular, &asked, &Recents::default(), Some(dice));
+            shown.extend(ids(&answered));
+            match answered.next {
+                Some(next) => cursor = next,
+                None => break,
+            }
+        }
+        prop_assert_eq!(shown.len(), 20, "{:?}", shown);
+    }
+
+    #[test]
+    fn the_best_are_found_without_looking_at_all(
+        scores in proptest::collection::vec(0u8..50, 0..60), factors in proptest::collection::vec(0u8..5, 60),
+        count in 1usize..20, before in 0usize..3,
+    ) {
+        let mut scores = scores;
+        scores.sort_unstable_by(|a, b| b.cmp(a));
+        let candidate = |(item, score): (u32, &u8)| Scored {
+            item, score: f32::from(*score), signal: Signal::Coview, because: None,
+        };
+        let candidates: Vec<Scored> = (0u32..).zip(&scores).map(candidate).collect();
+        let factor = |item: u32| f32::from(factors[item as usize]) / 2.0;
+        let mut out = vec![Scored { item: 99, score: 7.0, signal: Signal::Knn, because: None }; before];
+        Wanted { count, most: 2.0, factor }.take(candidates.clone(), &mut out);
+        let mut expected: Vec<(u32, f32)> = candidates
+            .iter()
+            .filter(|candidate| factor(candidate.item) > 0.0)
+            .map(|candidate| (candidate.item, candidate.score * factor(candidate.item)))
+            .collect();
+        expected.sort_by(|a, b| b.1.total_cmp(&a.1));
+        expected.truncate(count);
+        let found: Vec<f32> = out[before..].iter().map(|scored| scored.score).collect();
+        prop_assert_eq!(found, expected.iter().map(|(_, score)| *score).collect::<Vec<_>>());
+        prop_assert!(out[..before].iter().all(|scored| scored.item == 99));
+    }
+}

@@ -1,0 +1,398 @@
+//! When a rule or an experiment counts.
+
+use crate::{query::Placement, time::Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Conditions that must all hold; an empty one always does. Times of public answers are rounded to their caching.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct When {
+    /// On one of these places.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub placements: Vec<Surface>,
+    /// In the snapshot of one of these regions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
+    /// With one of these devices. Never met by answers that are the same for everybody (`popular`, `similar`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
+    /// Where the request names one of these in `segment=`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<String>,
+    /// Whether the visitor was here before: has recents older than half an hour. Never met by answers that are the
+    /// same for everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub returning: Option<bool>,
+    /// At these hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hours: Option<Hours>,
+    /// From this moment on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub from: Option<Timestamp>,
+    /// Before this moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub until: Option<Timestamp>,
+}
+
+/// Where an answer is shown: a placement, or one of the two lists that are the same for everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Surface {
+    /// The front page.
+    Home,
+    /// An item's page.
+    Product,
+    /// The cart.
+    Cart,
+    /// Search or category results.
+    Search,
+    /// A message.
+    Email,
+    /// `/v1/popular`.
+    Popular,
+    /// `/v1/items/{id}/similar`.
+    Similar,
+}
+
+impl Surface {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Home, Self::Product, Self::Cart, Self::Search, Self::Email, Self::Popular, Self::Similar];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Home => Placement::Home.name(),
+            Self::Product => Placement::Product.name(),
+            Self::Cart => Placement::Cart.name(),
+            Self::Search => Placement::Search.name(),
+            Self::Email => Placement::Email.name(),
+            Self::Popular => "popular",
+            Self::Similar => "similar",
+        }
+    }
+
+    /// Whether its answers are the same for everybody.
+    pub const fn is_public(self) -> bool {
+        matches!(self, Self::Popular | Self::Similar)
+    }
+}
+
+impl From<Placement> for Surface {
+    fn from(placement: Placement) -> Self {
+        match placement {
+            Placement::Home => Self::Home,
+            Placement::Product => Self::Product,
+            Placement::Cart => Self::Cart,
+            Placement::Search => Self::Search,
+            Placement::Email => Self::Email,
+        }
+    }
+}
+
+/// What the visitor looks through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Device {
+    /// A computer.
+    Desktop,
+    /// A phone.
+    Mobile,
+    /// A tablet.
+    Tablet,
+}
+
+impl Device {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Desktop, Self::Mobile, Self::Tablet];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Desktop => "desktop",
+            Self::Mobile => "mobile",
+            Self::Tablet => "tablet",
+        }
+    }
+
+    /// The device of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|device| device.name() == name)
+    }
+}
+
+/// A day of the week, Monday first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+impl Day {
+    /// All of them and their names.
+    pub const ALL: [(Self, &str); 7] = [
+        (Self::Mon, "mon"),
+        (Self::Tue, "tue"),
+        (Self::Wed, "wed"),
+        (Self::Thu, "thu"),
+        (Self::Fri, "fri"),
+        (Self::Sat, "sat"),
+        (Self::Sun, "sun"),
+    ];
+}
+
+/// Minutes in a day.
+const DAY: u16 = 24 * 60;
+
+/// A time of day, as `09:30`; `24:00` is the day's end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+pub struct TimeOfDay(u16);
+
+impl TimeOfDay {
+    /// Reads `HH:MM`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (hours, minutes) = text.split_once(':')?;
+        let number = |digits: &str| {
+            let two = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse::<u16>().ok().filter(|_| two)
+        };
+        let minute = number(minutes).filter(|minute| *minute < 60)?;
+        Some(number(hours)?.checked_mul(60)? + minute).filter(|time| *time <= DAY).map(Self)
+    }
+}
+
+impl TryFrom<String> for TimeOfDay {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("expected a time of day such as 09:30")
+    }
+}
+
+impl From<TimeOfDay> for String {
+    fn from(time: TimeOfDay) -> Self {
+        format!("{:02}:{:02}", time.0 / 60, time.0 % 60)
+    }
+}
+
+/// Hours of some days of the week. Where `to` is not after `from`, they end on the day after.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Hours {
+    /// The days on which they begin; none for every day.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub days: Vec<Day>,
+    /// When they begin.
+    pub from: TimeOfDay,
+    /// When they end.
+    pub to: TimeOfDay,
+    /// Whose clock it is, as `Europe/Berlin`: the shop's. Where none is named it is the visitor's own, which answers that
+    /// are the same for everybody do not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+}
+
+impl Hours {
+    /// Whether a minute of the week, from Monday 00:00, is among them.
+    fn include(&self, minute: u16) -> bool {
+        let length = match (self.to.0 + DAY - self.from.0) % DAY {
+            0 => DAY,
+            length => length,
+        };
+        let week = 7 * DAY;
+        Day::ALL.into_iter().zip(0u16..).any(|((day, _), number)| {
+            let begins = number * DAY + self.from.0;
+            (self.days.is_empty() || self.days.contains(&day))
+                && (minute % week + week - begins % week) % week < length
+        })
+    }
+}
+
+/// A clock: the minute of the week, Monday 00:00 the first, in a time zone; in the visitor's own where none is named.
+/// `None` where that is not known.
+pub type Clock<'a> = &'a dyn Fn(Option<&str>) -> Option<u16>;
+
+/// What is known of a request beside its query and recents. Nothing of it need be known.
+#[derive(Clone, Copy, Default)]
+pub struct Context<'a> {
+    /// The device.
+    pub device: Option<Device>,
+    /// What experiments tell visitors apart by; the oldest of the recents where there is none.
+    pub visitor: Option<&'a str>,
+    /// The clock.
+    pub clock: Option<Clock<'a>>,
+    /// The variant that a tester is to see: of an experiment, by their names.
+    pub forced: Option<(&'a str, &'a str)>,
+    /// Where this request's random numbers begin; without one nothing is explored.
+    pub dice: Option<u64>,
+}
+
+/// All that conditions ask of a request.
+pub struct Situation<'a> {
+    /// Where the answer is shown.
+    pub surface: Surface,
+    /// The snapshot's region.
+    pub region: &'a str,
+    /// The segments that the request names.
+    pub segments: &'a [String],
+    /// Whether the visitor was here before.
+    pub returning: bool,
+    /// The time.
+    pub now: Timestamp,
+    /// What else is known.
+    pub context: &'a Context<'a>,
+}
+
+/// Whether one of a list holds; an empty list always does.
+fn any<T>(list: &[T], holds: impl FnMut(&T) -> bool) -> bool {
+    list.is_empty() || list.iter().any(holds)
+}
+
+impl When {
+    /// Whether it asks for nothing.
+    pub fn is_always(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether it holds.
+    pub fn holds(&self, asked: &Situation<'_>) -> bool {
+        let Situation { surface, region, segments, returning, now, context } = asked;
+        let device = context.device.filter(|_| !surface.is_public());
+        any(&self.placements, |wanted| wanted == surface)
+            && any(&self.regions, |wanted| wanted == region)
+            && any(&self.devices, |wanted| Some(*wanted) == device)
+            && any(&self.segments, |wanted| segments.contains(wanted))
+            && self.returning.is_none_or(|wanted| !surface.is_public() && wanted == *returning)
+            && self.from.is_none_or(|from| from <= *now)
+            && self.until.is_none_or(|until| *now < until)
+            && self.hours.as_ref().is_none_or(|hours| {
+                let zone = hours.timezone.as_deref();
+                let known = zone.is_some() || !surface.is_public();
+                let minute = context.clock.filter(|_| known).and_then(|clock| clock(zone));
+                minute.is_some_and(|minute| hours.include(minute))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hours(days: &[Day], from: &str, to: &str) -> Hours {
+        let time = |text| TimeOfDay::parse(text).unwrap();
+        Hours { days: days.to_vec(), from: time(from), to: time(to), timezone: None }
+    }
+
+    #[test]
+    fn hours_hold_from_their_first_minute_to_before_their_last_also_over_midnight_and_sunday() {
+        let minute = |day: u16, hour: u16, minute: u16| day * DAY + hour * 60 + minute;
+        let office = hours(&[Day::Mon, Day::Fri], "09:00", "17:30");
+        for (at, expected) in [
+            (minute(0, 8, 59), false),
+            (minute(0, 9, 0), true),
+            (minute(0, 17, 29), true),
+            (minute(0, 17, 30), false),
+            (minute(1, 10, 0), false),
+            (minute(4, 10, 0), true),
+        ] {
+            assert_eq!(office.include(at), expected, "{at}");
+        }
+        let night = hours(&[Day::Sun], "22:00", "02:00");
+        assert!(night.include(minute(6, 23, 0)) && night.include(minute(0, 1, 59)));
+        assert!(!night.include(minute(0, 2, 0)) && !night.include(minute(1, 1, 0)));
+        assert!((0..7 * DAY).all(|at| hours(&[], "00:00", "24:00").include(at)));
+        assert!((0..7 * DAY).all(|at| hours(&[], "07:00", "07:00").include(at)));
+    }
+
+    #[test]
+    fn times_of_day_are_read_strictly() {
+        assert_eq!(String::from(TimeOfDay::parse("09:05").unwrap()), "09:05");
+        for text in ["9:05", "09:60", "24:01", "25:00", "", ":", "+9:00", "09:5", "99999:00"] {
+            assert_eq!(TimeOfDay::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_condition_must_hold() {
+        let clock = |zone: Option<&str>| (zone == Some("Europe/Berlin")).then_some(10 * 60);
+        let context = Context { device: Some(Device::Mobile), clock: Some(&clock), ..Context::default() };
+        let segments = ["vip".to_owned()];
+        let asked = Situation {
+            surface: Surface::Home,
+            region: "gb",
+            segments: &segments,
+            returning: true,
+            now: Timestamp(1_000),
+            context: &context,
+        };
+        let all = When {
+            placements: vec![Surface::Cart, Surface::Home],
+            regions: vec!["gb".into()],
+            devices: vec![Device::Mobile],
+            segments: vec!["vip".into(), "b2b".into()],
+            returning: Some(true),
+            hours: Some(Hours {
+                timezone: Some("Europe/Berlin".into()),
+                ..hours(&[Day::Mon], "09:00", "17:00")
+            }),
+            from: Some(Timestamp(1_000)),
+            until: Some(Timestamp(1_001)),
+        };
+        assert!(all.holds(&asked) && When::default().holds(&asked));
+        let but = |change: fn(&mut When)| {
+            let mut when = all.clone();
+            change(&mut when);
+            when.holds(&asked)
+        };
+        assert!(!but(|when| when.placements = vec![Surface::Cart]));
+        assert!(!but(|when| when.regions = vec!["fr".into()]));
+        assert!(!but(|when| when.devices = vec![Device::Desktop]));
+        assert!(!but(|when| when.segments = vec!["b2b".into()]));
+        assert!(!but(|when| when.returning = Some(false)));
+        assert!(!but(|when| when.from = Some(Timestamp(1_001))));
+        assert!(!but(|when| when.until = Some(Timestamp(1_000))));
+        assert!(!but(|when| when.hours.as_mut().unwrap().to = TimeOfDay::parse("10:00").unwrap()));
+        assert!(
+            !but(|when| when.hours.as_mut().unwrap().timezone = None),
+            "the visitor's clock is not known"
+        );
+    }
+
+    #[test]
+    fn what_one_visitor_is_never_reaches_an_answer_for_all() {
+        let clock = |_: Option<&str>| Some(0);
+        let context = Context { device: Some(Device::Mobile), clock: Some(&clock), ..Context::default() };
+        for surface in Surface::ALL {
+            let asked = Situation {
+                surface,
+                region: "gb",
+                segments: &[],
+                returning: true,
+                now: Timestamp(0),
+                context: &context,
+            };
+            let personal = [
+                When { devices: vec![Device::Mobile], ..When::default() },
+                When { returning: Some(true), ..When::default() },
+                When { hours: Some(hours(&[], "00:00", "24:00")), ..When::default() },
+            ];
+            assert!(personal.iter().all(|when| when.holds(&asked) != surface.is_public()));
+        }
+    }
+}
