@@ -4,7 +4,7 @@
 //! takes a line in [`Command`] and a line in [`Cli::run`].
 
 use crate::{build, config::Config, evaluate, inspect, publish, recommend};
-use crate::{generate, import, keys, models, serve, tune};
+use crate::{generate, import, keys, models, rules, serve, tune};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -46,6 +46,7 @@ enum Command {
     Models(models::ModelsArgs),
     Publish(publish::PublishArgs),
     Rollback(publish::RollbackArgs),
+    Rules(rules::RulesArgs),
     Recommend(recommend::RecommendArgs),
     Inspect(inspect::InspectArgs),
     Evaluate(evaluate::EvaluateArgs),
@@ -68,6 +69,7 @@ impl Cli {
             Command::Models(args) => models::run(&args, &config),
             Command::Publish(args) => publish::run(&args, &config),
             Command::Rollback(args) => publish::run_rollback(&args, &config),
+            Command::Rules(args) => rules::run(&args, &config),
             Command::Recommend(args) => recommend::run(&args, &config),
             Command::Inspect(args) => inspect::run(&args),
             Command::Tune(args) => tune::run(&args, &config),

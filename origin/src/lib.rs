@@ -20,6 +20,7 @@ pub mod recipe;
 pub mod recommend;
 pub mod refresh;
 pub mod regions;
+pub mod rules;
 pub mod serve;
 pub mod store;
 pub mod stream;

@@ -1,6 +1,6 @@
 //! `verge recommend`: what a visitor would be shown, from the command line.
 
-use crate::{build::Built, config::Config};
+use crate::{build::Built, config::Config, rules};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use snapshots::{
@@ -56,7 +56,10 @@ enum What {
 /// # Errors
 /// There is no snapshot of the region, or the query makes no sense; the text names the field.
 pub fn run(args: &RecommendArgs, config: &Config) -> Result<()> {
-    let built = Built::load(&args.from.clone().unwrap_or_else(|| config.snapshots_dir()))?;
+    let built = match &args.from {
+        Some(folder) => Built::load(folder)?,
+        None => rules::applied(Built::load(&config.snapshots_dir())?, config)?,
+    };
     let snapshot = built.open(&args.region)?;
     let query = Query::parse(&args.query).context("--query")?;
     // Old logs stay usable: the visitor comes at the moment the tables describe.

@@ -14,6 +14,7 @@ use snapshots::{
     ids::{self, Ids},
     manifest::{BlobRef, Manifest, WORLD},
     popularity::{self, Popularity},
+    rules::{self, Rules},
     time::Timestamp,
 };
 use std::collections::HashMap;
@@ -116,6 +117,21 @@ impl Refresher {
             let wanted = counted.counts.learn(&index, counted.newest, |area| members[usize::from(area)]);
             envelope.built_at = counted.newest;
             set(envelope, Section::new(popularity::NAME, popularity::VERSION, popularity::write(&wanted)));
+        })
+    }
+
+    /// Takes over what the merchandiser decided.
+    ///
+    /// # Errors
+    /// A blob of the model is damaged, or the document breaks a bound.
+    pub fn rules(&mut self, document: &Rules) -> Result<()> {
+        let section = match document {
+            document if *document == Rules::default() => None,
+            document => Some(Section::new(rules::NAME, rules::VERSION, document.write()?)),
+        };
+        self.replace(REGION, |_, envelope| {
+            envelope.sections.retain(|old| old.name != rules::NAME);
+            envelope.sections.extend(section.clone());
         })
     }
 

@@ -7,7 +7,7 @@
 pub mod destination;
 pub mod kv;
 
-use crate::{build::Built, config::Config, refresh::Refresher, store::Store, stream::checkpoint};
+use crate::{build::Built, config::Config, refresh::Refresher, rules, store::Store, stream::checkpoint};
 use anyhow::{Context, Result, bail};
 use destination::{Destination, Directory};
 use kv::KvNamespace;
@@ -89,10 +89,11 @@ pub fn alone(config: &Config) -> Result<File> {
     config.lock("publish.lock")
 }
 
-/// The model that serves, with popularity and attributes as the log and the catalogue say now.
+/// The model that serves, with popularity and attributes as the log and the catalogue say now, and the rules that are
+/// set.
 ///
 /// # Errors
-/// Nothing was built, or the store or the log cannot be read.
+/// Nothing was built, the store or the log cannot be read, or the rules make no sense.
 pub fn up_to_date(config: &Config) -> Result<Built> {
     let mut refresher = Refresher::new(Built::load(&config.snapshots_dir())?)?;
     let log = crate::log::dir(&config.data_dir);
@@ -102,6 +103,7 @@ pub fn up_to_date(config: &Config) -> Result<Built> {
         refresher.attributes(&Store::open(&config.data_dir)?.items()?)?;
         refresher.popularity(&tables.counted())?;
     }
+    refresher.rules(&rules::of(config)?)?;
     Ok(refresher.into_built())
 }
 

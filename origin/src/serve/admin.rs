@@ -10,6 +10,7 @@ use crate::{
     build::Built,
     models::{self, Compared, Model, Registry},
     recipe::Recipe,
+    rules,
 };
 use axum::{
     Json,
@@ -20,12 +21,15 @@ use serde::{Deserialize, Serialize};
 use snapshots::{
     event::{MAX_FIELD, is_printable},
     manifest::{Manifest, WORLD},
+    rules::Rules,
     strategy::{self, Strategy},
     time::Timestamp,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// The most bytes of the rules.
+const MAX_RULES: usize = 4 << 20;
 /// The most bytes of the strategies.
 const MAX_BODY: usize = 256 << 10;
 
@@ -163,6 +167,35 @@ pub async fn set_strategies(State(service): State<Shared>, request: Request) -> 
     }
     let dir = service.config.data_dir.clone();
     service.blocking(move || Recipe { strategies, ..Recipe::of(&dir)? }.save(&dir)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /v1/admin/rules`: what the merchandiser decided.
+///
+/// # Errors
+/// The document in the data directory makes no sense.
+pub async fn rules(State(service): State<Shared>) -> Result<Json<Rules>> {
+    let reader = Arc::clone(&service);
+    service.blocking(move || rules::of(&reader.config).map(Json)).await
+}
+
+/// `PUT /v1/admin/rules`: counts from the next publishing on, which is within seconds.
+///
+/// # Errors
+/// 400 that names the field.
+pub async fn set_rules(State(service): State<Shared>, request: Request) -> Result<StatusCode> {
+    let document: Rules = body::read_json(&service, request, MAX_RULES).await?;
+    let writer = Arc::clone(&service);
+    service
+        .blocking(move || {
+            let learnt = rules::learnt(&writer.config);
+            let learnt: Vec<&str> = learnt.iter().map(|name| &**name).collect();
+            document.check(&learnt).map_err(|error| {
+                Problem::bad_request(&error.field, format!("'{}': {}", error.name, error.detail))
+            })?;
+            rules::save(&document, &writer.config.data_dir).map_err(Problem::from)
+        })
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -76,6 +76,7 @@ pub fn router(service: &Shared) -> Router {
         .route("/v1/admin/status", get(admin::status))
         .route("/v1/admin/regions", get(admin::regions))
         .route("/v1/admin/strategies", get(admin::strategies).put(admin::set_strategies))
+        .route("/v1/admin/rules", get(admin::rules).put(admin::set_rules))
         .route("/v1/admin/publish", post(admin::publish))
         .route("/v1/admin/learn", post(admin::learn))
         .route("/v1/admin/rollback", post(admin::roll_back))

@@ -10,11 +10,13 @@ use crate::{
     models::Registry,
     publish::{self, destination::Destination},
     refresh::Refresher,
+    rules,
     store::Store,
 };
 use anyhow::{Context, Result, bail};
 use snapshots::{
     manifest::{WORLD, manifest_key},
+    rules::Rules,
     time::Timestamp,
 };
 use std::collections::BTreeSet;
@@ -104,6 +106,7 @@ pub fn start(service: &Shared) -> Result<JoinHandle<()>> {
 struct Of {
     position: u64,
     catalogue: Option<u64>,
+    rules: Option<SystemTime>,
 }
 
 /// Tells what serves: a model's id, and when its files were last changed.
@@ -115,6 +118,8 @@ struct Publisher<'a> {
     /// The model that serves, by its id, brought up to date.
     model: Option<(Version, Refresher)>,
     of: Of,
+    /// The last rules that made sense.
+    rules: Rules,
     favourites: Vec<Vec<u32>>,
     /// Since when the destination lacks something.
     waiting: Option<Instant>,
@@ -142,6 +147,7 @@ impl<'a> Publisher<'a> {
             to,
             model: None,
             of: Of::default(),
+            rules: Rules::default(),
             favourites: Vec::new(),
             waiting: None,
             matters: false,
@@ -206,6 +212,15 @@ impl<'a> Publisher<'a> {
             refresher.attributes(&Store::open(&config.data_dir)?.items()?)?;
             self.of.catalogue = catalogue;
             (self.matters, self.waiting) = (true, self.waiting.or(Some(Instant::now())));
+        }
+        let set = rules::version(&config.data_dir);
+        if self.of.rules != set {
+            // Rules that make no sense leave those before in force, and are told once.
+            self.of.rules = set;
+            let read = rules::of(config).map(|rules| self.rules = rules);
+            refresher.rules(&self.rules)?;
+            (self.matters, self.waiting) = (true, self.waiting.or(Some(Instant::now())));
+            read?;
         }
         let position = *service.tables.position.borrow();
         // While the log is read from its beginning, half of it is no basis.

@@ -1,7 +1,9 @@
 //! From a change to the destination, by a service that publishes into a directory.
 
 use crate::service::{Service, until};
+use origin::build::Built;
 use serde_json::{Value, json};
+use snapshots::rules::Rules;
 
 const CONFIG: &str = "[serve]\npublish_to = \"published\"\npopularity_every_ms = 100\n";
 
@@ -52,4 +54,40 @@ fn stock_is_published_without_being_asked_for() {
     until("the change", || items() != before);
     let shown = |what: &str| service.verge(&["recommend", "--from", "published", "--what", what, "--json"]);
     assert!(!shown("popular").contains(&format!("\"id\": \"{id}\"")), "it is still popular");
+}
+
+#[test]
+fn rules_are_checked_set_and_published_within_seconds() {
+    let service = Service::start_shop(CONFIG);
+    let caller = service.with_key(&service.key("admin"));
+    assert_eq!(
+        caller.get("/v1/admin/rules").json(),
+        json!({"rules": [], "strategies": [], "experiments": []})
+    );
+    let put = |rules: &Value| caller.send("PUT", "/v1/admin/rules", Some(rules.to_string().as_bytes()));
+    let published = || Built::load(&service.dir().join("published")).and_then(|built| built.open("world"));
+    let names = |rules: &Rules| rules.rules.iter().map(|rule| rule.name.clone()).collect::<Vec<_>>();
+    let in_force = || published().ok().and_then(|shop| shop.rules.document().map(names)).unwrap_or_default();
+    until("a snapshot without rules", || published().is_ok_and(|shop| shop.rules.document().is_none()));
+    let hero = json!({"rules": [{"name": "hero", "pin": {"item": "cup", "at": 1}}]});
+    assert_eq!(put(&hero).status, 204);
+    until("the rule", || in_force() == ["hero"]);
+    let kept = &caller.get("/v1/admin/rules").json()["rules"][0];
+    assert_eq!((&kept["name"], &kept["pin"]), (&json!("hero"), &json!({"item": "cup", "at": 1})));
+    for (rules, field) in [
+        (json!({"rules": [{"name": "hero", "pin": {"item": "cup", "at": 0}}]}), "rules[0].pin.at"),
+        (json!({"rules": [{"name": "hero", "pin": {"item": "cup", "at": "x"}}]}), "rules[0].pin.at"),
+        (json!({"rules": [{"name": "hero", "strategy": "none"}]}), "rules[0].strategy"),
+        (json!({"experiments": [{"id": "x"}]}), "experiments[0].variants"),
+    ] {
+        let problem = put(&rules).problem();
+        assert_eq!((&problem["status"], &problem["field"]), (&json!(400), &json!(field)), "{problem}");
+    }
+    // A hand that is not checked: what it breaks leaves the rules before in force.
+    std::fs::write(service.dir().join("verge-data/rules.json"), "{").unwrap();
+    let failing = || caller.get("/v1/admin/status").json()["publishing"]["failing"].to_string();
+    until("the reason", || failing().contains("rules.json"));
+    assert_eq!(in_force(), ["hero"]);
+    assert_eq!(put(&json!({})).status, 204);
+    until("no rules", || published().is_ok_and(|shop| shop.rules.document().is_none()));
 }
