@@ -1,8 +1,8 @@
-//! Which region an event's area (a lower-case country code) belongs to.
+//! Which region an event's area (a lower-case country code, or ISO 3166-2 code such as `us-ca`) belongs to.
 
 use crate::store::LogEvent;
 use anyhow::{Result, bail};
-use snapshots::manifest::{WORLD, is_region};
+use snapshots::manifest::{CONTINENT, WORLD, is_region};
 use std::collections::BTreeMap;
 
 /// Where no regions are configured, an area with this many events becomes one by itself.
@@ -73,15 +73,47 @@ impl Regions {
 
     /// For each of the log's areas, whether it lies in `region`.
     pub fn members(&self, region: &str, areas: &[String]) -> Vec<bool> {
-        areas
-            .iter()
-            // An event that arrives over the wire may name the region itself.
-            .map(|area| {
-                region == WORLD || area == region || self.of_area.get(area).is_some_and(|of| of == region)
-            })
-            .collect()
+        // An event that arrives over the wire may name the region itself.
+        let lies = |area: &String| region == WORLD || area == region || self.region_of(area) == Some(region);
+        areas.iter().map(lies).collect()
+    }
+
+    /// The region of an area, as the edge finds it: of the area itself, of its country, of its continent.
+    fn region_of(&self, area: &str) -> Option<&str> {
+        let country = area.split('-').next().unwrap_or(area);
+        let on = CONTINENTS.iter().find(|(_, countries)| countries.split(' ').any(|code| code == country));
+        let of = |area: &str| self.of_area.get(area).map(String::as_str);
+        of(area).or_else(|| of(country)).or_else(|| of(&format!("{CONTINENT}{}", on?.0)))
     }
 }
+
+/// The countries of each continent, by ISO 3166-1 codes: the division of the UN's M49 standard, by which Cloudflare's
+/// goes too but for a few islands.
+const CONTINENTS: [(&str, &str); 7] = [
+    (
+        "af",
+        "ao bf bi bj bw cd cf cg ci cm cv dj dz eg eh er et ga gh gm gn gq gw ke km lr ls ly ma mg ml mr mu mw mz na ne \
+         ng re rw sc sd sh sl sn so ss st sz td tf tg tn tz ug yt za zm zw",
+    ),
+    ("an", "aq bv gs hm"),
+    (
+        "as",
+        "ae af am az bd bh bn bt cc cn cx cy ge hk id il in io iq ir jo jp kg kh kp kr kw kz la lb lk mm mn mo mv my np \
+         om ph pk ps qa sa sg sy th tj tl tm tr tw uz vn ye",
+    ),
+    (
+        "eu",
+        "ad al at ax ba be bg by ch cz de dk ee es fi fo fr gb gg gi gr hr hu ie im is it je li lt lu lv mc md me mk mt \
+         nl no pl pt ro rs ru se si sj sk sm ua va xk",
+    ),
+    (
+        "na",
+        "ag ai aw bb bl bm bq bs bz ca cr cu cw dm do gd gl gp gt hn ht jm kn ky lc mf mq ms mx ni pa pm pr sv sx tc tt \
+         us vc vg vi",
+    ),
+    ("oc", "as au ck fj fm gu ki mh mp nc nf nr nu nz pf pg pn pw sb tk to tv um vu wf ws"),
+    ("sa", "ar bo br cl co ec fk gf gy pe py sr uy ve"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -105,6 +137,32 @@ mod tests {
         assert_eq!(regions.names(), ["fr", WORLD]);
         assert_eq!(regions.members("fr", &areas), [false, true, false]);
         assert_eq!(regions.members(WORLD, &areas), [true; 3]);
+    }
+
+    #[test]
+    fn areas_lie_in_the_finest_region_that_takes_them_in() {
+        let regions = [
+            ("west", vec!["us-ca"]),
+            ("us", vec!["us"]),
+            ("europe", vec!["continent-eu"]),
+            ("fr", vec!["fr"]),
+        ];
+        let named = |(region, areas): (&str, Vec<&str>)| {
+            (region.to_owned(), areas.into_iter().map(str::to_owned).collect())
+        };
+        let regions = Regions::configured(&regions.map(named).into()).unwrap();
+        let areas = ["us", "us-ca", "us-ny", "fr", "de", "de-be", "jp", ""].map(String::from);
+        let of = |region| {
+            let members = regions.members(region, &areas);
+            areas.iter().zip(members).filter(|(_, lies)| *lies).map(|(area, _)| &**area).collect::<Vec<_>>()
+        };
+        assert_eq!(of("west"), ["us-ca"]);
+        assert_eq!(of("us"), ["us", "us-ny"]);
+        assert_eq!(of("europe"), ["de", "de-be"]);
+        assert_eq!(of("fr"), ["fr"]);
+        let codes: Vec<&str> = CONTINENTS.iter().flat_map(|(_, codes)| codes.split(' ')).collect();
+        let distinct: std::collections::BTreeSet<_> = codes.iter().collect();
+        assert_eq!((distinct.len(), codes.len()), (250, 250), "ISO 3166-1 has 249, and Kosovo");
     }
 
     #[test]

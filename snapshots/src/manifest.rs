@@ -64,6 +64,31 @@ pub struct RowRange {
     pub end: u32,
 }
 
+/// Letters of a country's code.
+const COUNTRY: usize = 2;
+/// What an area that is a continent begins with, before its code: af, an, as, eu, na, oc, sa.
+pub const CONTINENT: &str = "continent-";
+
+/// Where a visitor is, beside the country. What is not known is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Lower-case code of the continent.
+    pub continent: String,
+    /// The second part of the lower-case ISO 3166-2 code.
+    pub subdivision: String,
+}
+
+impl Place {
+    /// The finest area known: `us-ca`, or the country itself.
+    pub fn area(&self, country: &str) -> String {
+        if self.subdivision.is_empty() {
+            country.to_owned()
+        } else {
+            format!("{country}-{}", self.subdivision)
+        }
+    }
+}
+
 /// What a region's snapshot consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -77,7 +102,8 @@ pub struct Manifest {
     pub built_at: Timestamp,
     /// The blobs. All but the shards are needed for any answer; shards for those that their rows lead to.
     pub blobs: Vec<BlobRef>,
-    /// In the manifest of [`WORLD`]: the region of each area (a lower-case country code). Elsewhere empty.
+    /// In the manifest of [`WORLD`]: the region of each area: a lower-case country code, ISO 3166-2 code (`us-ca`) or
+    /// continent (`continent-eu`). Elsewhere empty.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub regions: BTreeMap<String, String>,
 }
@@ -147,6 +173,18 @@ impl Manifest {
         serde_json::to_vec_pretty(self).unwrap_or_default()
     }
 
+    /// The region of a place: of its part of the country (`us-ca`), of the country, of the continent (`continent-na`), or
+    /// [`WORLD`]. `more` is only asked where the manifest has regions that countries do not tell.
+    pub fn region_at(&self, country: &str, more: &dyn Fn() -> Place) -> &str {
+        let of = |area: &str| self.regions.get(area).map(String::as_str);
+        if self.regions.keys().all(|area| area.len() == COUNTRY) {
+            return of(country).unwrap_or(WORLD);
+        }
+        let place = more();
+        let on = || of(&format!("{CONTINENT}{}", place.continent));
+        of(&place.area(country)).or_else(|| of(country)).or_else(on).unwrap_or(WORLD)
+    }
+
     /// The region of an area: the manifest's own word, or [`WORLD`].
     pub fn region_of(&self, area: &str) -> &str {
         self.regions.get(&area.to_ascii_lowercase()).map_or(WORLD, |region| region)
@@ -168,6 +206,23 @@ mod tests {
     fn a_manifest_reads_as_it_was_written() {
         assert_eq!(Manifest::parse(&example().to_json()).unwrap(), example());
         assert_eq!((example().region_of("GB"), example().region_of("fr")), ("uk", WORLD));
+    }
+
+    #[test]
+    fn the_finest_area_that_is_named_tells_the_region() {
+        let named = |areas: &[&str]| {
+            let regions = areas.iter().map(|area| ((*area).to_owned(), format!("r-{area}"))).collect();
+            Manifest::new(WORLD, Timestamp(0), vec![BlobRef::new("items", b"x")], regions)
+        };
+        let place = || Place { continent: "na".into(), subdivision: "ca".into() };
+        let all = named(&["us-ca", "us", "continent-na"]);
+        assert_eq!(all.region_at("us", &place), "r-us-ca");
+        assert_eq!(named(&["us-ny", "us", "continent-na"]).region_at("us", &place), "r-us");
+        assert_eq!(named(&["us-ny", "continent-na"]).region_at("us", &place), "r-continent-na");
+        assert_eq!(all.region_at("fr", &Place::default), WORLD);
+        let never = || -> Place { panic!("countries tell enough") };
+        assert_eq!(named(&["us", "fr"]).region_at("us", &never), "r-us");
+        assert_eq!(named(&["us"]).region_at("", &never), WORLD);
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// `ORIGIN_URL` and the secret `ORIGIN_KEY`.
     pub origin: Option<Origin>,
+    /// `AREAS`: whether events say the part of the country (`us-ca`) that they come from, not only the country.
+    pub subdivisions: bool,
+    /// The secret `TESTER_KEY`, by which testers' variants are signed.
+    pub tester_key: Option<String>,
     /// `STATIC_ITEMS`: items to answer with while there is no snapshot: ids, or objects with an `id`.
     pub static_items: Vec<Value>,
 }
@@ -70,6 +74,14 @@ impl Config {
                     Consent::Never
                 }
             },
+        };
+        let subdivisions = match get("AREAS").as_deref().map(str::trim) {
+            None | Some("" | "country") => false,
+            Some("subdivision") => true,
+            Some(_) => {
+                complaints.push("AREAS is one of country, subdivision; taking country".into());
+                false
+            }
         };
         let cors_origins = get("CORS_ORIGINS")
             .unwrap_or_default()
@@ -103,6 +115,8 @@ impl Config {
             consent,
             cors_origins,
             origin,
+            subdivisions,
+            tester_key: get("TESTER_KEY").filter(|key| !key.is_empty()),
             static_items,
         };
         (config, complaints)
@@ -169,10 +183,11 @@ mod tests {
         let (config, complaints) = read(&[
             ("MANIFEST_TTL_S", "soon"),
             ("CONSENT", "sure"),
+            ("AREAS", "street"),
             ("ORIGIN_URL", "ftp://x"),
             ("STATIC_ITEMS", "{}"),
         ]);
-        assert_eq!(complaints.len(), 4, "{complaints:?}");
+        assert_eq!(complaints.len(), 5, "{complaints:?}");
         assert_eq!(config.manifest_ttl_ms, 30_000);
         assert_eq!(config.consent, Consent::Never);
         assert!(config.origin.is_none() && config.static_items.is_empty());

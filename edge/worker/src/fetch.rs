@@ -2,6 +2,7 @@
 
 use crate::answers::{self, Ask};
 use crate::config::Config;
+use crate::context::{self, Claim, Details};
 use crate::counts::Counts;
 use crate::events::{self, MAX_BODY};
 use crate::forward::{forward, tell};
@@ -70,8 +71,12 @@ async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> R
     if route == Route::Health {
         return Ok(with_store(|store| answers::health(store, memory_bytes())));
     }
-    let visit = Visit::read(config, head);
+    let mut visit = Visit::read(config, head);
     if route == Route::Events {
+        if config.subdivisions {
+            visit.country =
+                visit.country.map(|country| Details::read(&platform::details(&request)).place.area(&country));
+        }
         let body = read_body(&request, head.content_length).await?;
         let (reply, events) = events::take(&body, &visit, Timestamp(now()))?;
         if let Some(origin) = config.origin.clone() {
@@ -81,7 +86,7 @@ async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> R
     }
 
     let mut at_hand = true;
-    let reply = items(call, head, &route, &visit, &mut at_hand).await;
+    let reply = items(call, &request, head, &route, &visit, &mut at_hand).await;
     let status = reply.as_ref().map_or_else(|problem| problem.status, |reply| reply.status);
     let ended = now();
     let report = COUNTS.with_borrow_mut(|counts| {
@@ -97,6 +102,7 @@ async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> R
 /// Answers a request for items; whether all that it needs is `at_hand` is told there.
 async fn items(
     call: &Call<'_>,
+    request: &web_sys::Request,
     head: &Head<'_>,
     route: &Route,
     visit: &Visit,
@@ -106,15 +112,29 @@ async fn items(
     let (_, query) = head.path_and_query();
     let query = Query::parse(query).map_err(answers::query_problem)?;
     let loader = Loader { env, context, config };
-    let mut ready = loader.find(query.region.as_deref(), visit.country.as_deref(), began).await;
+    // Read once, and only by those who need it.
+    let details = OnceCell::new();
+    let details = || details.get_or_init(|| Details::read(&platform::details(request)));
+    let place = || details().place.clone();
+    let mut ready = loader.find(query.region.as_deref(), visit.country.as_deref(), &place, began).await;
     let loaded = now();
+    let clock = |zone: Option<&str>| platform::minute_of_week(zone.unwrap_or(&details().timezone));
+    let mut context = Known { visitor: visit.visitor.as_deref(), ..Known::default() };
+    if ready.as_ref().is_some_and(|ready| ready.snapshot().rules.document().is_some()) {
+        context.device = details().device;
+        context.clock = Some(&clock);
+        context.dice = Some(id::dice(id));
+        if let Some(claim) = &query.force {
+            context.forced = Some(forced(config, claim, Timestamp(loaded)).await?);
+        }
+    }
     let ask = Ask {
         route,
         url: head.url,
         query: &query,
         known: head.if_none_match,
         visit,
-        context: Known { visitor: visit.visitor.as_deref(), ..Known::default() },
+        context,
         id,
         now: Timestamp(loaded),
     };
@@ -134,6 +154,17 @@ async fn items(
         timing.push_str(&format!(", shards;dur={waited};desc=\"{at_hand} of {needed}\""));
     }
     Ok(reply.with("server-timing", timing))
+}
+
+/// The experiment and the variant that a tester may see.
+async fn forced<'a>(config: &Config, text: &'a str, now: Timestamp) -> Result<(&'a str, &'a str), Problem> {
+    let claim = Claim::read(text, now).zip(config.tester_key.as_deref());
+    let (claim, key) = claim.ok_or_else(context::bad_claim)?;
+    if platform::verify(key, claim.signed, claim.signature).await {
+        Ok((claim.experiment, claim.variant))
+    } else {
+        Err(context::bad_claim())
+    }
 }
 
 /// Reads the body, giving up as soon as it is too large.

@@ -2,6 +2,7 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use snapshots::time::Timestamp;
+use xxhash_rust::xxh3::xxh3_64;
 
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -30,6 +31,11 @@ fn ulid_of(now: Timestamp, random: [u8; 10]) -> String {
 /// A browser's id: 128 random bits in 22 characters of base64url.
 pub fn visitor() -> String {
     Base64UrlUnpadded::encode_string(&random::<16>())
+}
+
+/// A number that an id's randomness makes, for draws that belong to its request.
+pub fn dice(id: &str) -> u64 {
+    xxh3_64(id.as_bytes())
 }
 
 /// Whether `text` is a browser's id as [`visitor`] makes them.

@@ -7,6 +7,7 @@
 
 pub mod answers;
 pub mod config;
+pub mod context;
 pub mod counts;
 pub mod events;
 #[cfg(target_arch = "wasm32")]

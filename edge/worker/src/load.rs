@@ -6,7 +6,7 @@ use crate::platform::now;
 use crate::store::{Freshness, Loaded, Look, Outcome, Ready, Store};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use snapshots::answer::RowKey;
-use snapshots::manifest::{BlobRef, Manifest, RowRange, WORLD, blob_key, content_hash, manifest_key};
+use snapshots::manifest::{BlobRef, Manifest, Place, RowRange, WORLD, blob_key, content_hash, manifest_key};
 use snapshots::{Bytes, Shard, Snapshot, shards};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -42,16 +42,22 @@ pub struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// The snapshot for a visitor: of the region `asked` for, of the country's region where none is asked for,
-    /// of the world where there is no such region. `None` when nothing can be had within the deadline, counted from
-    /// when the request `began` (ms).
-    pub async fn find(&self, asked: Option<&str>, country: Option<&str>, began: i64) -> Option<Ready> {
+    /// The snapshot for a visitor: of the region `asked` for, of the country's or a finer or coarser `place`'s region where
+    /// none is asked for, of the world where there is no such region. `None` when nothing can be had within the
+    /// deadline, counted from when the request `began` (ms).
+    pub async fn find(
+        &self,
+        asked: Option<&str>,
+        country: Option<&str>,
+        place: &dyn Fn() -> Place,
+        began: i64,
+    ) -> Option<Ready> {
         let world = self.ready(WORLD, began).await?;
-        let regions = &world.loaded.manifest.regions;
-        let region = match (asked, country) {
-            (Some(asked), _) if regions.values().any(|region| region == asked) => asked,
-            (None, Some(country)) => regions.get(country).map_or(WORLD, String::as_str),
-            _ => WORLD,
+        let manifest = &world.loaded.manifest;
+        let region = match asked {
+            Some(asked) if manifest.regions.values().any(|region| region == asked) => asked,
+            Some(_) => WORLD,
+            None => manifest.region_at(country.unwrap_or_default(), place),
         };
         if region == WORLD {
             return Some(world);

@@ -18,6 +18,12 @@ use worker::worker_sys::web_sys::Request;
 extern "C" {
     /// The request's lines, as [`crate::head::Head::read`] takes them.
     pub fn head(request: &Request) -> String;
+    /// The request's lines, as [`crate::context::Details::read`] takes them.
+    pub fn details(request: &Request) -> String;
+    #[wasm_bindgen(js_name = minuteOfWeek)]
+    fn minute_of_week_in(zone: &str) -> i32;
+    #[wasm_bindgen(js_name = verify, catch)]
+    async fn verify_with(secret: &str, text: &str, signature: &str) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_name = body, catch)]
     async fn body_within(request: &Request, limit: u32) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch)]
@@ -36,6 +42,16 @@ pub fn now() -> i64 {
 pub fn memory_bytes() -> u64 {
     const PAGE: u64 = 65_536;
     core::arch::wasm32::memory_size::<0>() as u64 * PAGE
+}
+
+/// The minute of the week in a time zone, Monday 00:00 the first; `None` where there is no such zone.
+pub fn minute_of_week(zone: &str) -> Option<u16> {
+    u16::try_from(minute_of_week_in(zone)).ok()
+}
+
+/// Whether a signature is the HMAC-SHA-256 of `text` by `secret`.
+pub async fn verify(secret: &str, text: &str, signature: &str) -> bool {
+    verify_with(secret, text, signature).await.is_ok_and(|valid| valid.as_bool() == Some(true))
 }
 
 /// The request's body; `None` where it is longer than `limit` bytes.
