@@ -162,6 +162,14 @@ impl Request<'_> {
         self.header("cookie", cookies)
     }
 
+    /// Lets the request come from a place, as Cloudflare describes it.
+    #[must_use]
+    pub fn place(self, cf: &Value) -> Self {
+        let mut cf = cf.clone();
+        cf["clientAcceptEncoding"] = "identity".into();
+        self.cf(&cf)
+    }
+
     /// Lets the request come from a country.
     #[must_use]
     pub fn country(self, code: &str) -> Self {

@@ -85,6 +85,33 @@ impl Verge {
         finish(&mut self.kv_command(&["publish", "--to", "kv"], base)?)
     }
 
+    /// Sets a document of rules; what it printed.
+    ///
+    /// # Errors
+    /// When it makes no sense.
+    pub fn set_rules(&self, rules: &Value) -> Result<String> {
+        let path = self.dir.path().join("new-rules.json");
+        std::fs::write(&path, rules.to_string())?;
+        self.run(&["rules", "set", &path.to_string_lossy()])
+    }
+
+    /// The parameter by which a tester who has the Worker's key sees a variant.
+    ///
+    /// # Errors
+    /// When there is no such variant.
+    pub fn force(&self, experiment: &str, variant: &str, key: &str) -> Result<String> {
+        Ok(self.run(&["rules", "force", experiment, variant, "--key", key])?.trim().to_owned())
+    }
+
+    /// Sets the regions, and what areas they take in; they count from the next build on, which this makes.
+    ///
+    /// # Errors
+    /// When they make no sense.
+    pub fn set_regions(&self, toml: &str) -> Result<()> {
+        std::fs::write(self.dir.path().join("verge.toml"), toml)?;
+        self.run(&["build", "--no-judge"]).map(drop)
+    }
+
     /// Rolls one region of the KV at `base` back; what it printed.
     ///
     /// # Errors

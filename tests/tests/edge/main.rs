@@ -5,6 +5,7 @@ mod events;
 mod garbage;
 mod live;
 mod publishing;
+mod rules;
 mod shards;
 mod swapping;
 
@@ -101,6 +102,7 @@ fn main() {
         garbage::TESTS,
         live::TESTS,
         publishing::TESTS,
+        rules::TESTS,
         shards::TESTS,
         swapping::TESTS,
     ]
