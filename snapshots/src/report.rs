@@ -24,6 +24,9 @@ pub struct Report {
     pub cache_misses: u64,
     /// Requests for items that ended with a status of 500 or above.
     pub errors: u64,
+    /// Events that were lost, as the origin refused them or took none for too long.
+    #[serde(default)]
+    pub events_dropped: u64,
 }
 
 impl Report {
@@ -41,10 +44,22 @@ impl Report {
         self.latency.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
+    /// All of it as plain numbers: answers, seconds, hits, misses, errors, lost events, and the buckets in order.
+    pub fn figures(&self) -> Vec<f64> {
+        let counts = [self.cache_hits, self.cache_misses, self.errors, self.events_dropped]
+            .into_iter()
+            .chain(self.latency);
+        [self.requests() as f64, self.seconds].into_iter().chain(counts.map(|count| count as f64)).collect()
+    }
+
     /// The field that cannot be, if there is one.
     pub fn wrong_field(&self) -> Option<&'static str> {
-        let counts =
-            [("cache_hits", self.cache_hits), ("cache_misses", self.cache_misses), ("errors", self.errors)];
+        let counts = [
+            ("cache_hits", self.cache_hits),
+            ("cache_misses", self.cache_misses),
+            ("errors", self.errors),
+            ("events_dropped", self.events_dropped),
+        ];
         if self.requests() > MAX_COUNT {
             return Some("latency");
         }
@@ -68,6 +83,8 @@ mod tests {
             (1, 1, 1, 3)
         );
         assert!((report.seconds - 7.0003).abs() < 1e-9 && report.wrong_field().is_none());
+        let figures = Report { events_dropped: 9, ..report.clone() }.figures();
+        assert_eq!((figures.len(), figures[0], figures[5], figures[18]), (19, 3.0, 9.0, 1.0));
         assert_eq!(Report { errors: u64::MAX, ..Report::default() }.wrong_field(), Some("errors"));
         assert_eq!(Report { latency: [u64::MAX; 13], ..Report::default() }.wrong_field(), Some("latency"));
         assert_eq!(Report { seconds: f64::NAN, ..Report::default() }.wrong_field(), Some("seconds"));

@@ -29,12 +29,30 @@ impl Edge {
     /// # Errors
     /// When the tools are missing or it does not start; the message holds wrangler's output.
     pub fn start(vars: &[(&str, &str)]) -> Result<Self> {
+        Self::start_as(&[], vars)
+    }
+
+    /// Starts it by other configurations than `wrangler.toml`: its own (see [`recipe`]), and those of Workers
+    /// beside it, each with its script.
+    ///
+    /// # Errors
+    /// Those of [`Edge::start`].
+    pub fn start_as(configs: &[(&str, &str)], vars: &[(&str, &str)]) -> Result<Self> {
         let steps = Steps::new(&xtask::root().join("target/test/log"))?;
         npm_packages(&steps)?;
         let dir = TempDir::new()?;
         let vars: Vec<_> = [("MANIFEST_TTL_S", "0")].iter().chain(vars).copied().collect();
         let log: PathBuf = dir.path().join("wrangler.log");
-        let options = Options { port: free_port()?, persist_to: &dir.path().join("kv"), vars: &vars, log };
+        let mut files = Vec::new();
+        for (number, (config, script)) in configs.iter().enumerate() {
+            let folder = dir.path().join(number.to_string());
+            fs::create_dir(&folder)?;
+            fs::write(folder.join("worker.js"), script)?;
+            files.push(folder.join("wrangler.toml"));
+            fs::write(folder.join("wrangler.toml"), config)?;
+        }
+        let persist_to = &dir.path().join("kv");
+        let options = Options { port: free_port()?, persist_to, configs: &files, vars: &vars, log };
         let mut dev = Dev::start(options)?;
         dev.wait_until_ready(START)?;
         Ok(Self { dev, agent: agent(Duration::from_secs(30)), _dir: dir })
@@ -136,6 +154,37 @@ impl Drop for Edge {
             eprintln!("── wrangler's output\n{}", self.log());
         }
     }
+}
+
+/// The repository's `wrangler.toml` for use at any place, with those of its parts switched on that hold one of
+/// these words.
+///
+/// # Errors
+/// When there is no such part.
+pub fn recipe(words: &[&str]) -> Result<String> {
+    let root = xtask::root();
+    let text = fs::read_to_string(root.join("wrangler.toml"))?;
+    for word in words {
+        ensure!(
+            text.split("\n\n").any(|part| is_off(part) && part.contains(word)),
+            "no '{word}' is switched off"
+        );
+    }
+    let part = |part: &str| {
+        let wanted = is_off(part) && words.iter().any(|word| part.contains(word));
+        if wanted { part.replace("#: ", "") } else { part.to_owned() }
+    };
+    let text = text.split("\n\n").map(part).collect::<Vec<_>>().join("\n\n");
+    let at_root = |text: String, key: &str| {
+        text.replace(&format!("{key} = \""), &format!("{key} = \"{}/", root.display()))
+    };
+    let text = ["main", "directory"].into_iter().fold(text, at_root);
+    Ok(text.replace("[build]\n", &format!("[build]\ncwd = \"{}\"\n", root.display())))
+}
+
+/// Whether a part of the recipe is switched off.
+fn is_off(part: &str) -> bool {
+    part.contains("\n#: ")
 }
 
 /// A request to the Worker.

@@ -4,6 +4,6 @@ mod edge;
 mod peer;
 mod verge;
 
-pub use edge::{Edge, Reply, Request};
+pub use edge::{Edge, Reply, Request, recipe};
 pub use peer::{Peer, Received};
 pub use verge::{Service, Verge, binary};

@@ -16,6 +16,8 @@ pub struct Received {
     pub authorization: String,
     /// The body.
     pub body: Vec<u8>,
+    /// The status that it was answered with; 0 while it is not.
+    pub status: u16,
 }
 
 /// An HTTP server on a free port. Dropping it ends it.
@@ -49,9 +51,15 @@ impl Peer {
                             .map(|header| header.value.to_string())
                             .unwrap_or_default(),
                         body,
+                        status: 0,
                     };
-                    seen.lock().unwrap().push(one.clone());
+                    let place = {
+                        let mut seen = seen.lock().unwrap();
+                        seen.push(one.clone());
+                        seen.len() - 1
+                    };
                     let (status, body) = answer(&one);
+                    seen.lock().unwrap()[place].status = status;
                     let _ = request.respond(Response::from_data(body).with_status_code(status));
                 });
             }

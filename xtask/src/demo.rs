@@ -46,8 +46,13 @@ pub fn run(demo: Demo) -> Result<()> {
     steps.say(&format!("  the Worker: {size}"));
 
     let log = steps.log("wrangler");
-    let mut dev =
-        Dev::start(Options { port, persist_to: &shop.kv_dir(), vars: &[("MANIFEST_TTL_S", "1")], log })?;
+    let mut dev = Dev::start(Options {
+        port,
+        persist_to: &shop.kv_dir(),
+        configs: &[],
+        vars: &[("MANIFEST_TTL_S", "1")],
+        log,
+    })?;
     dev.wait_until_ready(Duration::from_secs(120))?;
     steps.say("✓ wrangler dev");
     shop.publish(&steps, &dev)?;

@@ -191,8 +191,13 @@ fn shop(steps: &Steps) -> Result<Outcome> {
     tools::npm_packages(steps)?;
     let shop = test_shop(steps)?;
     let log = steps.log("wrangler");
-    let options =
-        Options { port: free_port()?, persist_to: &shop.kv_dir(), vars: &[("MANIFEST_TTL_S", "1")], log };
+    let options = Options {
+        port: free_port()?,
+        persist_to: &shop.kv_dir(),
+        configs: &[],
+        vars: &[("MANIFEST_TTL_S", "1")],
+        log,
+    };
     let mut dev = Dev::start(options)?;
     dev.wait_until_ready(Duration::from_secs(120))?;
     shop.publish(steps, &dev)?;

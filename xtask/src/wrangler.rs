@@ -18,7 +18,9 @@ pub struct Options<'a> {
     pub port: u16,
     /// Where KV is kept.
     pub persist_to: &'a Path,
-    /// Variables over those of `wrangler.toml`.
+    /// Its configuration, and those of Workers beside it; `wrangler.toml` where there is none.
+    pub configs: &'a [PathBuf],
+    /// Variables over those of the configuration.
     pub vars: &'a [(&'a str, &'a str)],
     /// The file that takes wrangler's output.
     pub log: PathBuf,
@@ -37,7 +39,7 @@ impl Dev {
     /// # Errors
     /// When it cannot be started.
     pub fn start(options: Options<'_>) -> Result<Self> {
-        let Options { port, persist_to, vars, log } = options;
+        let Options { port, persist_to, configs, vars, log } = options;
         fs::create_dir_all(persist_to).with_context(|| format!("cannot make {}", persist_to.display()))?;
         let mut command = npm_program("wrangler");
         command
@@ -48,6 +50,9 @@ impl Dev {
             .env("CI", "1")
             .env("WRANGLER_SEND_METRICS", "false")
             .env("CLOUDFLARE_CF_FETCH_ENABLED", "false");
+        for config in configs {
+            command.arg("--config").arg(config);
+        }
         for (name, value) in vars {
             command.arg("--var").arg(format!("{name}:{value}"));
         }

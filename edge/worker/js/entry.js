@@ -13,14 +13,12 @@ function noteAbort(error) {
 
 addEventListener("error", (event) => noteAbort(event.error));
 
-// The answer, or the abort of its instance, whichever comes first.
-async function settled(answer) {
+// What a promise of the instance gives, or its abort, whichever comes first.
+async function settled(promise) {
   const { promise: aborted, reject: fail } = Promise.withResolvers();
   waiting.add(fail);
   try {
-    return await Promise.race([answer, aborted]);
-  } catch (error) {
-    return failed(error);
+    return await Promise.race([promise, aborted]);
   } finally {
     waiting.delete(fail);
   }
@@ -41,17 +39,31 @@ function failed(error) {
   });
 }
 
+function revive() {
+  if (!state.criticalError) return;
+  worker.__wbg_reset_state();
+  state.criticalError = false;
+}
+
 export default {
   fetch(request, env, ctx) {
-    if (state.criticalError) {
-      worker.__wbg_reset_state();
-      state.criticalError = false;
-    }
+    revive();
     try {
       const answer = worker.fetch(request, env, ctx);
-      return answer instanceof Response ? answer : settled(answer);
+      return answer instanceof Response ? answer : settled(answer).catch(failed);
     } catch (error) {
       return failed(error);
+    }
+  },
+
+  // Where it fails, the queue gives again whatever was not settled.
+  async queue(batch, env) {
+    revive();
+    try {
+      await settled(worker.queue(batch, env));
+    } catch (error) {
+      noteAbort(error);
+      throw error;
     }
   },
 };

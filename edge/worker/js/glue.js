@@ -76,14 +76,51 @@ export async function body(request, limit) {
   return bytes;
 }
 
-// Sends JSON, with a bearer token where there is one, and gives the answer's status.
-export async function post(url, token, body, patience) {
-  const headers = { "content-type": "application/json" };
+// Sends a body, with a bearer token where there is one, and gives the answer's status.
+export async function post(url, token, type, body, patience) {
+  const headers = { "content-type": type };
   if (token) headers.authorization = `Bearer ${token}`;
   const signal = AbortSignal.timeout(patience);
   const response = await fetch(url, { method: "POST", headers, body, signal, redirect: "manual" });
   await response.body?.cancel();
   return response.status;
+}
+
+// Puts a message into the queue of events.
+export async function enqueue(env, message, patience) {
+  let timer;
+  const late = new Promise((_, fail) => {
+    timer = setTimeout(() => fail(new Error("it does not answer")), patience);
+  });
+  await Promise.race([env.EVENTS.send(message, { contentType: "text" }), late]).finally(() => clearTimeout(timer));
+}
+
+// The bodies of a batch of the queue.
+export function messages(batch) {
+  return batch.messages.map(({ body }) => (typeof body === "string" ? body : ""));
+}
+
+// The queue is done with these messages, or is to give them again, later each time, up to half an hour.
+export function settle(batch, first, end, done) {
+  for (const message of batch.messages.slice(first, end)) {
+    if (done) message.ack();
+    else message.retry({ delaySeconds: Math.min(2 ** message.attempts, 1800) });
+  }
+}
+
+// Whether the client may ask once more, by its address, of which it may have 2^64 where they are of version 6.
+export async function within(env, limit, request) {
+  const address = request.headers.get("cf-connecting-ip");
+  if (!address) return true;
+  const [head, tail] = address.split("::").map((part) => part.split(":"));
+  const zeros = tail ? Array(Math.max(0, 8 - head.length - tail.length)).fill("0") : [];
+  const key = [...head, ...zeros, ...(tail ?? [])].slice(0, 4).join(":");
+  return (await env[limit].limit({ key })).success;
+}
+
+// Writes a point of metrics.
+export function measure(env, doubles) {
+  env.METRICS.writeDataPoint({ indexes: ["verge"], doubles: [...doubles] });
 }
 
 // A response from its status, its headers (name and value in turn, a line each) and its body, if any. Most answers

@@ -22,6 +22,36 @@ pub struct Origin {
     pub key: Option<String>,
 }
 
+/// The optional bindings of the Worker: which are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bindings {
+    /// `EVENTS`: a queue that events go through.
+    pub queue: bool,
+    /// `EVENTS_LIMIT`: how often a client may send events.
+    pub events_limit: bool,
+    /// `ANSWERS_LIMIT`: how often a client may ask for items.
+    pub answers_limit: bool,
+    /// `METRICS`: an Analytics Engine data set.
+    pub metrics: bool,
+}
+
+impl Bindings {
+    /// Looks each up by its name.
+    pub fn find(is_there: impl Fn(&str) -> bool) -> Self {
+        Self {
+            queue: is_there("EVENTS"),
+            events_limit: is_there(EVENTS_LIMIT),
+            answers_limit: is_there(ANSWERS_LIMIT),
+            metrics: is_there("METRICS"),
+        }
+    }
+}
+
+/// The rate limit on events.
+pub const EVENTS_LIMIT: &str = "EVENTS_LIMIT";
+/// The rate limit on answers.
+pub const ANSWERS_LIMIT: &str = "ANSWERS_LIMIT";
+
 /// The Worker's settings. README's table of variables tells what each is for.
 #[derive(Clone)]
 pub struct Config {
@@ -45,6 +75,8 @@ pub struct Config {
     pub tester_key: Option<String>,
     /// `STATIC_ITEMS`: items to answer with while there is no snapshot: ids, or objects with an `id`.
     pub static_items: Vec<Value>,
+    /// What is bound besides.
+    pub bindings: Bindings,
 }
 
 impl Config {
@@ -118,6 +150,7 @@ impl Config {
             subdivisions,
             tester_key: get("TESTER_KEY").filter(|key| !key.is_empty()),
             static_items,
+            bindings: Bindings::default(),
         };
         (config, complaints)
     }

@@ -1,11 +1,11 @@
 //! The entry: from the platform's request to the platform's response.
 
 use crate::answers::{self, Ask};
-use crate::config::Config;
+use crate::config::{ANSWERS_LIMIT, Bindings, Config, EVENTS_LIMIT};
 use crate::context::{self, Claim, Details};
 use crate::counts::Counts;
 use crate::events::{self, MAX_BODY};
-use crate::forward::{forward, tell};
+use crate::forward;
 use crate::head::Head;
 use crate::id;
 use crate::load::{Loader, with_store};
@@ -27,6 +27,9 @@ use worker::{Context, Env, console_error};
 
 /// The binding of the KV namespace with the snapshots.
 pub const KV: &str = "SNAPSHOTS";
+
+/// When a client that asked too often is to ask again, in seconds: a rate limit counts over 10 s or 60 s.
+const LIMITED_RETRY_AFTER_S: &str = "10";
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -62,7 +65,7 @@ struct Call<'a> {
 }
 
 async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> Result<Reply, Problem> {
-    let Call { context, config, began, .. } = *call;
+    let Call { env, context, config, began, .. } = *call;
     let (path, _) = head.path_and_query();
     let route = route::route(head.method, path).map_err(no_route)?;
     if let Route::Preflight(allowed) = route {
@@ -73,30 +76,61 @@ async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> R
     }
     let mut visit = Visit::read(config, head);
     if route == Route::Events {
+        stay_within(call, EVENTS_LIMIT, config.bindings.events_limit, &request).await?;
         if config.subdivisions {
             visit.country =
                 visit.country.map(|country| Details::read(&platform::details(&request)).place.area(&country));
         }
         let body = read_body(&request, head.content_length).await?;
         let (reply, events) = events::take(&body, &visit, Timestamp(now()))?;
-        if let Some(origin) = config.origin.clone() {
-            context.wait_until(forward(origin, events));
-        }
+        forward::forward(env, context, config, &events).await;
         return Ok(reply);
     }
 
+    stay_within(call, ANSWERS_LIMIT, config.bindings.answers_limit, &request).await?;
     let mut at_hand = true;
     let reply = items(call, &request, head, &route, &visit, &mut at_hand).await;
     let status = reply.as_ref().map_or_else(|problem| problem.status, |reply| reply.status);
     let ended = now();
     let report = COUNTS.with_borrow_mut(|counts| {
         counts.add(status, began, ended, at_hand);
-        counts.due(ended)
+        if forward::is_paused(ended) { None } else { counts.due(ended) }
     });
-    if let Some((origin, report)) = config.origin.clone().zip(report) {
-        context.wait_until(tell(origin, report));
+    if let Some(mut report) = report {
+        report.events_dropped = forward::take_dropped();
+        if config.bindings.metrics {
+            platform::measure(env, &report.figures());
+        }
+        if let Some(origin) = config.origin.clone() {
+            context.wait_until(forward::tell(origin, report));
+        }
     }
+    forward::send_behind(context, config, ended);
     reply
+}
+
+/// Refuses a client that asks more often than the binding `limit` allows, where there is one.
+async fn stay_within(
+    call: &Call<'_>,
+    limit: &str,
+    is_there: bool,
+    request: &web_sys::Request,
+) -> Result<(), Problem> {
+    if is_there && !platform::is_within(call.env, limit, request).await {
+        return Err(Problem::new(429, "Too many requests", "This client asks too often. Try again later.")
+            .with("retry-after", LIMITED_RETRY_AFTER_S));
+    }
+    Ok(())
+}
+
+/// Hands a queue's batch to the origin, for the entry module: a promise that is kept when all of it is settled.
+#[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen)]
+pub fn queue(batch: JsValue, env: Env) -> JsValue {
+    report_panics();
+    platform::value_or_promise(async move {
+        forward::consume(&batch, &config(&env)).await;
+        JsValue::UNDEFINED
+    })
 }
 
 /// Answers a request for items; whether all that it needs is `at_hand` is told there.
@@ -219,7 +253,10 @@ fn config(env: &Env) -> Rc<Config> {
         static CONFIG: OnceCell<Rc<Config>> = const { OnceCell::new() };
     }
     let read = || {
-        let (config, complaints) = Config::read(|name| variable(env, name));
+        let (mut config, complaints) = Config::read(|name| variable(env, name));
+        config.bindings = Bindings::find(|name| {
+            Reflect::get(env.as_ref(), &JsValue::from_str(name)).is_ok_and(|binding| binding.is_object())
+        });
         for complaint in complaints {
             console_error!("{complaint}");
         }

@@ -2,7 +2,7 @@
 //!
 //! The way of a request: [`route`] finds what is asked; [`visit`] reads who asks, from headers and cookies alone;
 //! `load` finds the region's snapshot, in the [`store`] or in KV; [`answers`] computes, [`reply`] is what goes
-//! back. [`events`] takes what a visitor did, `forward` hands it on. `fetch`, `load`, `forward` and `platform` are all
+//! back. [`events`] takes what a visitor did, `forward` hands it on by a queue or from the [`outbox`]. `fetch`, `load`, `forward` and `platform` are all
 //! that touches the platform; they exist on wasm only, and everything else is tested anywhere.
 
 pub mod answers;
@@ -18,6 +18,7 @@ pub mod head;
 pub mod id;
 #[cfg(target_arch = "wasm32")]
 mod load;
+pub mod outbox;
 #[cfg(target_arch = "wasm32")]
 mod platform;
 pub mod reply;

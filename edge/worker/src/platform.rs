@@ -5,9 +5,10 @@ use futures_util::task::AtomicWaker;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use worker::js_sys::{Date, Error, Uint8Array, futures::future_to_promise};
+use worker::js_sys::{Array, Date, Error, Uint8Array, futures::future_to_promise};
 use worker::wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::worker_sys::web_sys::Request;
+use worker::{Env, console_error};
 
 #[wasm_bindgen(
     module = "/js/glue.js",
@@ -26,9 +27,24 @@ extern "C" {
     async fn verify_with(secret: &str, text: &str, signature: &str) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_name = body, catch)]
     async fn body_within(request: &Request, limit: u32) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(catch)]
-    #[wasm_bindgen(js_name = post)]
-    async fn post_within(url: &str, token: &str, body: &str, patience: u32) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_name = post, catch)]
+    async fn post_within(
+        url: &str,
+        token: &str,
+        mime: &str,
+        body: &str,
+        patience: u32,
+    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_name = enqueue, catch)]
+    async fn enqueue_within(env: &JsValue, message: &str, patience: u32) -> Result<(), JsValue>;
+    #[wasm_bindgen(js_name = messages)]
+    fn messages_of(batch: &JsValue) -> Array;
+    /// Settles those messages of a queue's batch that have these places: `done`, or to be given again.
+    pub fn settle(batch: &JsValue, first: usize, end: usize, done: bool);
+    #[wasm_bindgen(js_name = within, catch)]
+    async fn within_limit(env: &JsValue, limit: &str, request: &Request) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_name = measure, catch)]
+    fn write_point(env: &JsValue, doubles: &[f64]) -> Result<(), JsValue>;
     #[wasm_bindgen(js_name = respond)]
     fn respond_with(status: u16, lines: &str, body: Option<&str>) -> JsValue;
 }
@@ -63,13 +79,44 @@ pub async fn body(request: &Request, limit: u32) -> Result<Option<Vec<u8>>, Stri
     Ok(bytes.dyn_into::<Uint8Array>().ok().map(|bytes| bytes.to_vec()))
 }
 
-/// Posts JSON, with a bearer token unless it is empty, and gives the status of the answer.
+/// Posts a body of a media type, with a bearer token unless it is empty, and gives the status of the answer.
 ///
 /// # Errors
 /// When there is no answer within `patience` ms, and why.
-pub async fn post(url: &str, token: &str, body: &str, patience: u32) -> Result<u16, String> {
-    let status = post_within(url, token, body, patience).await.map_err(|error| text(&error))?;
+pub async fn post(url: &str, token: &str, mime: &str, body: &str, patience: u32) -> Result<u16, String> {
+    let status = post_within(url, token, mime, body, patience).await.map_err(|error| text(&error))?;
     Ok(status.as_f64().unwrap_or_default() as u16)
+}
+
+/// Puts a message into the queue of events.
+///
+/// # Errors
+/// When the queue does not confirm it within `patience` ms, and why. It may have it all the same.
+pub async fn enqueue(env: &Env, message: &str, patience: u32) -> Result<(), String> {
+    enqueue_within(env.as_ref(), message, patience).await.map_err(|error| text(&error))
+}
+
+/// The texts of a queue's batch; empty where a message is none.
+pub fn messages(batch: &JsValue) -> Vec<String> {
+    messages_of(batch).iter().map(|body| body.as_string().unwrap_or_default()).collect()
+}
+
+/// Whether a rate limit lets the request's client pass. A limit that does not work stops nobody.
+pub async fn is_within(env: &Env, limit: &str, request: &Request) -> bool {
+    match within_limit(env.as_ref(), limit, request).await {
+        Ok(within) => within.as_bool().unwrap_or(true),
+        Err(error) => {
+            console_error!("the rate limit {limit} does not work: {}", text(&error));
+            true
+        }
+    }
+}
+
+/// Writes a point of up to 20 figures to Analytics Engine.
+pub fn measure(env: &Env, doubles: &[f64]) {
+    if let Err(error) = write_point(env.as_ref(), doubles) {
+        console_error!("METRICS takes no data point: {}", text(&error));
+    }
 }
 
 fn text(error: &JsValue) -> String {

@@ -34,6 +34,7 @@ impl Edge {
         sum.cache_hits = sum.cache_hits.wrapping_add(report.cache_hits);
         sum.cache_misses = sum.cache_misses.wrapping_add(report.cache_misses);
         sum.errors = sum.errors.wrapping_add(report.errors);
+        sum.events_dropped = sum.events_dropped.wrapping_add(report.events_dropped);
     }
 
     /// What was added so far.
@@ -50,6 +51,7 @@ impl Collector for Edge {
             ("recommendation_cache_hits", "Answers from what the isolate held", sum.cache_hits),
             ("recommendation_cache_misses", "Answers that waited for KV", sum.cache_misses),
             ("recommendation_errors", "Requests for items that failed at the edge", sum.errors),
+            ("edge_events_dropped", "Events that the edge lost", sum.events_dropped),
         ] {
             let counter = ConstCounter::new(count);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;

@@ -15,7 +15,7 @@ pub const TESTS: &[Test] = &[
     ("a_body_of_1_mb_is_refused", large_body),
     ("a_body_of_nonsense_is_refused", nonsense),
     ("events_reach_the_origin_with_key_and_country", forwarded),
-    ("an_origin_that_cannot_is_asked_once_more", retried),
+    ("an_origin_that_cannot_is_asked_again", retried),
     ("a_visitor_is_known_with_consent_only", consent),
     ("answers_are_counted_and_told_to_the_origin", counted),
 ];
@@ -115,6 +115,12 @@ fn receipts(origin: &Peer, text: &str, count: usize) -> Result<Vec<Received>> {
     }
 }
 
+/// The events of a body that the origin has received.
+fn events_of(received: &Received) -> Result<Vec<Value>> {
+    let events = serde_json::Deserializer::from_slice(&received.body).into_iter::<Value>();
+    Ok(events.collect::<Result<_, _>>()?)
+}
+
 fn forwarded(parts: &Parts) -> Result<()> {
     let (edge, origin) = (parts.serving()?, parts.origin()?);
     let body = json!([{"id": "to-the-origin", "kind": "view", "item": "a"}, {"kind": "cart", "item": "b", "region": "fr"}]);
@@ -123,11 +129,11 @@ fn forwarded(parts: &Parts) -> Result<()> {
     let received = receipts(origin, "to-the-origin", 1)?.remove(0);
     ensure!((&*received.method, &*received.path) == ("POST", "/v1/events"), "{received:?}");
     ensure!(received.authorization == "Bearer sesame", "{received:?}");
-    let events: Value = serde_json::from_slice(&received.body)?;
-    ensure!(events[0]["region"] == "gb" && events[0]["id"] == "to-the-origin", "{events}");
-    ensure!(events[1]["region"] == "fr" && events[1]["kind"] == "cart", "{events}");
-    ensure!(events[1]["id"].as_str().is_some_and(|id| id.len() == 26), "no id was made: {events}");
-    ensure!(events[0]["at"].is_string() && events[0].get("visitor").is_none(), "{events}");
+    let events = events_of(&received)?;
+    ensure!(events[0]["region"] == "gb" && events[0]["id"] == "to-the-origin", "{events:?}");
+    ensure!(events[1]["region"] == "fr" && events[1]["kind"] == "cart", "{events:?}");
+    ensure!(events[1]["id"].as_str().is_some_and(|id| id.len() == 26), "no id was made: {events:?}");
+    ensure!(events[0]["at"].is_string() && events[0].get("visitor").is_none(), "{events:?}");
     Ok(())
 }
 
@@ -172,8 +178,11 @@ fn consent(parts: &Parts) -> Result<()> {
     let agreed = post(edge, &view("agreed"), "ok=yes")?;
     let Some(id) = visitor(&agreed) else { bail!("no id in spite of consent: {agreed:?}") };
     ensure!(id.len() == 22, "not 128 bits in base64url: {id}");
-    let events: Value = serde_json::from_slice(&receipts(origin, "\"agreed\"", 1)?[0].body)?;
-    ensure!(events[0]["visitor"] == id.as_str(), "the origin is told another id than {id}: {events}");
+    let events = events_of(&receipts(origin, "\"agreed\"", 1)?[0])?;
+    ensure!(
+        events.iter().any(|event| event["visitor"] == id.as_str()),
+        "the origin is told another id than {id}: {events:?}"
+    );
     let again = post(edge, &view("again"), &format!("ok=yes; verge_visitor={id}"))?;
     ensure!(visitor(&again).as_ref() == Some(&id), "the id changes: {again:?}");
     let objects = edge
@@ -183,8 +192,9 @@ fn consent(parts: &Parts) -> Result<()> {
         .body(view("objects").to_string())
         .send()?;
     ensure!(visitor(&objects).as_deref() == Some(""), "the id is not removed: {objects:?}");
-    let told = receipts(origin, "\"objects\"", 1)?.remove(0);
-    ensure!(!String::from_utf8_lossy(&told.body).contains(&id), "the origin is told the id: {told:?}");
+    let told = events_of(&receipts(origin, "\"objects\"", 1)?[0])?;
+    let told = told.iter().find(|event| event["id"] == "objects");
+    ensure!(told.is_some_and(|event| event.get("visitor").is_none()), "the origin is told the id: {told:?}");
     ensure!(objects.cookies()[0].starts_with("verge_recents=1|a:"), "no recents: {objects:?}");
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! The Worker, as a storefront and a publisher meet it: in workerd, over HTTP, with the real `verge`.
 
 mod answers;
+mod bindings;
+mod delivery;
 mod events;
 mod garbage;
 mod live;
@@ -98,6 +100,8 @@ fn main() {
     let parts = Arc::new(Parts::default());
     let tests: Vec<Test> = [
         answers::TESTS,
+        bindings::TESTS,
+        delivery::TESTS,
         events::TESTS,
         garbage::TESTS,
         live::TESTS,

@@ -1,0 +1,370 @@
+//! Events on their way: packed into bodies that the origin and a queue take, and kept while the origin does not.
+//!
+//! Nothing here waits or sends; `forward` does. One request at a time sends, behind its answer, whatever all of them
+//! have put in: what arrives while the origin answers goes along in the next body. After a failure the origin is left
+//! alone for a while that doubles with each failure, and then one body tries it.
+
+use snapshots::event::Event;
+use std::collections::VecDeque;
+
+/// The most bytes of a batch: a queue bills a message by 64 KB.
+const MAX_BATCH: usize = 60_000;
+/// The most events kept.
+const MAX_EVENTS: usize = 10_000;
+/// The most bytes kept, of the isolate's 128 MB.
+const MAX_BYTES: usize = 2 << 20;
+/// The most events of one body to the origin, which takes 10,000.
+const MAX_BODY_EVENTS: usize = 5_000;
+/// The most bytes of one body to the origin, which takes 8 MiB. One batch is always taken.
+const MAX_BODY: usize = 1 << 20;
+/// How long the origin is left alone after its first failure, in ms.
+const FIRST_PAUSE_MS: i64 = 500;
+/// How long at most.
+const MAX_PAUSE_MS: i64 = 60_000;
+/// How long a request may send; the platform ends what takes longer than 30 s behind an answer.
+const LEASE_MS: i64 = 30_000;
+
+/// Events as NDJSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// How many events.
+    pub events: usize,
+    /// A line each.
+    pub lines: String,
+}
+
+impl Batch {
+    fn append(&mut self, other: &Self) {
+        self.events += other.events;
+        self.lines.push_str(&other.lines);
+    }
+
+    /// A queue's message; whatever else is in a queue is for the origin to refuse.
+    pub fn message(mut lines: String) -> Self {
+        if !lines.ends_with('\n') {
+            lines.push('\n');
+        }
+        Self { events: lines.lines().count(), lines }
+    }
+
+    /// As many of these as one body to the origin may hold, one at least, and how many those are.
+    pub fn body<'a>(batches: impl IntoIterator<Item = &'a Self>) -> (Self, usize) {
+        let (mut body, mut count) = (Self::default(), 0);
+        for batch in batches {
+            let fits = body.events + batch.events <= MAX_BODY_EVENTS
+                && body.lines.len() + batch.lines.len() <= MAX_BODY;
+            if count > 0 && !fits {
+                break;
+            }
+            body.append(batch);
+            count += 1;
+        }
+        (body, count)
+    }
+}
+
+/// Packs events into as few batches as their size allows.
+pub fn pack(events: &[Event]) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
+    for event in events {
+        // These types cannot fail to serialise.
+        let line = serde_json::to_string(event).unwrap_or_default() + "\n";
+        match batches.last_mut().filter(|batch| batch.lines.len() + line.len() <= MAX_BATCH) {
+            Some(batch) => batch.append(&Batch { events: 1, lines: line }),
+            None => batches.push(Batch { events: 1, lines: line }),
+        }
+    }
+    batches
+}
+
+/// How the origin took a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has the events.
+    Taken,
+    /// It never will: the body is wrong.
+    Refused,
+    /// It cannot now, or does not answer.
+    Failed,
+}
+
+impl Outcome {
+    /// What a status says. A key that is refused may be put right.
+    pub fn of(status: u16) -> Self {
+        match status {
+            200..=299 => Self::Taken,
+            400 | 413 | 415 | 422 => Self::Refused,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// What a request that sends is to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Send this.
+    Send(Batch),
+    /// Wait for so many ms, and ask again.
+    Wait(u32),
+    /// Nothing more.
+    Done,
+}
+
+/// The right to send, which ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    until: i64,
+}
+
+/// The events of an isolate that the origin does not have yet.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    waiting: VecDeque<Batch>,
+    events: usize,
+    bytes: usize,
+    /// Batches at the front that are being sent.
+    sending: usize,
+    lease: Option<Lease>,
+    failures: u32,
+    /// When the origin may be tried again.
+    retry_at: i64,
+    dropped: u64,
+}
+
+impl Outbox {
+    /// Keeps a batch, or drops and counts it where there is no room; false then.
+    pub fn add(&mut self, batch: Batch) -> bool {
+        let fits = self.events + batch.events <= MAX_EVENTS && self.bytes + batch.lines.len() <= MAX_BYTES;
+        if fits {
+            self.events += batch.events;
+            self.bytes += batch.lines.len();
+            self.waiting.push_back(batch);
+        } else {
+            self.dropped += batch.events as u64;
+        }
+        fits
+    }
+
+    /// The right to send, where there is something to send now and nobody has that right.
+    pub fn lease(&mut self, now: i64) -> Option<Lease> {
+        let held = self.lease.is_some_and(|lease| now < lease.until);
+        if held || self.waiting.is_empty() || self.is_paused(now) {
+            return None;
+        }
+        // What somebody else was sending is sent again: ids make it count once.
+        self.sending = 0;
+        self.lease = Some(Lease { until: now.saturating_add(LEASE_MS) });
+        self.lease
+    }
+
+    /// What the holder of a lease is to do; with [`Next::Done`] its lease ends.
+    pub fn next(&mut self, lease: Lease, now: i64) -> Next {
+        if self.lease != Some(lease) {
+            return Next::Done;
+        }
+        let pause = self.retry_at.saturating_sub(now).max(0);
+        if self.waiting.is_empty() || now.saturating_add(pause) >= lease.until {
+            self.lease = None;
+            return Next::Done;
+        }
+        if pause > 0 {
+            return Next::Wait(u32::try_from(pause).unwrap_or(u32::MAX));
+        }
+        let (body, sending) = Batch::body(&self.waiting);
+        self.sending = sending;
+        Next::Send(body)
+    }
+
+    /// Takes what became of the body that [`Outbox::next`] gave. What was refused counts as dropped.
+    pub fn sent(&mut self, lease: Lease, outcome: Outcome, now: i64) {
+        if self.lease != Some(lease) {
+            return;
+        }
+        let sending = std::mem::take(&mut self.sending);
+        if outcome == Outcome::Failed {
+            let pause = FIRST_PAUSE_MS.saturating_mul(1 << self.failures.min(16)).min(MAX_PAUSE_MS);
+            self.failures = self.failures.saturating_add(1);
+            self.retry_at = now.saturating_add(pause);
+            return;
+        }
+        self.failures = 0;
+        for batch in self.waiting.drain(..sending.min(self.waiting.len())) {
+            self.events -= batch.events;
+            self.bytes -= batch.lines.len();
+            if outcome == Outcome::Refused {
+                self.dropped += batch.events as u64;
+            }
+        }
+    }
+
+    /// Whether the origin is left alone at `now` (ms).
+    pub const fn is_paused(&self, now: i64) -> bool {
+        now < self.retry_at && self.failures > 0
+    }
+
+    /// Events that are kept.
+    pub const fn len(&self) -> usize {
+        self.events
+    }
+
+    /// Whether none is.
+    pub const fn is_empty(&self) -> bool {
+        self.events == 0
+    }
+
+    /// How many events were dropped since this was last asked.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn batch(events: usize, bytes: usize) -> Batch {
+        Batch { events, lines: "x".repeat(bytes) }
+    }
+
+    fn event(id: usize, item: &str) -> Event {
+        let json = serde_json::json!({"id": format!("{id}"), "kind": "view", "item": item, "at": "2026-11-20T10:15:30Z"});
+        serde_json::from_value(json).unwrap()
+    }
+
+    /// The body to send now.
+    fn body(outbox: &mut Outbox, lease: Lease, now: i64) -> Batch {
+        match outbox.next(lease, now) {
+            Next::Send(body) => body,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn events_are_packed_in_order_within_what_a_message_holds() {
+        let events: Vec<Event> = (0..500).map(|id| event(id, &"é".repeat(64))).collect();
+        let batches = pack(&events);
+        assert!(batches.len() > 1 && batches.iter().all(|batch| batch.lines.len() <= MAX_BATCH));
+        let lines: String = batches.iter().map(|batch| &*batch.lines).collect();
+        let back: Vec<Event> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(back, events);
+        let message = Batch::message(batches[0].lines.clone());
+        assert_eq!(message, batches[0]);
+        assert!(pack(&[]).is_empty());
+    }
+
+    #[test]
+    fn one_sends_and_what_comes_meanwhile_goes_along_in_the_next_body() {
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.lease(0), None);
+        outbox.add(batch(1, 10));
+        let lease = outbox.lease(0).unwrap();
+        assert_eq!(outbox.lease(1), None);
+        assert_eq!(body(&mut outbox, lease, 1).events, 1);
+        outbox.add(batch(2, 20));
+        outbox.add(batch(3, 30));
+        outbox.sent(lease, Outcome::Taken, 2);
+        assert_eq!(body(&mut outbox, lease, 2).events, 5);
+        outbox.sent(lease, Outcome::Taken, 3);
+        assert_eq!(outbox.next(lease, 3), Next::Done);
+        assert!(outbox.is_empty() && outbox.lease(4).is_none());
+    }
+
+    #[test]
+    fn a_failing_origin_is_left_alone_twice_as_long_each_time_and_nothing_is_lost() {
+        let mut outbox = Outbox::default();
+        outbox.add(batch(1, 10));
+        let (mut now, mut pauses) = (0, Vec::new());
+        for _ in 0..10 {
+            let lease = outbox.lease(now).unwrap();
+            assert_eq!(body(&mut outbox, lease, now).events, 1);
+            outbox.sent(lease, Outcome::Failed, now);
+            assert!(outbox.is_paused(now) && !outbox.is_empty());
+            pauses.push(outbox.retry_at - now);
+            now = outbox.retry_at + LEASE_MS;
+        }
+        assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+        let lease = outbox.lease(now).unwrap();
+        body(&mut outbox, lease, now);
+        outbox.sent(lease, Outcome::Taken, now);
+        assert_eq!((outbox.len(), outbox.failures, outbox.take_dropped()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_sender_waits_for_a_short_pause_and_leaves_before_a_long_one() {
+        let mut outbox = Outbox::default();
+        outbox.add(batch(1, 10));
+        let lease = outbox.lease(0).unwrap();
+        body(&mut outbox, lease, 0);
+        outbox.sent(lease, Outcome::Failed, 100);
+        assert_eq!(outbox.next(lease, 200), Next::Wait(400));
+        assert_eq!(outbox.lease(200), None);
+        body(&mut outbox, lease, 600);
+        outbox.failures = 6;
+        outbox.sent(lease, Outcome::Failed, 600);
+        assert_eq!(outbox.next(lease, 600), Next::Done);
+        assert_eq!(outbox.lease(601), None);
+        assert!(outbox.lease(600 + 32_000).is_some());
+    }
+
+    #[test]
+    fn what_an_ended_request_was_sending_is_sent_again_and_its_late_word_is_not_taken() {
+        let mut outbox = Outbox::default();
+        outbox.add(batch(1, 10));
+        let old = outbox.lease(0).unwrap();
+        body(&mut outbox, old, 0);
+        outbox.add(batch(7, 70));
+        let new = outbox.lease(LEASE_MS).unwrap();
+        assert_eq!(body(&mut outbox, new, LEASE_MS).events, 8);
+        outbox.sent(old, Outcome::Taken, LEASE_MS);
+        assert_eq!((outbox.len(), outbox.next(old, LEASE_MS)), (8, Next::Done));
+        outbox.sent(new, Outcome::Taken, LEASE_MS);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn what_finds_no_room_or_is_refused_is_counted() {
+        let mut outbox = Outbox::default();
+        assert!(outbox.add(batch(MAX_EVENTS, 10)));
+        assert!(!outbox.add(batch(1, 10)));
+        assert_eq!((outbox.take_dropped(), outbox.take_dropped()), (1, 0));
+        let lease = outbox.lease(0).unwrap();
+        body(&mut outbox, lease, 0);
+        outbox.sent(lease, Outcome::Refused, 0);
+        assert_eq!(outbox.take_dropped(), MAX_EVENTS as u64);
+        assert!(outbox.add(batch(1, MAX_BYTES)) && !outbox.add(batch(1, 1)));
+    }
+
+    proptest! {
+        /// Whatever happens, every event is taken once, dropped, or still there.
+        #[test]
+        fn every_event_is_accounted_for(steps in prop::collection::vec((0_u8..6, 1_usize..2_000, 1_usize..100_000), 1..200)) {
+            let mut outbox = Outbox::default();
+            let (mut added, mut taken, mut dropped, mut now) = (0, 0, 0, 0);
+            let (mut lease, mut body): (_, Option<Batch>) = (None, None);
+            for (step, events, bytes) in steps {
+                now += bytes as i64;
+                match (step, lease) {
+                    (0..=2, _) => {
+                        added += events;
+                        outbox.add(batch(events, bytes));
+                    }
+                    (3, _) => lease = outbox.lease(now).or(lease),
+                    (4, Some(lease)) => if let Next::Send(new) = outbox.next(lease, now) { body = Some(new) },
+                    (_, Some(lease)) => if let Some(body) = body.take() {
+                        let outcome = [Outcome::Taken, Outcome::Refused, Outcome::Failed][events % 3];
+                        let before = outbox.len();
+                        outbox.sent(lease, outcome, now);
+                        let gone = before - outbox.len();
+                        prop_assert!(gone == 0 || gone == body.events);
+                        taken += if outcome == Outcome::Taken { gone } else { 0 };
+                    },
+                    _ => {}
+                }
+                dropped += outbox.take_dropped() as usize;
+                prop_assert!(outbox.events <= MAX_EVENTS && outbox.bytes <= MAX_BYTES);
+                prop_assert_eq!(added, taken + dropped + outbox.len());
+            }
+        }
+    }
+}
