@@ -5,10 +5,10 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
-use xtask::process::{self, Running};
+use xtask::direct::Direct;
+use xtask::process;
 use xtask::shop::{Log, Profile, Shop, Source, build_verge};
-use xtask::steps::{Steps, last_lines};
+use xtask::steps::Steps;
 use xtask::tools::{self, WASM_TARGET, cargo, npm_program};
 use xtask::{root, worker};
 
@@ -137,27 +137,12 @@ impl<'a> Bench<'a> {
     fn http(&self) -> Result<Value> {
         tools::npm_packages(self.steps)?;
         println!("           {}", worker::build(self.steps)?);
-        let log = self.steps.log("workers");
-        let mut node = npm_program("node");
-        node.arg(root().join("snapshots/bench/js/http.mjs")).arg(&self.snapshots);
-        node.arg(root().join("target/worker")).arg(ASKED);
-        let mut workers = Running::start(&mut node, Some(&log))?;
-        let began = Instant::now();
-        let ports: Value = loop {
-            let printed = fs::read_to_string(&log).unwrap_or_default();
-            if let Some(ports) = printed.lines().find_map(|line| serde_json::from_str(line).ok()) {
-                break ports;
-            }
-            if workers.ended()?.is_some() || began.elapsed() > Duration::from_secs(60) {
-                bail!("the Workers did not start:\n{}", last_lines(&log, 30));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        };
+        let workers = Direct::start(&self.snapshots, &serde_json::json!({}), ASKED, self.steps)?;
         let mut command = Command::new(&self.program);
-        command.arg("load").arg(self.home.join("cookies.txt")).args(LOAD).arg(ports["pid"].to_string());
-        command.arg(format!("constant={}/{ASKED}", ports["constant"]));
-        command.arg(format!("verge={}/{ASKED}", ports["verge"]));
-        command.arg(format!("health={}/healthz", ports["verge"]));
+        command.arg("load").arg(self.home.join("cookies.txt")).args(LOAD).arg(workers.pid.to_string());
+        command.arg(format!("constant={}/{ASKED}", workers.constant));
+        command.arg(format!("verge={}/{ASKED}", workers.verge));
+        command.arg(format!("health={}/healthz", workers.verge));
         self.figures("http", &mut command)
     }
 }

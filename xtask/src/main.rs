@@ -4,6 +4,7 @@ mod api;
 mod bench;
 mod demo;
 mod fuzz;
+mod http_fuzz;
 mod kill;
 mod load;
 mod peers;
@@ -25,6 +26,7 @@ const DEMO_PORT: u16 = 8787;
 fn help() -> String {
     let list = |(name, about): (&str, &str)| format!("    {name:8} {about}\n");
     let (seconds, examples, times, load) = (fuzz::SECONDS, api::EXAMPLES, kill::TIMES, load::SECONDS);
+    let requests = http_fuzz::REQUESTS;
     let steps: String = test::steps().map(list).collect();
     let measured: String = bench::STEPS.into_iter().map(list).collect();
     format!(
@@ -56,6 +58,10 @@ cargo xtask peers
 cargo xtask fuzz [--seconds N] [TARGET]...
     Every decoder, or those named, against made-up bytes for N seconds each (default {seconds}). Needs a C++
     compiler.
+
+cargo xtask http-fuzz [--requests N]
+    So many made-up requests (default {requests}), right and wrong ones, to the Worker in workerd: each has to be answered
+    as documented, and memory to stay bounded.
 
 cargo xtask kill [--times N]
     The service killed at random N times (default {times}) while clients send events: each acknowledged one has to be
@@ -107,6 +113,7 @@ fn run() -> Result<()> {
         "worker" => build(rest, "worker", worker::build),
         "browser" => build(rest, "browser", worker::build_browser),
         "fuzz" => run_fuzz(rest),
+        "http-fuzz" => run_http_fuzz(rest),
         "kill" => kill::run(rest),
         "load" => load::run(rest),
         "peers" => peers::run(rest),
@@ -128,6 +135,13 @@ fn run_fuzz(rest: &[String]) -> Result<()> {
     };
     process::stop_all_on_signal("stopped", 130)?;
     fuzz::run(targets, seconds, &Steps::new(&root().join("target/fuzz/log"))?)
+}
+
+fn run_http_fuzz(rest: &[String]) -> Result<()> {
+    let requests = http_fuzz::arguments(rest)?;
+    process::stop_all_on_signal("stopped", 130)?;
+    let steps = Steps::new(&root().join("target/test/log"))?;
+    http_fuzz::run(&steps, &test::test_shop(&steps)?, requests)
 }
 
 fn run_api(rest: &[String]) -> Result<()> {

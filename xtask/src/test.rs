@@ -36,7 +36,7 @@ struct Step {
     run: fn(&Steps) -> Result<Outcome>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step { name: "format", about: "cargo fmt --check", run: format },
     Step { name: "lint", about: "clippy, of everything and of the Worker as wasm", run: lint },
     Step { name: "unit", about: "the crates' own tests", run: unit },
@@ -44,6 +44,7 @@ const STEPS: [Step; 10] = [
     Step { name: "worker", about: "the builds of the Worker and of the page's scorer", run: build_worker },
     Step { name: "npm", about: "wrangler and its Node", run: npm },
     Step { name: "edge", about: "the Worker in workerd, with the verge binary and KV", run: edge },
+    Step { name: "http", about: "made-up requests to the Worker in workerd", run: http },
     Step { name: "shop", about: "the storefront in a browser", run: shop },
     Step { name: "admin", about: "the operators' page in a browser", run: admin },
     Step { name: "api", about: "made-up requests to the origin, by its OpenAPI file", run: api },
@@ -158,6 +159,10 @@ fn npm(steps: &Steps) -> Result<Outcome> {
 
 fn edge(_: &Steps) -> Result<Outcome> {
     show(cargo().args(["test", "--package", "end-to-end"]))
+}
+
+fn http(steps: &Steps) -> Result<Outcome> {
+    crate::http_fuzz::run(steps, &test_shop(steps)?, crate::http_fuzz::REQUESTS).map(|()| Outcome::Passed)
 }
 
 /// Why there is no browser to test in, if there is none.

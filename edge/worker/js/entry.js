@@ -1,26 +1,37 @@
 // The Worker's entry module: hands each event to the wasm instance, and replaces an instance that aborted.
 import * as worker from "./index.js";
 
-const state = worker.__worker_init_state();
-// What an aborted instance was working on is never answered by it.
-const waiting = new Set();
+// Counts the instances that there were.
+let instance = 0;
+// How often a request that waits looks whether its instance is still there, in ms.
+const LOOK = 100;
 
+// Replaces an instance that aborted, at once: what it still waits for must meet neither it nor its successor, and is
+// turned away as soon as there is one.
 function noteAbort(error) {
-  if (!(error instanceof WebAssembly.RuntimeError)) return;
-  state.criticalError = true;
-  for (const fail of waiting) fail(error);
+  // Where a call of the instance's own was on the way, wasm-bindgen wraps the error.
+  if (![error, error?.cause].some((one) => one instanceof WebAssembly.RuntimeError)) return;
+  worker.__wbg_reset_state();
+  instance += 1;
 }
 
 addEventListener("error", (event) => noteAbort(event.error));
+addEventListener("unhandledrejection", (event) => noteAbort(event.reason));
 
-// What a promise of the instance gives, or its abort, whichever comes first.
+// What a promise of the instance gives; an error where the instance has aborted meanwhile, as it never answers what it
+// was working on. Every request looks for itself: Workers do not let one wake another.
 async function settled(promise) {
-  const { promise: aborted, reject: fail } = Promise.withResolvers();
-  waiting.add(fail);
+  const mine = instance;
+  let timer;
+  const aborted = new Promise((_, fail) => {
+    timer = setInterval(() => {
+      if (instance !== mine) fail(new Error("the instance has aborted"));
+    }, LOOK);
+  });
   try {
     return await Promise.race([promise, aborted]);
   } finally {
-    waiting.delete(fail);
+    clearInterval(timer);
   }
 }
 
@@ -39,15 +50,8 @@ function failed(error) {
   });
 }
 
-function revive() {
-  if (!state.criticalError) return;
-  worker.__wbg_reset_state();
-  state.criticalError = false;
-}
-
 export default {
   fetch(request, env, ctx) {
-    revive();
     try {
       const answer = worker.fetch(request, env, ctx);
       return answer instanceof Response ? answer : settled(answer).catch(failed);
@@ -58,7 +62,6 @@ export default {
 
   // Where it fails, the queue gives again whatever was not settled.
   async queue(batch, env) {
-    revive();
     try {
       await settled(worker.queue(batch, env));
     } catch (error) {

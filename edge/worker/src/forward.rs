@@ -36,15 +36,15 @@ pub async fn forward(env: &Env, context: &Context, config: &Config, events: &[Ev
     if config.origin.is_none() {
         return;
     }
-    let dropped: usize = OUTBOX.with_borrow_mut(|outbox| {
-        batches
-            .map(|batch| (batch.events, outbox.add(batch)))
-            .filter(|(_, kept)| !kept)
-            .map(|(events, _)| events)
-            .sum()
+    let first = OUTBOX.with_borrow_mut(|outbox| {
+        let before = outbox.dropped();
+        batches.for_each(|batch| outbox.add(batch));
+        before == 0 && outbox.dropped() > 0
     });
-    if dropped > 0 {
-        console_error!("{dropped} events are lost: too many wait for the origin");
+    if first {
+        console_error!(
+            "events are lost from now on, as too many wait for the origin; the metrics count them"
+        );
     }
     send_behind(context, config, now());
 }

@@ -132,8 +132,8 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Keeps a batch, or drops and counts it where there is no room; false then.
-    pub fn add(&mut self, batch: Batch) -> bool {
+    /// Keeps a batch, or drops and counts it where there is no room.
+    pub fn add(&mut self, batch: Batch) {
         let fits = self.events + batch.events <= MAX_EVENTS && self.bytes + batch.lines.len() <= MAX_BYTES;
         if fits {
             self.events += batch.events;
@@ -142,7 +142,6 @@ impl Outbox {
         } else {
             self.dropped += batch.events as u64;
         }
-        fits
     }
 
     /// The right to send, where there is something to send now and nobody has that right.
@@ -210,6 +209,11 @@ impl Outbox {
     /// Whether none is.
     pub const fn is_empty(&self) -> bool {
         self.events == 0
+    }
+
+    /// How many events were dropped since they were last taken.
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// How many events were dropped since this was last asked.
@@ -325,14 +329,18 @@ mod tests {
     #[test]
     fn what_finds_no_room_or_is_refused_is_counted() {
         let mut outbox = Outbox::default();
-        assert!(outbox.add(batch(MAX_EVENTS, 10)));
-        assert!(!outbox.add(batch(1, 10)));
+        outbox.add(batch(MAX_EVENTS, 10));
+        assert_eq!(outbox.dropped(), 0);
+        outbox.add(batch(1, 10));
         assert_eq!((outbox.take_dropped(), outbox.take_dropped()), (1, 0));
         let lease = outbox.lease(0).unwrap();
         body(&mut outbox, lease, 0);
         outbox.sent(lease, Outcome::Refused, 0);
         assert_eq!(outbox.take_dropped(), MAX_EVENTS as u64);
-        assert!(outbox.add(batch(1, MAX_BYTES)) && !outbox.add(batch(1, 1)));
+        outbox.add(batch(1, MAX_BYTES));
+        assert_eq!(outbox.dropped(), 0);
+        outbox.add(batch(1, 1));
+        assert_eq!(outbox.dropped(), 1);
     }
 
     proptest! {

@@ -7,7 +7,9 @@ use serde_json::json;
 fn reports_of_the_edge_add_up() {
     let service = Service::start();
     let caller = service.with_key(&service.key("events"));
-    let report = json!({"latency":[0,5,0,0,0,0,0,0,0,0,0,0,1], "seconds":2.5, "cache_hits":4, "cache_misses":2, "errors":1});
+    let report = json!({
+        "latency":[0,5,0,0,0,0,0,0,0,0,0,0,1], "seconds":2.5, "cache_hits":4, "cache_misses":2, "errors":1, "events_dropped":3
+    });
     for _ in 0..2 {
         assert_eq!(caller.post("/v1/metrics/edge", &report).status, 204);
     }
@@ -16,6 +18,7 @@ fn reports_of_the_edge_add_up() {
         ("recommendation_cache_hits_total", 8.0),
         ("recommendation_cache_misses_total", 4.0),
         ("recommendation_errors_total", 2.0),
+        ("edge_events_dropped_total", 6.0),
         ("recommendation_latency_seconds_sum", 5.0),
         ("recommendation_latency_seconds_count", 12.0),
         ("recommendation_latency_seconds_bucket{le=\"0.0001\"}", 0.0),

@@ -1,10 +1,11 @@
-// node http.mjs SNAPSHOTS WORKER PATH: the Worker with these snapshots in its KV, and a constant one beside it
-// that answers as many bytes, in one workerd. Prints ports and workerd's process id; SIGTERM stops it.
+// node http.mjs SNAPSHOTS WORKER PATH VARS: the Worker with these snapshots in its KV and these variables, as JSON, and
+// a constant one beside it that answers as many bytes, in one workerd. Prints ports and workerd's process id; SIGTERM stops it.
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 
-const [snapshots, worker, path] = process.argv.slice(2);
+const [snapshots, worker, path, vars] = process.argv.slice(2);
+const bindings = JSON.parse(vars);
 const compatibilityDate = "2026-11-01";
 const unsafeDirectSockets = [{ host: "127.0.0.1", port: 0 }];
 const types = { ".js": "ESModule", ".mjs": "ESModule", ".wasm": "CompiledWasm" };
@@ -16,7 +17,7 @@ const constant = readFileSync(new URL("constant.mjs", import.meta.url), "utf8");
 const miniflare = new Miniflare(
   convertV4MiniflareOptions({
     workers: [
-      { name: "verge", compatibilityDate, modules, kvNamespaces: ["SNAPSHOTS"], unsafeDirectSockets },
+      { name: "verge", compatibilityDate, modules, bindings, kvNamespaces: ["SNAPSHOTS"], unsafeDirectSockets },
       {
         name: "constant",
         compatibilityDate,

@@ -149,7 +149,11 @@ fn overflow(parts: &Parts) -> Result<()> {
     parts.shop()?.publish(&edge.kv_api())?;
     edge.until("/v1/popular", |reply| reply.status == 200)?;
     let sent = send_many(&edge, 24, 500)?;
-    ensure!(edge.log().contains("events are lost"), "the log does not tell of it:\n{}", edge.log());
+    ensure!(
+        edge.log().contains("events are lost from now on"),
+        "the log does not tell of it:\n{}",
+        edge.log()
+    );
     origin.status.store(202, Ordering::SeqCst);
     let deadline = Instant::now() + PATIENCE;
     let report = loop {
@@ -178,11 +182,15 @@ fn hanging(parts: &Parts) -> Result<()> {
     let edge = Edge::start(&[("ORIGIN_URL", &origin.address())])?;
     parts.shop()?.publish(&edge.kv_api())?;
     edge.until("/v1/popular", |reply| reply.status == 200)?;
+    let began = Instant::now();
     for _ in 0..5 {
         send_many(&edge, 1, 1)?;
         is_unharmed(&edge)?;
     }
-    ensure!(origin.received().len() == 1, "{} requests at a time", origin.received().len());
+    // One waits for 5 s at most, the next comes half a second later.
+    let most = 1 + began.elapsed().as_millis() / 5_500;
+    let tries = origin.received().len();
+    ensure!((1..=most).contains(&(tries as u128)), "{tries} requests in {:?}", began.elapsed());
     drop(release);
     Ok(())
 }

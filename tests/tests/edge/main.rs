@@ -2,6 +2,7 @@
 
 mod answers;
 mod bindings;
+mod chaos;
 mod delivery;
 mod events;
 mod garbage;
@@ -101,6 +102,7 @@ fn main() {
     let tests: Vec<Test> = [
         answers::TESTS,
         bindings::TESTS,
+        chaos::TESTS,
         delivery::TESTS,
         events::TESTS,
         garbage::TESTS,
