@@ -38,11 +38,7 @@ impl Edge {
     /// # Errors
     /// Those of [`Edge::start`].
     pub fn start_as(configs: &[(&str, &str)], vars: &[(&str, &str)]) -> Result<Self> {
-        let steps = Steps::new(&xtask::root().join("target/test/log"))?;
-        npm_packages(&steps)?;
         let dir = TempDir::new()?;
-        let vars: Vec<_> = [("MANIFEST_TTL_S", "0")].iter().chain(vars).copied().collect();
-        let log: PathBuf = dir.path().join("wrangler.log");
         let mut files = Vec::new();
         for (number, (config, script)) in configs.iter().enumerate() {
             let folder = dir.path().join(number.to_string());
@@ -51,8 +47,26 @@ impl Edge {
             files.push(folder.join("wrangler.toml"));
             fs::write(folder.join("wrangler.toml"), config)?;
         }
+        Self::start_in(dir, &files, vars)
+    }
+
+    /// Starts it with other Workers of the repository, by their configurations; the first one answers and gets the
+    /// variables.
+    ///
+    /// # Errors
+    /// Those of [`Edge::start`].
+    pub fn start_with(configs: &[&str], vars: &[(&str, &str)]) -> Result<Self> {
+        let files: Vec<_> = configs.iter().map(|config| xtask::root().join(config)).collect();
+        Self::start_in(TempDir::new()?, &files, vars)
+    }
+
+    fn start_in(dir: TempDir, configs: &[PathBuf], vars: &[(&str, &str)]) -> Result<Self> {
+        let steps = Steps::new(&xtask::root().join("target/test/log"))?;
+        npm_packages(&steps)?;
+        let vars: Vec<_> = [("MANIFEST_TTL_S", "0")].iter().chain(vars).copied().collect();
+        let log: PathBuf = dir.path().join("wrangler.log");
         let persist_to = &dir.path().join("kv");
-        let options = Options { port: free_port()?, persist_to, configs: &files, vars: &vars, log };
+        let options = Options { port: free_port()?, persist_to, configs, vars: &vars, log };
         let mut dev = Dev::start(options)?;
         dev.wait_until_ready(START)?;
         Ok(Self { dev, agent: agent(Duration::from_secs(30)), _dir: dir })
@@ -101,6 +115,11 @@ impl Edge {
         let reply = self.get(&format!("/v1/popular?limit=1&region={region}"))?;
         let version = reply.json()["snapshot"]["version"].as_str().map(str::to_owned);
         version.with_context(|| format!("no version in {reply:?}"))
+    }
+
+    /// Where the Worker answers, without a slash at the end.
+    pub fn address(&self) -> String {
+        self.dev.address()
     }
 
     /// The address of the Worker's KV, for `VERGE_KV_BASE`.

@@ -10,15 +10,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-/// The entry module, as it is written.
-const ENTRY: &str = "edge/worker/js/entry.js";
+/// The modules around the Worker's wasm, as they are written.
+const MODULES: [&str; 2] = ["entry.js", "live.js"];
 
 /// Builds the Worker into target/worker as far as anything has changed. Returns the line that tells its size.
 ///
 /// # Errors
 /// When a tool is missing and cannot be installed, or a step fails.
 pub fn build(steps: &Steps) -> Result<String> {
-    build_for("worker", "wasm", Some(ENTRY), steps)
+    build_for("worker", "wasm", &MODULES, steps)
 }
 
 /// Builds the page's scorer into target/browser, in the same way.
@@ -26,10 +26,10 @@ pub fn build(steps: &Steps) -> Result<String> {
 /// # Errors
 /// As for [`build`].
 pub fn build_browser(steps: &Steps) -> Result<String> {
-    build_for("browser", "page", None, steps)
+    build_for("browser", "page", &[], steps)
 }
 
-fn build_for(host: &str, profile: &str, entry: Option<&str>, steps: &Steps) -> Result<String> {
+fn build_for(host: &str, profile: &str, modules: &[&str], steps: &Steps) -> Result<String> {
     let root = root();
     ensure_target(steps)?;
     let out_dir = root.join("target").join(host);
@@ -47,14 +47,15 @@ fn build_for(host: &str, profile: &str, entry: Option<&str>, steps: &Steps) -> R
     let wasm = built.join(format!("edge_{host}.wasm"));
     let bindgen = root.join("target/tool/xtask-bindgen");
     let size_file = out_dir.join("size.txt");
-    let entry = entry.map(|entry| root.join(entry));
-    if [&wasm, &bindgen].into_iter().chain(&entry).any(|input| is_newer(input, &size_file)) {
-        if let Some(entry) = &entry {
-            fs::copy(entry, out_dir.join("entry.js"))
-                .with_context(|| format!("cannot copy {}", entry.display()))?;
+    let written = modules.iter().map(|name| root.join("edge/worker/js").join(name));
+    let written: Vec<_> = written.collect();
+    if [&wasm, &bindgen].into_iter().chain(&written).any(|input| is_newer(input, &size_file)) {
+        for (name, module) in modules.iter().zip(&written) {
+            fs::copy(module, out_dir.join(name))
+                .with_context(|| format!("cannot copy {}", module.display()))?;
         }
-        let mut modules = Command::new(bindgen);
-        let size = steps.run(&format!("{host} modules"), modules.arg(host).arg(wasm).arg(&out_dir))?;
+        let mut bindgen = Command::new(bindgen);
+        let size = steps.run(&format!("{host} modules"), bindgen.arg(host).arg(wasm).arg(&out_dir))?;
         fs::write(&size_file, size)?;
     }
     Ok(fs::read_to_string(size_file)?.trim().to_owned())

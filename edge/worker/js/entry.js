@@ -1,5 +1,6 @@
 // The Worker's entry module: hands each event to the wasm instance, and replaces an instance that aborted.
 import * as worker from "./index.js";
+import * as live from "./live.js";
 
 // Counts the instances that there were.
 let instance = 0;
@@ -50,14 +51,20 @@ function failed(error) {
   });
 }
 
+function handle(request, env, ctx) {
+  try {
+    const answer = worker.fetch(request, env, ctx);
+    return answer instanceof Response ? answer : settled(answer).catch(failed);
+  } catch (error) {
+    return failed(error);
+  }
+}
+
 export default {
   fetch(request, env, ctx) {
-    try {
-      const answer = worker.fetch(request, env, ctx);
-      return answer instanceof Response ? answer : settled(answer).catch(failed);
-    } catch (error) {
-      return failed(error);
-    }
+    const answer = handle(request, env, ctx);
+    if (answer.status !== 426 || request.headers.get("upgrade")?.toLowerCase() !== "websocket") return answer;
+    return live.accept(request, (asked) => handle(asked, env, ctx));
   },
 
   // Where it fails, the queue gives again whatever was not settled.

@@ -67,6 +67,9 @@ pub struct Config {
     pub consent: Consent,
     /// `CORS_ORIGINS`: origins whose pages may call, separated by commas.
     pub cors_origins: Vec<String>,
+    /// `BASE_PATH`: the part of the shop's own address below which the Worker answers; begins with a slash and does not
+    /// end with one, or is empty.
+    pub base_path: String,
     /// `ORIGIN_URL` and the secret `ORIGIN_KEY`.
     pub origin: Option<Origin>,
     /// `AREAS`: whether events say the part of the country (`us-ca`) that they come from, not only the country.
@@ -121,6 +124,17 @@ impl Config {
             .map(|origin| origin.trim().trim_end_matches('/').to_owned())
             .filter(|origin| !origin.is_empty())
             .collect();
+        let base_path = get("BASE_PATH").unwrap_or_default();
+        let base_path = match base_path.trim().trim_matches('/') {
+            "" => String::new(),
+            path if path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#%".contains(&byte)) => {
+                format!("/{path}")
+            }
+            _ => {
+                complaints.push("BASE_PATH should be a path such as /verge; answering below /".into());
+                String::new()
+            }
+        };
         let origin = match get("ORIGIN_URL").filter(|url| !url.is_empty()) {
             Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
                 let key = get("ORIGIN_KEY").filter(|key| !key.is_empty());
@@ -146,6 +160,7 @@ impl Config {
             shard_deadline_ms,
             consent,
             cors_origins,
+            base_path,
             origin,
             subdivisions,
             tester_key: get("TESTER_KEY").filter(|key| !key.is_empty()),
@@ -198,6 +213,7 @@ mod tests {
             ("MANIFEST_TTL_S", "0"),
             ("CONSENT", "cookie:cookie_consent=yes"),
             ("CORS_ORIGINS", "https://shop.example/, https://m.shop.example"),
+            ("BASE_PATH", "verge/"),
             ("ORIGIN_URL", "https://verge.shop.example/"),
             ("STATIC_ITEMS", r#"["a",{"id":"b","price":2.5}]"#),
         ]);
@@ -205,6 +221,7 @@ mod tests {
         assert_eq!(config.manifest_ttl_ms, 0);
         assert_eq!(config.consent, Consent::Cookie("cookie_consent".into(), "yes".into()));
         assert_eq!(config.cors_origins, ["https://shop.example", "https://m.shop.example"]);
+        assert_eq!(config.base_path, "/verge");
         assert_eq!(config.origin.map(|origin| origin.url).as_deref(), Some("https://verge.shop.example"));
         assert_eq!(config.static_items.len(), 2);
         assert_eq!(config.static_items[1]["price"], 2.5);
@@ -217,12 +234,13 @@ mod tests {
             ("MANIFEST_TTL_S", "soon"),
             ("CONSENT", "sure"),
             ("AREAS", "street"),
+            ("BASE_PATH", "/a b"),
             ("ORIGIN_URL", "ftp://x"),
             ("STATIC_ITEMS", "{}"),
         ]);
-        assert_eq!(complaints.len(), 5, "{complaints:?}");
+        assert_eq!(complaints.len(), 6, "{complaints:?}");
         assert_eq!(config.manifest_ttl_ms, 30_000);
         assert_eq!(config.consent, Consent::Never);
-        assert!(config.origin.is_none() && config.static_items.is_empty());
+        assert!(config.origin.is_none() && config.base_path.is_empty() && config.static_items.is_empty());
     }
 }

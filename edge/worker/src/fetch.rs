@@ -8,6 +8,7 @@ use crate::events::{self, MAX_BODY};
 use crate::forward;
 use crate::head::Head;
 use crate::id;
+use crate::live;
 use crate::load::{Loader, with_store};
 use crate::platform::{self, memory_bytes, now};
 use crate::reply::{Problem, Reply};
@@ -67,12 +68,16 @@ struct Call<'a> {
 async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> Result<Reply, Problem> {
     let Call { env, context, config, began, .. } = *call;
     let (path, _) = head.path_and_query();
-    let route = route::route(head.method, path).map_err(no_route)?;
+    let path = route::below(&config.base_path, path).ok_or(NoRoute::NotFound);
+    let route = path.and_then(|path| route::route(head.method, path)).map_err(no_route)?;
     if let Route::Preflight(allowed) = route {
         return Ok(Reply::empty(204).with("allow", allowed));
     }
     if route == Route::Health {
         return Ok(with_store(|store| answers::health(store, memory_bytes())));
+    }
+    if route == Route::Live {
+        return Err(live::handshake(config, head));
     }
     let mut visit = Visit::read(config, head);
     if route == Route::Events {
@@ -217,7 +222,7 @@ fn no_route(why: NoRoute) -> Problem {
             404,
             "Not found",
             "There is nothing here. The paths are /v1/recommendations, /v1/popular, /v1/items/{id}, \
-             /v1/items/{id}/similar, /v1/events and /healthz.",
+             /v1/items/{id}/similar, /v1/events, /v1/live and /healthz, below BASE_PATH where it is set.",
         ),
         NoRoute::MethodNotAllowed(allowed) => {
             Problem::new(405, "Method not allowed", format!("Use one of {allowed}.")).with("allow", allowed)

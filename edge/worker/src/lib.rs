@@ -2,8 +2,9 @@
 //!
 //! The way of a request: [`route`] finds what is asked; [`visit`] reads who asks, from headers and cookies alone;
 //! `load` finds the region's snapshot, in the [`store`] or in KV; [`answers`] computes, [`reply`] is what goes
-//! back. [`events`] takes what a visitor did, `forward` hands it on by a queue or from the [`outbox`]. `fetch`, `load`, `forward` and `platform` are all
-//! that touches the platform; they exist on wasm only, and everything else is tested anywhere.
+//! back. [`events`] takes what a visitor did, `forward` hands it on by a queue or from the [`outbox`]; [`live`] is both on
+//! one connection. `fetch`, `load`, `forward` and `platform` are all that touches the platform; they exist on wasm only, and
+//! everything else is tested anywhere.
 
 pub mod answers;
 pub mod config;
@@ -16,6 +17,7 @@ mod fetch;
 mod forward;
 pub mod head;
 pub mod id;
+pub mod live;
 #[cfg(target_arch = "wasm32")]
 mod load;
 pub mod outbox;

@@ -16,6 +16,8 @@ pub enum Route {
     Similar(String),
     /// `POST /v1/events`
     Events,
+    /// `GET /v1/live`
+    Live,
     /// `GET /healthz`
     Health,
     /// Whether a page of another origin may call: `OPTIONS` of any of them, with the methods there are.
@@ -33,6 +35,11 @@ pub enum NoRoute {
     BadItemId,
 }
 
+/// The path below `base`, which begins with a slash and does not end with one, or is empty.
+pub fn below<'a>(base: &str, path: &'a str) -> Option<&'a str> {
+    path.strip_prefix(base).filter(|rest| base.is_empty() || rest.starts_with('/'))
+}
+
 /// Finds the route of `method` and `path`, which is percent-encoded as it came.
 ///
 /// # Errors
@@ -44,12 +51,14 @@ pub fn route(method: &str, path: &str) -> Result<Route, NoRoute> {
         (Some("v1"), Some("recommendations"), None, ..) => Route::Recommendations,
         (Some("v1"), Some("popular"), None, ..) => Route::Popular,
         (Some("v1"), Some("events"), None, ..) => Route::Events,
+        (Some("v1"), Some("live"), None, ..) => Route::Live,
         (Some("v1"), Some("items"), Some(id), None, _) => Route::Item(item_id(id)?),
         (Some("v1"), Some("items"), Some(id), Some("similar"), None) => Route::Similar(item_id(id)?),
         _ => return Err(NoRoute::NotFound),
     };
     let (methods, allowed): (&[&str], _) = match found {
         Route::Events => (&["POST"], "POST, OPTIONS"),
+        Route::Live => (&["GET"], "GET, OPTIONS"),
         _ => (&["GET", "HEAD"], "GET, HEAD, OPTIONS"),
     };
     match method {
@@ -76,6 +85,8 @@ mod tests {
             ("HEAD", "/v1/popular", Ok(Route::Popular)),
             ("GET", "/healthz", Ok(Route::Health)),
             ("POST", "/v1/events", Ok(Route::Events)),
+            ("GET", "/v1/live", Ok(Route::Live)),
+            ("HEAD", "/v1/live", Err(NoRoute::MethodNotAllowed("GET, OPTIONS"))),
             ("GET", "/v1/items/85123A", Ok(Route::Item("85123A".into()))),
             ("GET", "/v1/items/a%2Fb%20%C3%A9/similar", Ok(Route::Similar("a/b é".into()))),
             ("GET", "/v1/events", Err(NoRoute::MethodNotAllowed("POST, OPTIONS"))),
@@ -94,6 +105,20 @@ mod tests {
             ("GET", "", Err(NoRoute::NotFound)),
         ] {
             assert_eq!(route(method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_base_is_a_whole_part_of_the_path() {
+        for (base, path, expected) in [
+            ("", "/v1/popular", Some("/v1/popular")),
+            ("/verge", "/verge/v1/popular", Some("/v1/popular")),
+            ("/a/b", "/a/b/healthz", Some("/healthz")),
+            ("/verge", "/verges/v1/popular", None),
+            ("/verge", "/v1/popular", None),
+            ("/verge", "/verge", None),
+        ] {
+            assert_eq!(below(base, path), expected, "{base} {path}");
         }
     }
 

@@ -100,7 +100,7 @@ fn nonsense(parts: &Parts) -> Result<()> {
 }
 
 /// Waits until the origin has received `count` bodies with `text` in them.
-fn receipts(origin: &Peer, text: &str, count: usize) -> Result<Vec<Received>> {
+pub fn receipts(origin: &Peer, text: &str, count: usize) -> Result<Vec<Received>> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let mut received = origin.received();

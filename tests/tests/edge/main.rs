@@ -4,6 +4,8 @@ mod answers;
 mod bindings;
 mod chaos;
 mod delivery;
+mod callers;
+mod conversation;
 mod events;
 mod garbage;
 mod live;
@@ -104,6 +106,8 @@ fn main() {
         bindings::TESTS,
         chaos::TESTS,
         delivery::TESTS,
+        callers::TESTS,
+        conversation::TESTS,
         events::TESTS,
         garbage::TESTS,
         live::TESTS,

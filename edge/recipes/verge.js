@@ -1,0 +1,44 @@
+// Verge for a storefront's server: what one page needs, asked for in the visitor's name.
+
+// What tells Verge of the visitor. Nothing else of the request is its business.
+const HEADERS = ["cookie", "sec-gpc", "cf-ipcountry", "cf-connecting-ip", "user-agent"];
+const PATIENCE_MS = 300;
+
+/**
+ * Tells Verge that the visitor looks at `item` ("" on pages without one) and asks what to show beside it.
+ *
+ * `send(path, init)` sends a request to Verge, as `fetch` does. `headers` are those of the visitor's request, and
+ * `query` holds more parameters of GET /v1/recommendations. Resolves to `items`, none where Verge does not answer, and
+ * `cookies`: values for Set-Cookie headers of the page, without which the visitor is a new one on the next.
+ */
+export async function recommend(send, headers, item, query = {}) {
+  const visitor = new Headers();
+  for (const name of HEADERS) {
+    const value = headers.get(name);
+    if (value) visitor.set(name, value);
+  }
+  const ask = (path, init) => send(path, { headers: visitor, signal: AbortSignal.timeout(PATIENCE_MS), ...init });
+  const shown = item ? { placement: "product", item } : { placement: "home" };
+  const [answer, told] = await Promise.allSettled([
+    ask(`/v1/recommendations?${new URLSearchParams({ ...shown, ...query })}`).then((response) => response.json()),
+    item && ask("/v1/events", { method: "POST", body: JSON.stringify({ kind: "view", item }) }),
+  ]);
+  return { items: answer.value?.items ?? [], cookies: told.value?.headers?.getSetCookie() ?? [] };
+}
+
+/** The page: a list of links. */
+export function page(items) {
+  const escaped = (text) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+  const link = ({ id, name }) => `<li><a href="/items/${encodeURIComponent(id)}">${escaped(name ?? id)}</a></li>`;
+  return `<!doctype html><title>Shop</title><ul>${items.map(link).join("")}</ul>`;
+}
+
+/** The item that an address of the shop shows; "" for all others. */
+export function itemOf(path) {
+  const [, encoded = ""] = /^\/items\/([^/]+)$/.exec(path) ?? [];
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,40 @@
+//! Who may open `GET /v1/live`. The connection itself is `js/live.js`.
+
+use crate::config::Config;
+use crate::head::Head;
+use crate::reply::Problem;
+
+/// The answer to the request that would open it: `426`, which the entry module answers with the connection where
+/// the client offers one; `403` to pages of other origins, as browsers leave that to the server here.
+pub fn handshake(config: &Config, head: &Head<'_>) -> Problem {
+    let own = |origin: &str| head.url.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'));
+    let allowed = |origin: &str| config.cors_origins.iter().any(|allowed| allowed == origin);
+    if !head.origin.is_empty() && !own(head.origin) && !allowed(head.origin) {
+        let detail = "Pages of this origin may not connect. CORS_ORIGINS names those that may.";
+        return Problem { field: Some("origin".to_owned()), ..Problem::new(403, "Forbidden", detail) };
+    }
+    Problem::new(426, "Upgrade required", "Open a WebSocket here.").with("upgrade", "websocket")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_the_same_and_of_configured_origins_may_connect() {
+        let setting = |name: &str| (name == "CORS_ORIGINS").then(|| "https://m.shop.example".to_owned());
+        let (config, _) = Config::read(setting);
+        for (origin, status) in [
+            ("", 426),
+            ("https://shop.example", 426),
+            ("https://m.shop.example", 426),
+            ("https://shop", 403),
+            ("https://shop.example.evil.example", 403),
+            ("http://shop.example", 403),
+            ("null", 403),
+        ] {
+            let head = Head { url: "https://shop.example/v1/live", origin, ..Head::default() };
+            assert_eq!(handshake(&config, &head).status, status, "{origin}");
+        }
+    }
+}
