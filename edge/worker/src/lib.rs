@@ -20,6 +20,8 @@ pub mod id;
 pub mod live;
 #[cfg(target_arch = "wasm32")]
 mod load;
+#[cfg(test)]
+mod openapi;
 pub mod outbox;
 #[cfg(target_arch = "wasm32")]
 mod platform;

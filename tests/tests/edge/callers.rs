@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     ("the_worker_answers_below_a_shops_own_path", mounted),
     ("a_storefront_that_is_a_worker_calls_by_a_service_binding", service_binding),
     ("a_storefronts_server_hands_cookies_on", server),
+    ("the_examples_of_the_openapi_file_are_answered_as_it_says", contract),
     ("a_live_connection_ends_in_time", |_| node_tests("tests/live/limits.test.mjs", &[])),
 ];
 
@@ -98,4 +99,8 @@ fn server(parts: &Parts) -> Result<()> {
     let (items, cookies) = page(alone.address(), "/items/a", "GB", "")?;
     ensure!(items.is_empty() && cookies.is_empty(), "from where? {items:?} {cookies:?}");
     Ok(())
+}
+
+fn contract(parts: &Parts) -> Result<()> {
+    node_tests("tests/contract/contract.test.mjs", &[("VERGE_URL", &parts.serving()?.address())])
 }

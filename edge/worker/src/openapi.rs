@@ -1,0 +1,44 @@
+//! `edge/openapi.json` says what is routed. Whether its examples are answered as it says is tested in workerd.
+
+use crate::route::{NoRoute, route};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+
+fn document() -> Value {
+    serde_json::from_str(include_str!("../../openapi.json")).unwrap()
+}
+
+/// Method and path of each route, as the variants of `Route` are documented.
+fn documented() -> BTreeSet<String> {
+    let lines = include_str!("route.rs").lines();
+    let calls = lines.filter_map(|line| line.trim().strip_prefix("/// `")?.strip_suffix('`'));
+    calls.filter(|call| call.contains(" /")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_route_is_in_the_file_and_the_other_way_round() {
+    let document = document();
+    let paths = document["paths"].as_object().unwrap();
+    let listed = paths.iter().flat_map(|(path, operations)| {
+        let methods = operations.as_object().unwrap().keys().filter(|key| *key != "parameters");
+        methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+    });
+    assert_eq!(documented(), listed.collect());
+}
+
+#[test]
+fn the_router_takes_the_methods_that_the_file_says() {
+    for (path, operations) in document()["paths"].as_object().unwrap() {
+        let address = path.replace("{id}", "x");
+        for method in METHODS {
+            let listed = operations.get(method.to_lowercase()).is_some();
+            // A WebSocket has no head to look at.
+            let head = method == "HEAD" && operations.get("get").is_some() && path != "/v1/live";
+            let taken = !matches!(route(method, &address), Err(NoRoute::MethodNotAllowed(_)));
+            assert_eq!(taken, listed || head || method == "OPTIONS", "{method} {path}");
+            assert_ne!(route(method, &address), Err(NoRoute::NotFound), "{method} {path}");
+        }
+    }
+}
