@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 /// The modules around the Worker's wasm, as they are written.
-const MODULES: [&str; 2] = ["entry.js", "live.js"];
+const MODULES: [&str; 3] = ["entry.js", "live.js", "beside.js"];
 
 /// Builds the Worker into target/worker as far as anything has changed. Returns the line that tells its size.
 ///

@@ -51,7 +51,8 @@ impl Dev {
             .env("WRANGLER_SEND_METRICS", "false")
             .env("CLOUDFLARE_CF_FETCH_ENABLED", "false");
         for config in configs {
-            command.arg("--config").arg(config);
+            // Another run's Workers have the same names.
+            command.arg("--config").arg(config).env("WRANGLER_REGISTRY_PATH", persist_to.join("registry"));
         }
         for (name, value) in vars {
             command.arg("--var").arg(format!("{name}:{value}"));

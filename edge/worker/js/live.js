@@ -17,6 +17,8 @@
 // to; its fields are the parameters of GET /v1/recommendations. Messages are taken in order. Answers come when none is
 // waiting, so that a burst of events is answered once.
 
+import { headersBeside } from "./beside.js";
+
 export const LIMITS = {
   // Of a message, in UTF-16 units; a longer one ends the connection.
   length: 64 << 10,
@@ -180,10 +182,7 @@ export class Connection {
 
   // The answer to a request beside this one, by the same visitor.
   #ask(path, init) {
-    const headers = new Headers(this.#request.headers);
-    for (const name of [...headers.keys()]) {
-      if (/^(upgrade|connection|sec-websocket-.*|if-none-match|content-length|origin)$/.test(name)) headers.delete(name);
-    }
+    const headers = headersBeside(this.#request);
     headers.set("cookie", [...this.#cookies].map((pair) => pair.join("=")).join("; "));
     for (const [name, value] of Object.entries(init.headers ?? {})) headers.set(name, value);
     const { cf } = this.#request;

@@ -8,6 +8,7 @@ mod callers;
 mod conversation;
 mod events;
 mod garbage;
+mod graphql;
 mod live;
 mod publishing;
 mod rules;
@@ -110,6 +111,7 @@ fn main() {
         conversation::TESTS,
         events::TESTS,
         garbage::TESTS,
+        graphql::TESTS,
         live::TESTS,
         publishing::TESTS,
         rules::TESTS,
