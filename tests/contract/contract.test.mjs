@@ -103,7 +103,7 @@ describe("edge/openapi.json", { skip, timeout: 60_000 }, () => {
       const known = all.filter(({ example }) => example !== undefined);
       const ways = [needed, known, ...known.filter((one) => !needed.includes(one)).map((one) => [...needed, one])];
       const bodies = Object.entries(operation.requestBody?.content ?? {}).flatMap(([type, { examples }]) =>
-        Object.values(examples).map(({ value }) => ({ type, value })),
+        Object.values(examples ?? {}).map(({ value }) => ({ type, value })),
       );
       test(`${method} ${path}`, async () => {
         for (const body of bodies.length ? bodies : [undefined]) {

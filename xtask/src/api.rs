@@ -1,13 +1,15 @@
-//! `cargo xtask api`: requests made up from the OpenAPI file, right and wrong ones.
+//! `cargo xtask api`: requests made up from the OpenAPI files, right and wrong ones.
 
 use anyhow::{Result, bail};
+use std::path::Path;
 use std::process::Command;
 use xtask::process::Running;
 use xtask::root;
 use xtask::service::Service;
 use xtask::shop::Shop;
 use xtask::steps::Steps;
-use xtask::tools::python_with;
+use xtask::tools::{npm_packages, python_with};
+use xtask::wrangler::free_port;
 
 /// Requests made up for each address unless told otherwise.
 pub const EXAMPLES: u32 = 200;
@@ -17,11 +19,11 @@ const PACKAGES: [&str; 1] = ["schemathesis==4.32.5"];
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
                       response_headers_conformance,missing_required_header,unsupported_method,ignored_auth";
 
-/// Makes `examples` requests for each address up, of a service on a copy of `shop`. Returns why it could not, where
-/// PyPI is out of reach.
+/// Makes `examples` requests for each address up, of a service on a copy of `shop` and of a Worker that serves it. Returns
+/// why it could not, where PyPI is out of reach.
 ///
 /// # Errors
-/// An answer is not as the file says; what it was is printed.
+/// An answer is not as its file says; what it was is printed.
 pub fn run(steps: &Steps, shop: &Shop, examples: u32) -> Result<Option<String>> {
     let python = match python_with(steps, &root().join("target/api"), &PACKAGES) {
         Ok(python) => python,
@@ -31,12 +33,28 @@ pub fn run(steps: &Steps, shop: &Shop, examples: u32) -> Result<Option<String>> 
             return Ok(Some(format!("schemathesis cannot be had from PyPI: {why}")));
         }
     };
+    let schemathesis = python.with_file_name("schemathesis");
     let service = Service::start(shop, steps)?;
-    let mut command = Command::new(python.with_file_name("schemathesis"));
+    let authorization = format!("Authorization: Bearer {}", service.key());
+    // Learning and comparing take minutes, and tell nothing that the other addresses do not.
+    let but = ["--header", &authorization, "--exclude-path", "/v1/admin/learn"];
+    make_up(&schemathesis, "origin/openapi.json", service.address(), examples, &but)?;
+    drop(service);
+
+    npm_packages(steps)?;
+    let worker = shop.serve(steps, free_port()?)?;
+    // What goes over a WebSocket is no request.
+    let but = ["--exclude-path", "/v1/live"];
+    make_up(&schemathesis, "edge/openapi.json", &worker.address(), examples, &but)?;
+    Ok(None)
+}
+
+fn make_up(schemathesis: &Path, file: &str, address: &str, examples: u32, more: &[&str]) -> Result<()> {
+    let mut command = Command::new(schemathesis);
     command
-        .args(["run", &format!("{}/openapi.json", service.address())])
-        .args(["--header", &format!("Authorization: Bearer {}", service.key())])
-        .args(["--checks", CHECKS, "--max-examples", &examples.to_string()])
+        .arg("run")
+        .arg(root().join(file))
+        .args(["--url", address, "--checks", CHECKS, "--max-examples", &examples.to_string()])
         .args([
             "--no-color",
             "--seed",
@@ -46,12 +64,11 @@ pub fn run(steps: &Steps, shop: &Shop, examples: u32) -> Result<Option<String>> 
             "--generation-database",
             "none",
         ])
-        // Learning and comparing take minutes, and tell nothing that the other addresses do not.
-        .args(["--exclude-path", "/v1/admin/learn"])
+        .args(more)
         .current_dir(root().join("target/api"));
     let status = Running::start(&mut command, None)?.wait()?;
     if !status.success() {
-        bail!("schemathesis found answers that are not as origin/openapi.json says ({status})");
+        bail!("schemathesis found answers that are not as {file} says ({status})");
     }
-    Ok(None)
+    Ok(())
 }

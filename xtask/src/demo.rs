@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 use xtask::shop::{Profile, Shop, Source, build_verge};
 use xtask::steps::{Steps, together};
-use xtask::wrangler::{Dev, Options, agent};
+use xtask::wrangler::{Dev, agent};
 use xtask::{process, root, tools, worker};
 
 /// What the demo is to show, and where.
@@ -45,17 +45,7 @@ pub fn run(demo: Demo) -> Result<()> {
     let shop = shop.context("the shop was not made")?;
     steps.say(&format!("  the Worker: {size}"));
 
-    let log = steps.log("wrangler");
-    let mut dev = Dev::start(Options {
-        port,
-        persist_to: &shop.kv_dir(),
-        configs: &[],
-        vars: &[("MANIFEST_TTL_S", "1")],
-        log,
-    })?;
-    dev.wait_until_ready(Duration::from_secs(120))?;
-    steps.say("✓ wrangler dev");
-    shop.publish(&steps, &dev)?;
+    let mut dev = shop.serve(&steps, port)?;
     let ids = popular(&dev)?;
     steps.say("✓ the first answer");
     explain(&dev.address(), &shop.regions(), &ids);

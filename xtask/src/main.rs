@@ -72,8 +72,9 @@ cargo xtask load [--seconds N]
     {load}); beside PostgreSQL where it is installed (apt-get install postgresql).
 
 cargo xtask api [--examples N]
-    Requests that schemathesis makes up from origin/openapi.json, N for each address (default {examples}), right and
-    wrong ones: none may end with a 5xx, or otherwise than the file says. Installs it from PyPI into target/api.
+    Requests that schemathesis makes up from origin/openapi.json and edge/openapi.json, N for each address (default
+    {examples}), right and wrong ones: none may end with a 5xx, or otherwise than the file says. Installs it from PyPI
+    into target/api.
 
 cargo xtask worker
     Builds the Worker into target/worker and prints its size. `npx wrangler dev` and `npx wrangler deploy`

@@ -3,15 +3,17 @@
 use crate::root;
 use crate::steps::Steps;
 use crate::tools::cargo;
-use crate::wrangler::{Dev, NAMESPACE};
+use crate::wrangler::{Dev, NAMESPACE, Options};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 use std::{env, fs};
 
 /// Visits a made-up shop has an item.
 const SESSIONS_PER_ITEM: u32 = 10;
+/// How long `wrangler dev` may take; it may have to compile the Worker.
+const START: Duration = Duration::from_secs(600);
 
 /// What a shop is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +169,21 @@ impl Shop {
         let mut command = self.verge(&["publish", "--to", "kv", "--prune"]);
         command.env("VERGE_KV_BASE", dev.kv_api()).env("VERGE_KV_NAMESPACE", NAMESPACE);
         steps.run("publishing", &mut command).map(drop)
+    }
+
+    /// Runs the Worker on a port of 127.0.0.1 with the snapshots published.
+    ///
+    /// # Errors
+    /// When it does not start, or publishing fails.
+    pub fn serve(&self, steps: &Steps, port: u16) -> Result<Dev> {
+        let log = steps.log("wrangler");
+        let vars = [("MANIFEST_TTL_S", "1")];
+        let mut dev =
+            Dev::start(Options { port, persist_to: &self.kv_dir(), configs: &[], vars: &vars, log })?;
+        dev.wait_until_ready(START)?;
+        steps.say("✓ wrangler dev");
+        self.publish(steps, &dev)?;
+        Ok(dev)
     }
 
     /// The regions that were built.

@@ -10,7 +10,7 @@ use xtask::service::Service;
 use xtask::shop::{Profile, Shop, Source, build_verge};
 use xtask::steps::Steps;
 use xtask::tools::{self, WASM_TARGET, cargo};
-use xtask::wrangler::{Dev, Options, free_port};
+use xtask::wrangler::free_port;
 use xtask::{root, worker};
 
 /// Items of the shop that the browser tests look at.
@@ -47,7 +47,11 @@ const STEPS: [Step; 11] = [
     Step { name: "http", about: "made-up requests to the Worker in workerd", run: http },
     Step { name: "shop", about: "the storefront in a browser", run: shop },
     Step { name: "admin", about: "the operators' page in a browser", run: admin },
-    Step { name: "api", about: "made-up requests to the origin, by its OpenAPI file", run: api },
+    Step {
+        name: "api",
+        about: "made-up requests to the origin and the Worker, by their OpenAPI files",
+        run: api,
+    },
 ];
 
 /// The steps and what they are, for the help.
@@ -195,17 +199,7 @@ fn shop(steps: &Steps) -> Result<Outcome> {
     }
     tools::npm_packages(steps)?;
     let shop = test_shop(steps)?;
-    let log = steps.log("wrangler");
-    let options = Options {
-        port: free_port()?,
-        persist_to: &shop.kv_dir(),
-        configs: &[],
-        vars: &[("MANIFEST_TTL_S", "1")],
-        log,
-    };
-    let mut dev = Dev::start(options)?;
-    dev.wait_until_ready(Duration::from_secs(120))?;
-    shop.publish(steps, &dev)?;
+    let dev = shop.serve(steps, free_port()?)?;
     show(node_tests("shop")?.env("VERGE_URL", dev.address()))
 }
 
