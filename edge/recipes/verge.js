@@ -1,7 +1,7 @@
 // Verge for a storefront's server: what one page needs, asked for in the visitor's name.
 
 // What tells Verge of the visitor. Nothing else of the request is its business.
-const HEADERS = ["cookie", "sec-gpc", "cf-ipcountry", "cf-connecting-ip", "user-agent"];
+const HEADERS = ["cookie", "sec-gpc", "cf-ipcountry", "cf-connecting-ip", "user-agent", "sec-ch-ua-mobile"];
 const PATIENCE_MS = 300;
 
 /**
