@@ -2,10 +2,10 @@
 
 mod answers;
 mod bindings;
-mod chaos;
-mod delivery;
 mod callers;
+mod chaos;
 mod conversation;
+mod delivery;
 mod events;
 mod garbage;
 mod graphql;
