@@ -8,6 +8,7 @@ use snapshots::answer::{Call, Request, answer};
 use snapshots::event::Kind;
 use snapshots::query::Query;
 use snapshots::recents::Recents;
+use snapshots::rules::{Boost, Device, Diversify, Fresh, Match, Pin, Rule, Rules, Ruleset, When};
 use snapshots::score::{Scored, Scratch, Seed, Wanted, personal};
 use snapshots::strategy::{NEXT, Seen, Strategy, Weights};
 use snapshots::time::Timestamp;
@@ -167,6 +168,42 @@ fn obvious(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>, prefixes: &Rc<Vec<Vec
     Ok(())
 }
 
+/// The snapshot with a merchandiser's rules: ten of them, of every kind that ranks or filters.
+fn ruled(snapshot: &Snapshot) -> Snapshot {
+    let first = |names: &mut dyn Iterator<Item = &str>| names.take(1).map(str::to_owned).collect::<Vec<_>>();
+    let category = Match { categories: first(&mut snapshot.attributes.categories()), ..Match::default() };
+    let brand = Match { brands: first(&mut snapshot.attributes.brands()), ..Match::default() };
+    let popular: Vec<String> = snapshot
+        .popularity
+        .order()
+        .take(20)
+        .filter_map(|item| Some(snapshot.ids.id(item)?.to_string()))
+        .collect();
+    let items = |from: usize| Match {
+        items: popular.iter().skip(from).take(5).cloned().collect(),
+        ..Match::default()
+    };
+    let cheap = Match { price_max: Some(2.0), ..Match::default() };
+    let rules = vec![
+        Rule { exclude: Some(items(0)), ..Rule::default() },
+        Rule { exclude: Some(cheap), ..Rule::default() },
+        Rule { boost: Some(Boost { items: category.clone(), by: 1.2 }), ..Rule::default() },
+        Rule { boost: Some(Boost { items: brand, by: 1.3 }), ..Rule::default() },
+        Rule { boost: Some(Boost { items: items(5), by: 0.5 }), ..Rule::default() },
+        Rule { fresh: Some(Fresh { days: 30, by: 1.5 }), ..Rule::default() },
+        Rule { pin: popular.get(10).map(|item| Pin { item: item.clone(), at: 3 }), ..Rule::default() },
+        Rule { diversify: Some(Diversify { at_most: 4, ..Diversify::default() }), ..Rule::default() },
+        Rule { exclude_bought: true, ..Rule::default() },
+        Rule {
+            when: When { devices: vec![Device::Mobile], ..When::default() },
+            boost: Some(Boost { items: category, by: 2.0 }),
+            ..Rule::default()
+        },
+    ];
+    let rules = Rules { rules, ..Rules::default() };
+    Snapshot { rules: Ruleset::new(rules, &snapshot.ids, &snapshot.attributes), ..snapshot.clone() }
+}
+
 /// Whole answers, of which the last also become JSON, as the Worker's do.
 fn answering(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>, prefixes: &Rc<Vec<Vec<String>>>) {
     let filtered = |limit| {
@@ -185,12 +222,15 @@ fn answering(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>, prefixes: &Rc<Vec<V
         }
     };
     let of = |limit| Query { limit, ..Query::default() };
-    for (name, query, as_json) in [
-        ("page of 12", of(12), false),
-        ("page of 100", of(100), false),
-        ("page of 12, filtered", filtered(12), false),
-        ("page of 100, filtered", filtered(100), false),
-        ("page of 12 as JSON", of(12), true),
+    let ruled = &Rc::new(ruled(snapshot));
+    for (name, snapshot, query, as_json) in [
+        ("page of 12", snapshot, of(12), false),
+        ("page of 100", snapshot, of(100), false),
+        ("page of 12, filtered", snapshot, filtered(12), false),
+        ("page of 100, filtered", snapshot, filtered(100), false),
+        ("page of 12, by rules", ruled, of(12), false),
+        ("page of 100, by rules", ruled, of(100), false),
+        ("page of 12 as JSON", snapshot, of(12), true),
     ] {
         let (snapshot, now) = (Rc::clone(snapshot), Timestamp(1_795_000_000_000));
         let recents: Vec<Recents> =

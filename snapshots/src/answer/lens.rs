@@ -30,7 +30,7 @@ impl<'a> Lens<'a> {
         seen: impl Iterator<Item = u32>,
     ) -> Self {
         let index = |id: &String| snapshot.ids.index(id);
-        let below = |wanted: &String| categories_below(&snapshot.attributes, |path| path == wanted);
+        let below = |wanted| categories_below(&snapshot.attributes, std::slice::from_ref(wanted));
         let brand = |wanted: &String| places(snapshot.attributes.brands(), |name| name == wanted).next();
         let mut excluded: Set = query.items.iter().chain(&query.exclude).filter_map(index).collect();
         excluded.extend(seen);

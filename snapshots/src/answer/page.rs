@@ -7,7 +7,7 @@ use crate::{
     set::Set,
 };
 
-/// How many items of the popularity order one request looks at to fill a filtered page: a bound on the time of
+/// How many items of the popularity order, and then of the others, one request looks at to fill a filtered page: a bound on the time of
 /// a filter that almost nothing passes.
 const MAX_SCAN: usize = 50_000;
 const _: () = assert!(MAX_SCAN <= crate::popularity::MAX_ORDER);
@@ -96,28 +96,26 @@ fn fill(
     pool: &mut Vec<Scored>,
 ) {
     let Plan { snapshot, strategy, .. } = plan;
-    let taken: Set = chosen.iter().chain(&*pool).map(|scored| scored.item).collect();
+    let mut taken: Set = chosen.iter().chain(&*pool).map(|scored| scored.item).collect();
     let rest = 0..u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
     let scored = |item| {
         let score = strategy.weights.popularity * snapshot.popularity.of(item) / strategy.weights.sum();
         Scored { item, score, signal: Signal::Popularity, because: None }
     };
     let Wanted { count, most, mut factor } = list;
-    let mut fresh =
-        Wanted { count, most, factor: |item| if taken.contains(item) { 0.0 } else { factor(item) } };
-    let ordered = snapshot.popularity.order().take(MAX_SCAN);
-    let scanned = ordered.size_hint().0;
-    let before = pool.len();
-    fresh.take(ordered.map(scored), pool);
-    let found = pool.len() - before;
-    if found < count {
-        let popular: Set = pool.iter().skip(before).map(|scored| scored.item).collect();
-        let mut others = Wanted {
-            count: count - found,
-            most,
-            factor: |item| if popular.contains(item) { 0.0 } else { (fresh.factor)(item) },
-        };
-        others.take(rest.take(MAX_SCAN.saturating_sub(scanned)).map(scored), pool);
+    let mut ordered = snapshot.popularity.order().take(MAX_SCAN);
+    let mut rest = rest.take(MAX_SCAN);
+    let sources: [&mut dyn Iterator<Item = u32>; 2] = [&mut ordered, &mut rest];
+    let mut left = count;
+    for source in sources {
+        let before = pool.len();
+        let new = |item| if taken.contains(item) { 0.0 } else { factor(item) };
+        Wanted { count: left, most, factor: new }.take(source.map(scored), pool);
+        taken.extend(pool.iter().skip(before).map(|scored| scored.item));
+        left = left.saturating_sub(pool.len() - before);
+        if left == 0 {
+            return;
+        }
     }
 }
 

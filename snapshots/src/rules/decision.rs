@@ -114,8 +114,6 @@ impl Ruleset {
                 decision.strategy = decision.strategy.or_else(|| strategy(&rule.strategy));
             }
         }
-        decision.pins.sort_by_key(|(_, at)| *at);
-        decision.pins.dedup_by_key(|(_, at)| *at);
         decision
     }
 }
@@ -132,7 +130,12 @@ impl<'s> Decision<'s> {
             self.most = (self.most * fresh.by.max(1.0)).min(MAX_PRODUCT);
             self.fresh.push(fresh);
         }
-        self.pins.extend(meaning.pin);
+        if let Some(pin) = meaning.pin {
+            let place = self.pins.partition_point(|(_, at)| *at < pin.1);
+            if self.pins.get(place).is_none_or(|(_, at)| *at != pin.1) {
+                self.pins.insert(place, pin);
+            }
+        }
         self.diversify = self.diversify.or(rule.diversify);
         self.explore = self.explore.or(rule.explore);
         self.exclude_bought |= rule.exclude_bought;

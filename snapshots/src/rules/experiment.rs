@@ -8,7 +8,7 @@
 
 use super::conditions::{Situation, When};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// An experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ pub struct Assignment<'s> {
 
 /// A visitor's place from 0 up to 1 in what `salt` names, equally likely anywhere, independent of those in others.
 fn place(salt: &str, visitor: &str) -> f64 {
-    let hash = xxh3_64_with_seed(visitor.as_bytes(), xxh3_64(salt.as_bytes()));
+    let hash = xxh3_64(format!("{salt}\n{visitor}").as_bytes());
     (hash >> 11) as f64 / (1u64 << 53) as f64
 }
 

@@ -49,12 +49,14 @@ fn hundredths(units: f64) -> u32 {
 }
 
 /// The places of the categories that `wanted` names, with those below them.
-pub fn categories_below(attributes: &Attributes, wanted: impl Fn(&str) -> bool) -> Set {
-    let below = |path: &str| {
-        let ends = path.match_indices(attributes::PATH_SEPARATOR).map(|(end, _)| end).chain([path.len()]);
-        ends.filter_map(|end| path.get(..end)).any(&wanted)
-    };
-    places(attributes.categories(), below).collect()
+pub fn categories_below(attributes: &Attributes, wanted: &[String]) -> Set {
+    places(attributes.categories(), |path| {
+        wanted.iter().any(|wanted| {
+            let below = path.strip_prefix(wanted.as_str());
+            below.is_some_and(|rest| rest.is_empty() || rest.starts_with(attributes::PATH_SEPARATOR))
+        })
+    })
+    .collect()
 }
 
 /// The places in a list of names of those that are wanted.
@@ -72,8 +74,7 @@ impl Matcher {
         let given = |list: &[String]| !list.is_empty();
         Self {
             items: given(&wanted.items).then(|| wanted.items.iter().filter_map(|id| ids.index(id)).collect()),
-            categories: given(&wanted.categories)
-                .then(|| categories_below(attributes, |path| named(&wanted.categories, path))),
+            categories: given(&wanted.categories).then(|| categories_below(attributes, &wanted.categories)),
             brands: given(&wanted.brands)
                 .then(|| places(attributes.brands(), |name| named(&wanted.brands, name)).collect()),
             prices: (wanted.price_min.is_some() || wanted.price_max.is_some()).then(|| {

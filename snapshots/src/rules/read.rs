@@ -23,7 +23,11 @@ fn list<'a, T>(
     if count > most {
         return None;
     }
-    (0..count).map(|_| read(reader)).collect()
+    let mut list = Vec::new();
+    for _ in 0..count {
+        list.push(read(reader)?);
+    }
+    Some(list)
 }
 
 fn text(reader: &mut Reader<'_>) -> Option<String> {
@@ -36,7 +40,11 @@ fn texts(reader: &mut Reader<'_>) -> Option<Vec<String>> {
 
 /// Texts of which each names one of `known`; others name none.
 fn named<T: Copy>(reader: &mut Reader<'_>, known: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
-    Some(texts(reader)?.iter().filter_map(|name| known(name)).collect())
+    let mut named = Vec::new();
+    for _ in 0..reader.array().filter(|count| *count <= MAX_VARIANTS as u32)? {
+        named.extend(known(reader.str()?));
+    }
+    Some(named)
 }
 
 fn bool(reader: &mut Reader<'_>) -> Option<bool> {
