@@ -52,7 +52,7 @@ pub struct Rules {
     /// For editors: where the schema of this file is. Means nothing here.
     #[serde(rename = "$schema", skip_serializing)]
     pub schema: Option<String>,
-    /// The rules. Boosts multiply; of two rules that pin one position, or that choose a strategy or how
+    /// The rules. Boosts multiply; of two rules that pin one position or one item, or that choose a strategy or how
     /// a page varies, the earlier wins.
     pub rules: Vec<Rule>,
     /// Strategies besides those that were learnt, or in place of those of the same name.

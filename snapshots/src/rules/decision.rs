@@ -130,11 +130,12 @@ impl<'s> Decision<'s> {
             self.most = (self.most * fresh.by.max(1.0)).min(MAX_PRODUCT);
             self.fresh.push(fresh);
         }
-        if let Some(pin) = meaning.pin {
+        // Of two pins of one position, or of one item, the earlier rule's counts.
+        if let Some(pin) =
+            meaning.pin.filter(|pin| self.pins.iter().all(|known| known.0 != pin.0 && known.1 != pin.1))
+        {
             let place = self.pins.partition_point(|(_, at)| *at < pin.1);
-            if self.pins.get(place).is_none_or(|(_, at)| *at != pin.1) {
-                self.pins.insert(place, pin);
-            }
+            self.pins.insert(place, pin);
         }
         self.diversify = self.diversify.or(rule.diversify);
         self.explore = self.explore.or(rule.explore);

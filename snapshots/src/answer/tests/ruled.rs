@@ -102,8 +102,12 @@ fn pinned_items_stand_where_they_are_pinned_once_over_all_pages() {
         rule.name = name.to_owned();
         rule
     };
-    let rules =
-        vec![named(pin("item-28", 5), "a"), named(pin("item-27", 2), "b"), named(pin("item-29", 1), "c")];
+    let rules = vec![
+        named(pin("item-28", 5), "a"),
+        named(pin("item-27", 2), "b"),
+        named(pin("item-28", 6), "d"),
+        named(pin("item-29", 1), "c"),
+    ];
     let shop = shop(rules);
     let (query, nobody) = (query("limit=3"), Recents::default());
     let first = of(&shop, Call::Popular, &query, &nobody, None);
