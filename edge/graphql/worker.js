@@ -1,5 +1,6 @@
 // POST /graphql: what a mobile client needs in one request. A Worker of its own, so that nobody else carries the weight:
-// it calls Verge through a service binding, in the visitor's name.
+// it calls Verge through a service binding, in the visitor's name. In Verge's wasm, async-graphql would take 203 KiB more
+// (gzipped), and graphql-parser alone 52 KiB; this is 53 KiB with graphql-js, the language's reference implementation.
 
 import {
   GraphQLError,

@@ -1,8 +1,8 @@
-// The limits of time of a live connection, by a clock that is turned.
+// The limits of live connections, by a clock that is turned.
 
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { Connection, LIMITS } from "../../edge/worker/js/live.js";
+import { Connection, LIMITS, accept } from "../../edge/worker/js/live.js";
 
 function connect() {
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_800_000_000_000 });
@@ -46,4 +46,12 @@ test("messages are taken again after a while", async (context) => {
   mock.timers.tick(1_000);
   for (let message = 0; message < LIMITS.perSecond + 5; message += 1) await connection.receive("ping");
   assert.equal(pongs(), LIMITS.burst + LIMITS.perSecond);
+});
+
+test("an isolate takes so many connections and no more", async () => {
+  const request = new Request("https://shop.example/v1/live");
+  const refused = accept(request, () => assert.fail("nothing is to be asked"), { ...LIMITS, connections: 0 });
+  assert.equal(refused.status, 503);
+  assert.match(refused.headers.get("retry-after"), /^\d+$/);
+  assert.equal((await refused.json()).status, 503);
 });

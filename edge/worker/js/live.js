@@ -57,12 +57,7 @@ export function accept(request, handle, limits = LIMITS) {
   const connection = new Connection(socket, request, handle, limits);
   open.add(connection);
   socket.addEventListener("message", ({ data }) => connection.receive(data));
-  for (const event of ["close", "error"]) {
-    socket.addEventListener(event, () => {
-      open.delete(connection);
-      connection.end(1000, "");
-    });
-  }
+  for (const event of ["close", "error"]) socket.addEventListener(event, () => connection.end(1000, ""));
   return new Response(null, { status: 101, webSocket: client });
 }
 
@@ -111,6 +106,7 @@ export class Connection {
   end(code, reason) {
     if (this.#ended) return;
     this.#ended = true;
+    open.delete(this);
     this.#waiting = [];
     Object.values(this.#timers).forEach(clearTimeout);
     try {

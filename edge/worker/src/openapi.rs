@@ -30,8 +30,12 @@ fn every_route_is_in_the_file_and_the_other_way_round() {
 
 #[test]
 fn the_router_takes_the_methods_that_the_file_says() {
-    for (path, operations) in document()["paths"].as_object().unwrap() {
-        let address = path.replace("{id}", "x");
+    let document = document();
+    let parameters = document["components"]["parameters"].as_object().unwrap();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let address = parameters.iter().fold(path.clone(), |path, (name, parameter)| {
+            path.replace(&format!("{{{name}}}"), parameter["example"].as_str().unwrap_or_default())
+        });
         for method in METHODS {
             let listed = operations.get(method.to_lowercase()).is_some();
             // A WebSocket has no head to look at.

@@ -4,7 +4,7 @@
 use crate::answers::{is_unharmed, problem};
 use crate::{Parts, Test};
 use anyhow::{Result, bail, ensure};
-use end_to_end::{Edge, Reply, Verge, recipe};
+use end_to_end::{Edge, Live, Reply, Verge, recipe};
 use serde_json::{Value, json};
 use snapshots::manifest::{Manifest, WORLD, blob_key, manifest_key};
 use snapshots::time::Timestamp;
@@ -160,6 +160,9 @@ fn aborted(parts: &Parts) -> Result<()> {
     let edge = behind_faults(&[("LOAD_DEADLINE_MS", "30000")])?;
     parts.shop()?.publish(&edge.kv_api())?;
     edge.until("/v1/popular", is_well)?;
+    let mut live = Live::open(&edge, "/v1/live", &[])?;
+    live.say(json!({"subscribe": [{"limit": 1}]}))?;
+    ensure!(live.hear()?["answer"].is_object(), "no live answer");
     for _ in 0..3 {
         problem(&edge.get("/v1/abort")?, 500)?;
         // The new instance holds nothing, and reads it.
@@ -167,6 +170,10 @@ fn aborted(parts: &Parts) -> Result<()> {
         ensure!(health.status == 200 && health.json()["snapshots"] == json!([]), "{health:?}");
         edge.until("/v1/popular", is_well)?;
         is_unharmed(&edge)?;
+        // A connection goes on with it.
+        live.say(json!({"event": {"kind": "view", "item": "a"}}))?;
+        let (ack, answer) = (live.hear()?, live.hear()?);
+        ensure!(ack["ack"]["accepted"] == 1 && answer["answer"].is_object(), "{ack} {answer}");
     }
     // Those that wait for the instance are answered, too, and do not hang.
     fault(&edge, &json!({"wait": 20_000}))?;

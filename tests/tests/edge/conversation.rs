@@ -1,9 +1,9 @@
 //! Events and recommendations on one connection: `GET /v1/live`.
 
 use crate::answers::{is_unharmed, popular, problem};
-use crate::events::receipts;
+use crate::events::{events_of, receipts};
 use crate::{Parts, Test};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use end_to_end::{Edge, Live};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -90,8 +90,8 @@ fn reconnect(parts: &Parts) -> Result<()> {
 fn like_posted(parts: &Parts) -> Result<()> {
     let (edge, origin) = (parts.serving()?, parts.origin()?);
     let told = |id: &str| -> Result<Value> {
-        let body = receipts(origin, &format!("\"{id}\""), 1)?.remove(0).body;
-        Ok(serde_json::from_slice::<Value>(&body)?[0].clone())
+        let events = events_of(&receipts(origin, &format!("\"{id}\""), 1)?[0])?;
+        events.into_iter().find(|event| event["id"] == id).context("it is not an event's id")
     };
     let view = |id: &str| json!({"event": [{"id": id, "kind": "view", "item": "a"}]});
 

@@ -116,7 +116,7 @@ pub fn receipts(origin: &Peer, text: &str, count: usize) -> Result<Vec<Received>
 }
 
 /// The events of a body that the origin has received.
-fn events_of(received: &Received) -> Result<Vec<Value>> {
+pub fn events_of(received: &Received) -> Result<Vec<Value>> {
     let events = serde_json::Deserializer::from_slice(&received.body).into_iter::<Value>();
     Ok(events.collect::<Result<_, _>>()?)
 }
