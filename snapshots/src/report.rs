@@ -3,6 +3,7 @@
 //! An isolate keeps counting and reports now and then what came since its last report, behind an answer. A report
 //! that gets lost costs figures, so nobody sends one twice.
 
+use crate::manifest::is_region;
 use serde::{Deserialize, Serialize};
 
 /// Upper bounds of the latency buckets, in seconds; a last bucket takes what is slower.
@@ -27,7 +28,25 @@ pub struct Report {
     /// Events that were lost, as the origin refused them or took none for too long.
     #[serde(default)]
     pub events_dropped: u64,
+    /// Answers by variant of an experiment, at most [`MAX_EXPOSED`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposed: Vec<Exposed>,
 }
+
+/// How often a variant answered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exposed {
+    /// The experiment.
+    pub experiment: String,
+    /// The variant.
+    pub variant: String,
+    /// Answers.
+    pub answers: u64,
+}
+
+/// The most variants of one report.
+pub const MAX_EXPOSED: usize = 256;
 
 impl Report {
     /// Counts an answer that took so long.
@@ -37,6 +56,17 @@ impl Report {
             *count += 1;
         }
         self.seconds += seconds.max(0.0);
+    }
+
+    /// Counts answers by a variant, while there is room for another.
+    pub fn expose(&mut self, experiment: &str, variant: &str, answers: u64) {
+        let same = |known: &&mut Exposed| known.experiment == experiment && known.variant == variant;
+        if let Some(known) = self.exposed.iter_mut().find(same) {
+            known.answers = known.answers.saturating_add(answers);
+        } else if self.exposed.len() < MAX_EXPOSED {
+            let (experiment, variant) = (experiment.to_owned(), variant.to_owned());
+            self.exposed.push(Exposed { experiment, variant, answers });
+        }
     }
 
     /// Answers counted.
@@ -63,6 +93,11 @@ impl Report {
         if self.requests() > MAX_COUNT {
             return Some("latency");
         }
+        let named = |exposed: &Exposed| is_region(&exposed.experiment) && is_region(&exposed.variant);
+        let counted = |exposed: &Exposed| named(exposed) && exposed.answers <= MAX_COUNT;
+        if self.exposed.len() > MAX_EXPOSED || !self.exposed.iter().all(counted) {
+            return Some("exposed");
+        }
         if !(0.0..=1e12).contains(&self.seconds) {
             return Some("seconds");
         }
@@ -85,6 +120,14 @@ mod tests {
         assert!((report.seconds - 7.0003).abs() < 1e-9 && report.wrong_field().is_none());
         let figures = Report { events_dropped: 9, ..report.clone() }.figures();
         assert_eq!((figures.len(), figures[0], figures[5], figures[18]), (19, 3.0, 9.0, 1.0));
+        report.expose("home", "a", 2);
+        report.expose("home", "b", 1);
+        report.expose("home", "a", 3);
+        assert_eq!(report.exposed.iter().map(|exposed| exposed.answers).collect::<Vec<_>>(), [5, 1]);
+        report.expose("Not a name", "a", 1);
+        assert_eq!(report.wrong_field(), Some("exposed"));
+        (0..2 * MAX_EXPOSED).for_each(|number| report.expose("many", &number.to_string(), 1));
+        assert_eq!(report.exposed.len(), MAX_EXPOSED);
         assert_eq!(Report { errors: u64::MAX, ..Report::default() }.wrong_field(), Some("errors"));
         assert_eq!(Report { latency: [u64::MAX; 13], ..Report::default() }.wrong_field(), Some("latency"));
         assert_eq!(Report { seconds: f64::NAN, ..Report::default() }.wrong_field(), Some("seconds"));

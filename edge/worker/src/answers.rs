@@ -158,7 +158,8 @@ fn compute(ask: &Ask<'_>, ready: &Ready, scratch: &mut Scratch) -> Result<Reply,
             .or(ready.stale.then_some(Degraded::Stale)),
         request,
     };
-    Ok(Reply::json(200, &body))
+    let exposed = experiments.iter().map(|known| (known.id.to_owned(), known.variant.to_owned())).collect();
+    Ok(Reply { exposed, ..Reply::json(200, &body) })
 }
 
 /// The request's id, followed by the variants that it was answered by (`…~home=b`): whatever happens to the answer's

@@ -14,8 +14,11 @@ pub struct Counts {
 
 impl Counts {
     /// Counts a reply to a request for items, `at_hand` where nothing had to be read for it.
-    pub fn add(&mut self, status: u16, began: i64, now: i64, at_hand: bool) {
+    pub fn add(&mut self, status: u16, exposed: &[(String, String)], began: i64, now: i64, at_hand: bool) {
         self.since.get_or_insert(now);
+        for (experiment, variant) in exposed {
+            self.report.expose(experiment, variant, 1);
+        }
         match status {
             200 | 304 => {
                 self.report.answered(now.saturating_sub(began) as f64 / 1e3);
@@ -43,16 +46,17 @@ mod tests {
     fn everything_is_told_once_and_not_too_often() {
         let mut counts = Counts::default();
         assert_eq!(counts.due(0), None);
-        counts.add(200, 0, 3, true);
-        counts.add(304, 0, 30, false);
-        counts.add(404, 0, 3, true);
-        counts.add(503, 0, 3, false);
+        counts.add(200, &[("home".into(), "a".into())], 0, 3, true);
+        counts.add(304, &[], 0, 30, false);
+        counts.add(404, &[], 0, 3, true);
+        counts.add(503, &[], 0, 3, false);
         assert_eq!(counts.due(EVERY_MS), None);
         let report = counts.due(EVERY_MS + 3).unwrap();
         assert_eq!((report.requests(), report.cache_hits, report.cache_misses, report.errors), (2, 1, 1, 1));
+        assert_eq!(report.exposed.iter().map(|exposed| exposed.answers).collect::<Vec<_>>(), [1]);
         assert!((report.seconds - 0.033).abs() < 1e-9);
         assert_eq!(counts.due(2 * EVERY_MS), None);
-        counts.add(200, 0, 3, true);
+        counts.add(200, &[], 0, 3, true);
         assert_eq!(counts.due(2 * EVERY_MS + 3).unwrap().requests(), 1);
     }
 }

@@ -95,10 +95,12 @@ async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> R
     stay_within(call, ANSWERS_LIMIT, config.bindings.answers_limit, &request).await?;
     let mut at_hand = true;
     let reply = items(call, &request, head, &route, &visit, &mut at_hand).await;
-    let status = reply.as_ref().map_or_else(|problem| problem.status, |reply| reply.status);
+    let told = reply.as_ref();
+    let (status, exposed) =
+        told.map_or_else(|problem| (problem.status, &[][..]), |reply| (reply.status, &*reply.exposed));
     let ended = now();
     let report = COUNTS.with_borrow_mut(|counts| {
-        counts.add(status, began, ended, at_hand);
+        counts.add(status, exposed, began, ended, at_hand);
         if forward::is_paused(ended) { None } else { counts.due(ended) }
     });
     if let Some(mut report) = report {

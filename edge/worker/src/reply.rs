@@ -12,18 +12,20 @@ pub struct Reply {
     pub headers: Vec<(&'static str, String)>,
     /// The body; empty where there is none.
     pub body: String,
+    /// The experiments and variants that it was made by, to be counted.
+    pub exposed: Vec<(String, String)>,
 }
 
 impl Reply {
     /// A response without a body.
     pub const fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: String::new() }
+        Self { status, headers: Vec::new(), body: String::new(), exposed: Vec::new() }
     }
 
     /// `value` as JSON.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         match serde_json::to_string(value) {
-            Ok(body) => Self { status, headers: Vec::new(), body }.with("content-type", "application/json"),
+            Ok(body) => Self { body, ..Self::empty(status) }.with("content-type", "application/json"),
             Err(_) => Problem::internal().reply(""),
         }
     }
@@ -114,7 +116,7 @@ impl Problem {
         };
         // These types cannot fail to serialise; an empty body would still carry the status.
         let body = serde_json::to_string(&body).unwrap_or_default();
-        let mut reply = Reply { status: self.status, headers: Vec::new(), body }
+        let mut reply = Reply { body, ..Reply::empty(self.status) }
             .with("content-type", "application/problem+json")
             .with("cache-control", "no-store");
         reply.headers.extend(self.header);

@@ -12,12 +12,12 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter},
     registry::Unit,
 };
-use snapshots::report::{BOUNDS, Report};
+use snapshots::report::{BOUNDS, Exposed, Report};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most bytes of a report.
-const MAX_BODY: usize = 4 << 10;
+const MAX_BODY: usize = 64 << 10;
 
 /// The sum of all reports.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,9 @@ impl Edge {
         sum.cache_hits = sum.cache_hits.wrapping_add(report.cache_hits);
         sum.cache_misses = sum.cache_misses.wrapping_add(report.cache_misses);
         sum.errors = sum.errors.wrapping_add(report.errors);
+        for Exposed { experiment, variant, answers } in &report.exposed {
+            sum.expose(experiment, variant, *answers);
+        }
         sum.events_dropped = sum.events_dropped.wrapping_add(report.events_dropped);
     }
 
@@ -55,6 +58,13 @@ impl Collector for Edge {
         ] {
             let counter = ConstCounter::new(count);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        let name = "recommendation_exposures";
+        let mut exposures =
+            encoder.encode_descriptor(name, "Answers by variant", None, MetricType::Counter)?;
+        for Exposed { experiment, variant, answers } in &sum.exposed {
+            let labels = [("experiment", &**experiment), ("variant", &**variant)];
+            ConstCounter::new(*answers).encode(exposures.encode_family(&labels)?)?;
         }
         let bounds = BOUNDS.into_iter().chain([f64::MAX]);
         let buckets: Vec<(f64, u64)> = bounds.zip(sum.latency).collect();

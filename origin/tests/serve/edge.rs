@@ -8,7 +8,8 @@ fn reports_of_the_edge_add_up() {
     let service = Service::start();
     let caller = service.with_key(&service.key("events"));
     let report = json!({
-        "latency":[0,5,0,0,0,0,0,0,0,0,0,0,1], "seconds":2.5, "cache_hits":4, "cache_misses":2, "errors":1, "events_dropped":3
+        "latency":[0,5,0,0,0,0,0,0,0,0,0,0,1], "seconds":2.5, "cache_hits":4, "cache_misses":2, "errors":1, "events_dropped":3,
+        "exposed":[{"experiment":"home","variant":"a","answers":3}]
     });
     for _ in 0..2 {
         assert_eq!(caller.post("/v1/metrics/edge", &report).status, 204);
@@ -19,6 +20,7 @@ fn reports_of_the_edge_add_up() {
         ("recommendation_cache_misses_total", 4.0),
         ("recommendation_errors_total", 2.0),
         ("edge_events_dropped_total", 6.0),
+        ("recommendation_exposures_total{experiment=\"home\",variant=\"a\"}", 6.0),
         ("recommendation_latency_seconds_sum", 5.0),
         ("recommendation_latency_seconds_count", 12.0),
         ("recommendation_latency_seconds_bucket{le=\"0.0001\"}", 0.0),
@@ -42,6 +44,7 @@ fn what_is_wrong_with_a_report_is_named() {
         ("cache_misses", json!("many")),
         ("errors", json!(5_000_000_000u64)),
         ("hits", json!(1)),
+        ("exposed", json!([{"experiment":"a b","variant":"a","answers":1}])),
     ] {
         let mut wrong = right.clone();
         wrong[field] = value;
