@@ -123,14 +123,17 @@ export function measure(env, doubles) {
   env.METRICS.writeDataPoint({ indexes: ["verge"], doubles: [...doubles] });
 }
 
-// A response from its status, its headers (name and value in turn, a line each) and its body, if any. Most answers
-// have the headers of the one before, and a `Headers` is copied five times faster than it is made.
-export function respond(status, lines, body) {
+// A response from its status, its headers (name and value in turn, a line each), its ETag, if any, and its body, if any.
+// Most answers have the headers of the one before but for the ETag, and a `Headers` is copied five times faster than it
+// is made.
+export function respond(status, lines, tag, body) {
   if (lines !== lastLines) {
     lastHeaders = new Headers();
     const parts = lines.split("\n");
     for (let at = 0; at + 1 < parts.length; at += 2) lastHeaders.append(parts[at], parts[at + 1]);
     lastLines = lines;
   }
-  return new Response(body, { status, headers: lastHeaders });
+  const response = new Response(body, { status, headers: lastHeaders });
+  if (tag) response.headers.set("etag", tag);
+  return response;
 }

@@ -16,11 +16,14 @@ use snapshots::rules::{Assignment, Context};
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// How long others may keep an answer that is the same for everybody.
 const SHARED: &str = "public, max-age=30";
-/// An answer to one visitor is for that visitor only.
-const PERSONAL: &str = "private, no-store";
+/// An answer to one visitor is for that visitor's browser only, which asks whether it still holds.
+const PERSONAL: &str = "private, no-cache";
+/// An answer that lacks rows is kept by nobody.
+const PASSING: &str = "private, no-store";
 /// When to ask again while there is no snapshot, in seconds.
 const RETRY_AFTER_S: &str = "5";
 
@@ -105,12 +108,19 @@ pub fn answer(
     let Some(ready) = ready else { return without_snapshot(config, ask) };
     // Where rows are still on their way, the next answer will be another.
     let (at_hand, needed) = ready.shards;
-    if *ask.route == Route::Recommendations || at_hand < needed {
-        return Ok(compute(ask, ready, scratch)?.with("cache-control", PERSONAL));
+    if at_hand < needed {
+        return Ok(compute(ask, ready, scratch)?.0.with("cache-control", PASSING));
+    }
+    if *ask.route == Route::Recommendations {
+        let (reply, tag) = compute(ask, ready, scratch)?;
+        let is_known = matches_tag(ask.known, &tag);
+        let reply = if is_known { Reply { exposed: reply.exposed, ..Reply::empty(304) } } else { reply };
+        return Ok(reply.with("cache-control", PERSONAL).with("etag", tag));
     }
     let tag = etag(ask, ready);
-    let reply = if matches_tag(ask.known, &tag) { Reply::empty(304) } else { compute(ask, ready, scratch)? };
-    Ok(reply.with("etag", tag).with("cache-control", SHARED))
+    let reply =
+        if matches_tag(ask.known, &tag) { Reply::empty(304) } else { compute(ask, ready, scratch)?.0 };
+    Ok(reply.with("cache-control", SHARED).with("etag", tag))
 }
 
 impl Ask<'_> {
@@ -139,9 +149,10 @@ pub fn query_problem(error: QueryError) -> Problem {
     Problem::bad_request(error.field, error.detail)
 }
 
-fn compute(ask: &Ask<'_>, ready: &Ready, scratch: &mut Scratch) -> Result<Reply, Problem> {
+/// The answer, and a tag of its content.
+fn compute(ask: &Ask<'_>, ready: &Ready, scratch: &mut Scratch) -> Result<(Reply, String), Problem> {
     let snapshot = ready.snapshot();
-    let Some(call) = ask.call() else { return item(ask, ready) };
+    let Some(call) = ask.call() else { return Ok((item(ask, ready)?, String::new())) };
     let found = answer::answer(snapshot, call, &ask.request(), scratch);
     let Answer { items, next, strategy, experiments, degraded } = found.map_err(query_problem)?;
     let request = &*name_experiments(ask.id, &experiments);
@@ -159,7 +170,21 @@ fn compute(ask: &Ask<'_>, ready: &Ready, scratch: &mut Scratch) -> Result<Reply,
         request,
     };
     let exposed = experiments.iter().map(|known| (known.id.to_owned(), known.variant.to_owned())).collect();
-    Ok(Reply { exposed, ..Reply::json(200, &body) })
+    Ok((Reply { exposed, ..Reply::json(200, &body) }, content_tag(&body)))
+}
+
+/// The same for answers that show the same for the same reasons, whatever their scores, age and request's id are.
+fn content_tag(body: &AnswerBody<'_>) -> String {
+    let mut hasher = DefaultHasher::new();
+    for item in body.items {
+        (&*item.item.id, item.signal as u8, item.because.as_deref()).hash(&mut hasher);
+    }
+    for Assignment { id, variant } in body.experiments {
+        (id, variant).hash(&mut hasher);
+    }
+    let degraded = body.degraded.map(|degraded| degraded as u8);
+    (body.snapshot.version, body.region, body.strategy, body.next, degraded).hash(&mut hasher);
+    format!("W/\"{:016x}\"", hasher.finish())
 }
 
 /// The request's id, followed by the variants that it was answered by (`…~home=b`): whatever happens to the answer's

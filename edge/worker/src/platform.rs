@@ -46,7 +46,7 @@ extern "C" {
     #[wasm_bindgen(js_name = measure, catch)]
     fn write_point(env: &JsValue, doubles: &[f64]) -> Result<(), JsValue>;
     #[wasm_bindgen(js_name = respond)]
-    fn respond_with(status: u16, lines: &str, body: Option<&str>) -> JsValue;
+    fn respond_with(status: u16, lines: &str, tag: &str, body: Option<&str>) -> JsValue;
 }
 
 /// The time in ms since 1970. In production it stands still while a request computes.
@@ -125,7 +125,8 @@ fn text(error: &JsValue) -> String {
 
 /// The platform's `Response`.
 pub fn respond(reply: &Reply) -> JsValue {
-    respond_with(reply.status, &reply.lines(), Some(&*reply.body).filter(|body| !body.is_empty()))
+    let body = Some(&*reply.body).filter(|body| !body.is_empty());
+    respond_with(reply.status, &reply.lines(), reply.tag(), body)
 }
 
 /// Wakes whoever waits by now.

@@ -3,6 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
+/// The header that differs from answer to answer, and so is kept apart from those that mostly do not.
+const TAG: &str = "etag";
+
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -37,10 +40,15 @@ impl Reply {
         self
     }
 
-    /// The headers for `js/glue.js`: name and value in turn, a line each. No header holds a control character.
+    /// The `ETag`; empty where there is none. It is made of characters that a header may hold.
+    pub fn tag(&self) -> &str {
+        self.headers.iter().find(|(name, _)| *name == TAG).map_or("", |(_, tag)| tag)
+    }
+
+    /// The other headers for `js/glue.js`: name and value in turn, a line each. No header holds a control character.
     pub fn lines(&self) -> String {
         let mut lines = String::with_capacity(256);
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers.iter().filter(|(name, _)| *name != TAG) {
             lines.push_str(name);
             lines.push('\n');
             lines.extend(value.chars().filter(|character| !character.is_control()));
