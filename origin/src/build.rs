@@ -37,6 +37,7 @@ use std::{
 
 mod built;
 mod catalogue;
+pub(crate) mod lite;
 mod neighbours;
 
 pub(crate) use built::write_if_new;
@@ -401,7 +402,7 @@ pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
     }
     let packing = Packing { whole: args.whole, shard: args.shard, ..Packing::default() };
     let mut said = |text: &str| step(text);
-    let built = build_with(&log, &regions, &recipe, packing, &mut said, |prepared, report| {
+    let mut built = build_with(&log, &regions, &recipe, packing, &mut said, |prepared, report| {
         if args.tables {
             return neighbours::kept(prepared, &log, &config.data_dir);
         }
@@ -411,9 +412,8 @@ pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
         }
         Ok(learnt)
     })?;
-    for manifest in &built.manifests {
-        built.open(&manifest.region).context("what was built cannot be read back")?;
-    }
+    // It opens every region, so that what cannot be read back is never served.
+    built.add_lite().context("what was built cannot be read back")?;
     let total: usize = built.blobs.values().map(Vec::len).sum();
     let saved = |wrote, dir: &Path| {
         step(&format!(

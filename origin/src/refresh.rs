@@ -2,7 +2,7 @@
 //! of the items. Ids and tables stay as they were learnt; items that came since wait for the next learning.
 
 use crate::{
-    build::{Built, Catalogue, ITEMS, REGION},
+    build::{Built, Catalogue, ITEMS, REGION, lite},
     learn::popularity::Counts,
     regions::Regions,
     store::Item,
@@ -49,11 +49,7 @@ impl Refresher {
         let items =
             built.manifests.first().and_then(|manifest| find(manifest, ITEMS)).context("it has no items")?;
         let envelope = open(&built, items)?;
-        let section =
-            envelope.sections.iter().find(|section| section.name == ids::NAME).context("it has no ids")?;
-        let known = Ids::open(&section.bytes)?;
-        let id = |index| known.id(index).map(|id| id.to_string()).context("an id is damaged");
-        let ids = (0..known.len() as u32).map(id).collect::<Result<Vec<_>>>()?;
+        let ids = known_ids(&envelope)?;
         let index_of = (0u32..).zip(&ids).map(|(index, id)| (id.clone(), index)).collect();
         Ok(Self { built, ids, index_of, index: Vec::new() })
     }
@@ -94,10 +90,20 @@ impl Refresher {
                 items[*index as usize] = item.clone();
             }
         }
-        let order: Vec<u32> = (0..items.len() as u32).collect();
-        let bytes = Catalogue::new(&items, &order).attributes();
-        let section = Section::new(attributes::NAME, attributes::VERSION, bytes);
-        self.replace(ITEMS, |_, envelope| set(envelope, section.clone()))
+        let section = |order: &[u32]| {
+            let bytes = Catalogue::new(&items, order).attributes();
+            Section::new(attributes::NAME, attributes::VERSION, bytes)
+        };
+        let index_of = self.index_of.clone();
+        let all = section(&(0..items.len() as u32).collect::<Vec<_>>());
+        self.replace(ITEMS, |_, envelope| set(envelope, all.clone()))?;
+        self.replace(lite::NAME, |_, envelope| {
+            let known = known_ids(envelope).unwrap_or_default();
+            set(
+                envelope,
+                section(&known.iter().filter_map(|id| index_of.get(id).copied()).collect::<Vec<_>>()),
+            );
+        })
     }
 
     /// Takes over what was counted.
@@ -140,8 +146,9 @@ impl Refresher {
         let mut new = Built::default();
         let mut done: HashMap<String, BlobRef> = HashMap::new();
         for manifest in &self.built.manifests {
-            let (mut blobs, mut built_at) = (manifest.blobs.clone(), manifest.built_at);
-            for blob in blobs.iter_mut().filter(|blob| blob.name == name) {
+            let mut built_at = manifest.built_at;
+            let (mut blobs, mut lite) = (manifest.blobs.clone(), manifest.lite.clone());
+            for blob in blobs.iter_mut().chain(&mut lite).filter(|blob| blob.name == name) {
                 let mut envelope = open(&self.built, blob)?;
                 *blob = match done.get(&blob.hash) {
                     Some(done) => done.clone(),
@@ -154,9 +161,9 @@ impl Refresher {
                 built_at = built_at.max(envelope.built_at);
             }
             let manifest = Manifest::new(&manifest.region, built_at, blobs, manifest.regions.clone());
-            new.manifests.push(manifest);
+            new.manifests.push(manifest.with_lite(lite));
         }
-        for blob in new.manifests.iter().flat_map(|manifest| &manifest.blobs) {
+        for blob in new.manifests.iter().flat_map(Manifest::named) {
             if let Some(bytes) = self.built.blobs.remove(&blob.hash) {
                 new.blobs.entry(blob.hash.clone()).or_insert(bytes);
             }
@@ -176,6 +183,13 @@ fn covering(index: &[Option<u32>], items: usize) -> Vec<Option<u32>> {
 
 fn find<'a>(manifest: &'a Manifest, name: &str) -> Option<&'a BlobRef> {
     manifest.blobs.iter().find(|blob| blob.name == name)
+}
+
+fn known_ids(envelope: &Envelope) -> Result<Vec<String>> {
+    let section = envelope.sections.iter().find(|section| section.name == ids::NAME);
+    let known = Ids::open(&section.context("it has no ids")?.bytes)?;
+    let id = |index| known.id(index).map(|id| id.to_string()).context("an id is damaged");
+    (0..known.len() as u32).map(id).collect()
 }
 
 fn open(built: &Built, blob: &BlobRef) -> Result<Envelope> {

@@ -37,7 +37,7 @@ pub fn is_region(region: &str) -> bool {
 /// One blob of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRef {
-    /// What it holds: `items`, `coview`, `knn`, `bought`, `region`.
+    /// What it holds: `items`, `coview`, `knn`, `bought`, `region`, `lite`.
     pub name: String,
     /// Its [`content_hash`].
     pub hash: String,
@@ -102,6 +102,9 @@ pub struct Manifest {
     pub built_at: Timestamp,
     /// The blobs. All but the shards are needed for any answer; shards for those that their rows lead to.
     pub blobs: Vec<BlobRef>,
+    /// A whole snapshot in one small blob, of the items that the region wants most: for pages that answer by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lite: Option<BlobRef>,
     /// In the manifest of [`WORLD`]: the region of each area: a lower-case country code, ISO 3166-2 code (`us-ca`) or
     /// continent (`continent-eu`). Elsewhere empty.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -116,10 +119,17 @@ impl Manifest {
         blobs: Vec<BlobRef>,
         regions: BTreeMap<String, String>,
     ) -> Self {
-        let mut content: Vec<&str> = blobs.iter().map(|blob| &*blob.hash).collect();
-        content.extend(regions.iter().flat_map(|(area, region)| [&**area, &**region]));
-        let version: String = content_hash(content.join("\n").as_bytes()).chars().take(16).collect();
-        Self { format: FORMAT, region: region.to_owned(), version, built_at, blobs, regions }
+        let (region, version) = (region.to_owned(), String::new());
+        Self { format: FORMAT, region, version, built_at, blobs, lite: None, regions }.with_lite(None)
+    }
+
+    /// The manifest with this lite snapshot, and the version of both.
+    #[must_use]
+    pub fn with_lite(self, lite: Option<BlobRef>) -> Self {
+        let mut content: Vec<&str> = self.blobs.iter().chain(&lite).map(|blob| &*blob.hash).collect();
+        content.extend(self.regions.iter().flat_map(|(area, region)| [&**area, &**region]));
+        let version = content_hash(content.join("\n").as_bytes()).chars().take(16).collect();
+        Self { version, lite, ..self }
     }
 
     /// Reads a manifest.
@@ -140,7 +150,7 @@ impl Manifest {
         let hash = |hash: &str| hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
         let wrong = if manifest.blobs.is_empty() || manifest.blobs.len() > MAX_BLOBS {
             "it names no blobs, or too many"
-        } else if !manifest.blobs.iter().all(|blob| hash(&blob.hash)) {
+        } else if !manifest.named().all(|blob| hash(&blob.hash)) {
             "a blob's hash is not 32 hexadecimal digits"
         } else if !is_region(&manifest.region) || !manifest.regions.values().all(|name| is_region(name)) {
             "a region's name is not 1 to 32 of a-z, 0-9 and -"
@@ -148,6 +158,11 @@ impl Manifest {
             return Ok(manifest);
         };
         Err(Error::Manifest(wrong.to_owned()))
+    }
+
+    /// Every blob it names.
+    pub fn named(&self) -> impl Iterator<Item = &BlobRef> {
+        self.blobs.iter().chain(&self.lite)
     }
 
     /// The blobs that any answer needs.
@@ -223,6 +238,19 @@ mod tests {
         let never = || -> Place { panic!("countries tell enough") };
         assert_eq!(named(&["us", "fr"]).region_at("us", &never), "r-us");
         assert_eq!(named(&["us"]).region_at("", &never), WORLD);
+    }
+
+    #[test]
+    fn a_lite_snapshot_is_of_the_version_and_old_manifests_have_none() {
+        let lite = BlobRef::new("lite", b"y");
+        let with = example().with_lite(Some(lite.clone()));
+        assert_eq!(Manifest::parse(&with.to_json()).unwrap(), with);
+        assert_ne!(with.version, example().version);
+        assert_eq!(with.with_lite(None), example());
+        assert!(!String::from_utf8(example().to_json()).unwrap().contains("lite"));
+        let json = String::from_utf8(example().with_lite(Some(lite)).to_json()).unwrap();
+        let elsewhere = json.replace(&content_hash(b"y"), "../manifest/world");
+        assert!(matches!(Manifest::parse(elsewhere.as_bytes()), Err(Error::Manifest(_))));
     }
 
     #[test]

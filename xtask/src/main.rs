@@ -16,7 +16,7 @@ use std::env;
 use std::process::ExitCode;
 use xtask::shop::{Log, Source};
 use xtask::steps::Steps;
-use xtask::{process, root, worker};
+use xtask::{browser, process, root, worker};
 
 /// Items of the demo's made-up shop.
 const DEMO_ITEMS: u32 = 2_000;
@@ -81,7 +81,8 @@ cargo xtask worker
     call it by themselves, through [build] in wrangler.toml.
 
 cargo xtask browser
-    Builds the same scorer for a page into target/browser and prints its size.
+    Builds the npm package for storefronts into target/browser/package, with the scorer as wasm, types and API
+    documentation, and prints sizes.
 "
     )
 }
@@ -112,7 +113,7 @@ fn run() -> Result<()> {
         "demo" => demo::run(demo_arguments(rest)?),
         "test" => test::run(rest),
         "worker" => build(rest, "worker", worker::build),
-        "browser" => build(rest, "browser", worker::build_browser),
+        "browser" => build(rest, "browser", browser::build),
         "fuzz" => run_fuzz(rest),
         "http-fuzz" => run_http_fuzz(rest),
         "kill" => kill::run(rest),

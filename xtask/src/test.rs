@@ -11,7 +11,7 @@ use xtask::shop::{Profile, Shop, Source, build_verge};
 use xtask::steps::Steps;
 use xtask::tools::{self, WASM_TARGET, cargo};
 use xtask::wrangler::free_port;
-use xtask::{root, worker};
+use xtask::{browser, root, worker};
 
 /// Items of the shop that the browser tests look at.
 const SHOP_ITEMS: u32 = 500;
@@ -153,7 +153,7 @@ fn fuzz(steps: &Steps) -> Result<Outcome> {
 
 fn build_worker(steps: &Steps) -> Result<Outcome> {
     println!("{}", worker::build(steps)?);
-    println!("{}", worker::build_browser(steps)?);
+    println!("{}", browser::build(steps)?);
     Ok(Outcome::Passed)
 }
 

@@ -1,9 +1,9 @@
-//! Building for the edge: Rust to wasm to modules, in `target/worker` as `wrangler.toml` names them and in
-//! `target/browser` for a page.
+//! Building the Worker: Rust to wasm to modules, in `target/worker` as `wrangler.toml` names them, and the files of the
+//! shop beside it.
 
-use crate::root;
 use crate::steps::Steps;
 use crate::tools::{WASM_TARGET, add_wasm_target, cargo, has_wasm_target};
+use crate::{browser, root};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
@@ -13,23 +13,23 @@ use std::time::SystemTime;
 /// The modules around the Worker's wasm, as they are written.
 const MODULES: [&str; 3] = ["entry.js", "live.js", "beside.js"];
 
-/// Builds the Worker into target/worker as far as anything has changed. Returns the line that tells its size.
+/// Builds the Worker into target/worker, and its shop into target/shop, as far as anything has changed. Returns the line
+/// that tells the Worker's size.
 ///
 /// # Errors
 /// When a tool is missing and cannot be installed, or a step fails.
 pub fn build(steps: &Steps) -> Result<String> {
-    build_for("worker", "wasm", &MODULES, steps)
+    let size = build_modules("worker", "wasm", &MODULES, steps)?;
+    browser::build_shop(steps)?;
+    Ok(size)
 }
 
-/// Builds the page's scorer into target/browser, in the same way.
+/// Builds the crate `edge-{host}` by a cargo profile into target/{host}, with the Worker's `modules` beside it. Returns
+/// the line that tells the wasm's size.
 ///
 /// # Errors
 /// As for [`build`].
-pub fn build_browser(steps: &Steps) -> Result<String> {
-    build_for("browser", "page", &[], steps)
-}
-
-fn build_for(host: &str, profile: &str, modules: &[&str], steps: &Steps) -> Result<String> {
+pub fn build_modules(host: &str, profile: &str, modules: &[&str], steps: &Steps) -> Result<String> {
     let root = root();
     ensure_target(steps)?;
     let out_dir = root.join("target").join(host);

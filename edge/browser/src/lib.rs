@@ -36,6 +36,7 @@ impl Scorer {
             parts.push(rest.split_to(*length as usize));
         }
         let snapshot = Snapshot::open(&parts)?;
+        snapshot.verify()?;
         Ok(Self { snapshot, scratch: Scratch::default() })
     }
 
@@ -72,6 +73,14 @@ impl Scorer {
     fn answer(&mut self, call: Call<'_>, request: &Request<'_>) -> Result<JsValue, JsError> {
         let found = answer(&self.snapshot, call, request, &mut self.scratch).map_err(problem)?;
         Ok(found.serialize(&Serializer::json_compatible())?)
+    }
+
+    /// One item by its id; `undefined` where the snapshot does not know it.
+    ///
+    /// # Errors
+    /// Never, with a snapshot that was opened.
+    pub fn item(&self, id: &str) -> Result<JsValue, JsError> {
+        Ok(answer::item(&self.snapshot, id).serialize(&Serializer::json_compatible())?)
     }
 }
 

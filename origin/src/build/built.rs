@@ -1,5 +1,6 @@
 //! What one build made, as files.
 
+use super::lite;
 use anyhow::{Context, Result, bail};
 use snapshots::{
     Snapshot,
@@ -54,6 +55,19 @@ impl Built {
         Ok(snapshot)
     }
 
+    /// Adds to each region a lite snapshot of it.
+    ///
+    /// # Errors
+    /// A region cannot be opened.
+    pub(crate) fn add_lite(&mut self) -> Result<()> {
+        for place in 0..self.manifests.len() {
+            let manifest = self.manifests[place].clone();
+            let lite = self.add(lite::NAME, &lite::of(&self.open(&manifest.region)?, lite::BYTES))?;
+            self.manifests[place] = manifest.with_lite(Some(lite));
+        }
+        Ok(())
+    }
+
     /// Writes blobs, then manifests, and removes what an earlier build left. Returns the bytes written.
     ///
     /// # Errors
@@ -87,7 +101,7 @@ impl Built {
     /// Nothing was built there, or a file is missing or damaged; the text names it.
     pub fn load(dir: &Path) -> Result<Self> {
         let mut built = Self { manifests: Self::manifests(dir)?, ..Self::default() };
-        for blob in built.manifests.iter().flat_map(|manifest| &manifest.blobs) {
+        for blob in built.manifests.iter().flat_map(Manifest::named) {
             if !built.blobs.contains_key(&blob.hash) {
                 let path = dir.join(blob_key(&blob.hash));
                 let bytes = std::fs::read(&path).with_context(|| format!("in {}", path.display()))?;

@@ -1,6 +1,13 @@
 use super::*;
 use crate::store::{Item, LogEvent};
-use snapshots::{Snapshot, event::Kind};
+use snapshots::{
+    Snapshot,
+    answer::{self, Answer},
+    event::Kind,
+    query::Query,
+    recents::Recents,
+    score::Scratch,
+};
 
 fn log(items: u32) -> Log {
     let item = |number: u32| Item {
@@ -72,4 +79,40 @@ fn of_a_large_catalogue_the_most_wanted_stay() {
     }
     let share = small.events.len() as f64 / all.events.len() as f64;
     assert!(share > small.items.len() as f64 / 400.0, "the least wanted were to go");
+}
+
+/// What `recommend` answers to a visitor who looked at two items.
+fn recommended(snapshot: &Snapshot, now: Timestamp) -> Answer<'_> {
+    let (query, mut recents) = (Query { limit: 20, ..Query::default() }, Recents::default());
+    recents.touch("item-00003", Kind::View, now);
+    recents.touch("item-00007", Kind::Cart, now);
+    answer::recommend(snapshot, &query, &recents, now, &mut Scratch::default()).unwrap()
+}
+
+#[test]
+fn a_lite_snapshot_of_a_small_shop_answers_as_the_whole_and_else_holds_the_most_wanted() {
+    let log = log(400);
+    let regions = Regions::automatic(&log.events, &log.areas, usize::MAX);
+    let recipe = Recipe { k: 20, ..Recipe::default() };
+    let built = build(&log, &regions, &recipe, Packing::default(), |_| {}).unwrap();
+    let whole = built.open(WORLD).unwrap();
+    let lite = |bytes: usize| {
+        let blob = lite::of(&whole, bytes).write().unwrap();
+        assert!(blob.len() <= bytes, "{} of {bytes} bytes", blob.len());
+        let snapshot = Snapshot::open(&[blob.into()]).unwrap();
+        snapshot.verify().unwrap();
+        snapshot
+    };
+    let (all, now) = (lite(lite::BYTES), whole.built_at);
+    let shown = |snapshot| serde_json::to_value(recommended(snapshot, now)).unwrap();
+    assert_eq!(shown(&all), shown(&whole));
+
+    let head = lite(8_192);
+    assert!((30..300).contains(&head.len()), "{} items", head.len());
+    let ids = |snapshot: &Snapshot| -> Vec<String> {
+        let order = snapshot.popularity.order().take(head.len());
+        order.filter_map(|item| Some(snapshot.ids.id(item)?.to_string())).collect()
+    };
+    assert_eq!(ids(&head), ids(&whole));
+    assert_eq!(recommended(&head, now).items.len(), 20);
 }

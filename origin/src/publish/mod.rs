@@ -144,7 +144,7 @@ fn present(to: &dyn Destination, region: &str) -> Result<Option<Manifest>> {
 }
 
 fn blobs_of(history: &[Published]) -> impl Iterator<Item = &str> {
-    history.iter().flat_map(|published| published.manifest.blobs.iter().map(|blob| &*blob.hash))
+    history.iter().flat_map(|published| published.manifest.named().map(|blob| &*blob.hash))
 }
 
 fn regions_at(to: &dyn Destination) -> Result<Vec<String>> {
@@ -175,7 +175,7 @@ pub fn publish(
             changed.push(manifest);
         }
     }
-    for blob in changed.iter().flat_map(|manifest| &manifest.blobs) {
+    for blob in changed.iter().flat_map(|manifest| manifest.named()) {
         let key = blob_key(&blob.hash);
         if known.contains(&blob.hash) {
             continue;
@@ -225,8 +225,7 @@ pub fn publish(
     }
     outcome.removed = sweep(to, dropped, &mut report)?;
     // What the present manifests name is in their histories, so that no other publisher removes it.
-    *known =
-        built.manifests.iter().flat_map(|manifest| &manifest.blobs).map(|blob| blob.hash.clone()).collect();
+    *known = built.manifests.iter().flat_map(Manifest::named).map(|blob| blob.hash.clone()).collect();
     Ok(outcome)
 }
 
@@ -294,7 +293,7 @@ pub fn roll_back(to: &dyn Destination, region: Option<&str>) -> Result<Vec<(Stri
         let Some(before) = place.and_then(|place| history.get(place.checked_sub(1)?)) else {
             bail!("region '{region}' has no earlier snapshot at {}", to.name());
         };
-        for blob in &before.manifest.blobs {
+        for blob in before.manifest.named() {
             if !intact(to, &blob.hash)? {
                 bail!(
                     "region '{region}': {} of the earlier snapshot is gone or damaged",

@@ -1,5 +1,6 @@
-//! `xtask-bindgen HOST WASM OUT_DIR`: turns what was compiled for HOST, `worker` or `browser`, into `index.js` and
-//! `index_bg.wasm`, and prints their size. `cargo xtask worker` and `browser` call it.
+//! `xtask-bindgen HOST WASM OUT_DIR`: turns what was compiled for HOST into `index.js` and `index_bg.wasm` for the
+//! `worker`, `scorer.js` and `scorer_bg.wasm` for the `browser`, and prints their size. `cargo xtask worker` and `browser`
+//! call it.
 
 use anyhow::{Context, Result, bail};
 use flate2::{Compression, write::GzEncoder};
@@ -11,16 +12,17 @@ fn main() -> Result<()> {
     let [host, wasm, out_dir] = arguments.as_slice() else { bail!("usage: xtask-bindgen HOST WASM OUT_DIR") };
     let in_worker = host == "worker";
     let out_dir = Path::new(out_dir);
+    let name = if in_worker { "index" } else { "scorer" };
     let mut bindgen = Bindgen::new();
     if in_worker {
         // Let the entry module start a fresh instance after an abort.
         bindgen.module(true)?.reset_state_function(true).force_enable_abort_handler(true);
     } else {
-        bindgen.web(true)?;
+        bindgen.web(true)?.omit_default_module_path(true);
     }
     bindgen
         .input_path(wasm)
-        .out_name("index")
+        .out_name(name)
         .typescript(false)
         .remove_name_section(true)
         .remove_producers_section(true)
@@ -35,7 +37,7 @@ fn main() -> Result<()> {
         fs::write(&index, script.replace("import source ", "import "))?;
     }
 
-    let wasm = fs::read(out_dir.join("index_bg.wasm"))?;
+    let wasm = fs::read(out_dir.join(format!("{name}_bg.wasm")))?;
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(&wasm)?;
     let kib = |bytes: usize| bytes as f64 / 1024.0;

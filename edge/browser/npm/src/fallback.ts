@@ -1,0 +1,131 @@
+import type { Answer, Item } from "./types.js";
+import init, { Scorer } from "./scorer.js";
+
+/** A page that answers by itself, as the edge would from the same snapshot. */
+export interface Fallback {
+  recommend(query: string, recents: string): Answer;
+  similar(id: string, query: string): Answer;
+  popular(query: string): Answer;
+  item(id: string): Item | undefined;
+  /** Looks for a newer snapshot. */
+  refresh(): Promise<void>;
+}
+
+/** Where to take the snapshot from. */
+export interface Source {
+  /** The address that `manifest/{region}` and `blob/{hash}` are below. */
+  from: string;
+  region: string;
+  /** Whether what was fetched may be kept in Cache Storage. */
+  keep: boolean;
+  get: typeof fetch;
+}
+
+interface Blob {
+  hash: string;
+  bytes: number;
+  rows?: unknown;
+}
+
+interface Manifest {
+  region: string;
+  version: string;
+  built_at: string;
+  blobs?: Blob[];
+  lite?: Blob;
+}
+
+const CACHE = "verge";
+/** How long a manifest is taken to be the newest, in ms. */
+const FRESH_MS = 60_000;
+
+/** Cache Storage, unless it is denied or there is none. */
+async function cache(keep: boolean): Promise<Cache | undefined> {
+  try {
+    return keep ? await globalThis.caches?.open(CACHE) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What is at an address: from the cache first, or where the network has nothing. */
+async function fetched({ get, keep }: Source, url: string, cachedFirst: boolean): Promise<Response> {
+  const kept = await cache(keep);
+  const cached = () => kept?.match(url).catch(() => undefined);
+  const found = cachedFirst && (await cached());
+  if (found) return found;
+  try {
+    const response = await get(url, { credentials: "omit" });
+    if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+    await kept?.put(url, response.clone()).catch(() => {});
+    return response;
+  } catch (error) {
+    const old = await cached();
+    if (old) return old;
+    throw error;
+  }
+}
+
+/** Opens the scorer and the region's snapshot. Rejects where either cannot be had. */
+export async function open(source: Source): Promise<Fallback> {
+  const at = (key: string) => `${source.from}/${key}`;
+  let scorer: Scorer;
+  let manifest: Manifest;
+  let looked = 0;
+  // A new release of this package may come with a new program at the same address.
+  const program = fetched(source, new URL("scorer_bg.wasm", import.meta.url).href, false).then((response) =>
+    init({ module_or_path: response }),
+  );
+
+  async function load(cached: boolean): Promise<void> {
+    const found: Manifest = await (await fetched(source, at(`manifest/${source.region}`), cached)).json();
+    if (!cached) looked = Date.now();
+    if (found.version === manifest?.version) return;
+    // Tables in shards are too large for a page.
+    const blobs = found.lite ? [found.lite] : (found.blobs ?? []).filter(({ rows }) => !rows);
+    const bytes = await Promise.all(
+      blobs.map(async ({ hash }) => new Uint8Array(await (await fetched(source, at(`blob/${hash}`), true)).arrayBuffer())),
+    );
+    const whole = new Uint8Array(bytes.reduce((sum, { length }) => sum + length, 0));
+    bytes.reduce((place, part) => (whole.set(part, place), place + part.length), 0);
+    await program;
+    try {
+      const opened = new Scorer(whole, Uint32Array.from(bytes, ({ length }) => length));
+      scorer?.free();
+      [scorer, manifest] = [opened, found];
+    } catch (error) {
+      await drop(({ url }) => blobs.some(({ hash }) => url.endsWith(hash)));
+      throw error;
+    }
+    await drop(({ url }) => /blob\/[^/]*$/.test(url) && !blobs.some(({ hash }) => url.endsWith(hash)));
+  }
+
+  async function drop(unwanted: (request: Request) => boolean): Promise<void> {
+    const kept = await cache(source.keep);
+    const old = ((await kept?.keys()) ?? []).filter(unwanted);
+    await Promise.all(old.map((request) => kept?.delete(request)));
+  }
+
+  await Promise.all([program, load(true).catch(() => load(false))]);
+
+  const refresh = () => load(false);
+
+  function answer(found: Answer): Answer {
+    // The answer does not wait for it.
+    if (Date.now() - looked > FRESH_MS) {
+      looked = Date.now();
+      void refresh().catch(() => {});
+    }
+    const { region, version, built_at } = manifest;
+    const age_s = Math.max(0, Math.floor((Date.now() - Date.parse(built_at)) / 1000));
+    return { ...found, region, snapshot: { version, built_at, age_s }, request: null, source: "browser" };
+  }
+
+  return {
+    recommend: (query, recents) => answer(scorer.recommend(query, recents, Date.now())),
+    similar: (id, query) => answer(scorer.similar(id, query)),
+    popular: (query) => answer(scorer.popular(query)),
+    item: (id) => scorer.item(id),
+    refresh,
+  };
+}

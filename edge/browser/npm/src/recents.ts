@@ -1,0 +1,61 @@
+import type { Event, Recent } from "./types.js";
+
+// `1|85123A:v:ht7ui|22423:c3:ht7tk`: the version, then entries newest first, each an escaped id, the strongest kind
+// seen with how often if not once, and the minute in base 36. The edge reads and writes the same.
+const KINDS = { v: "view", c: "click", a: "cart", p: "purchase" } as const;
+const LETTERS = "vcap";
+const MAX_ENTRIES = 50;
+const MAX_BYTES = 3072;
+
+/** Name of the cookie. */
+export const COOKIE = "verge_recents";
+
+/** The entries that make sense, newest first. */
+export function parse(value: string): Recent[] {
+  const [version, ...entries] = value.split("|");
+  const recents: Recent[] = [];
+  for (const entry of version === "1" ? entries : []) {
+    const [id = "", kind = "v", minutes = ""] = entry.split(":");
+    try {
+      const item = decodeURIComponent(id);
+      if (!item || recents.length === MAX_ENTRIES || recents.some((known) => known.item === item)) continue;
+      recents.push({
+        item,
+        kind: KINDS[kind[0] as "v"] ?? "view",
+        count: Number(kind[1]) || 1,
+        minutes: parseInt(minutes, 36) || 0,
+      });
+    } catch {
+      // Not escaped as it should be.
+    }
+  }
+  return recents;
+}
+
+/** Puts the event's item first; an impression changes nothing. */
+export function touch(recents: Recent[], { kind, item }: Event, now: number): Recent[] {
+  const letter = LETTERS.indexOf(kind[kind === "cart" ? 1 : 0] ?? "");
+  if (kind === "impression" || letter < 0) return recents;
+  const known = recents.find((recent) => recent.item === item);
+  const minutes = Math.floor(now / 60_000);
+  const first: Recent = {
+    item,
+    kind: known && LETTERS.indexOf(code(known.kind)) > letter ? known.kind : kind,
+    count: Math.min((known?.count ?? 0) + 1, 9),
+    minutes: Math.max(minutes, known?.minutes ?? 0),
+  };
+  return [first, ...recents.filter((recent) => recent !== known)].slice(0, MAX_ENTRIES);
+}
+
+const code = (kind: string) => (kind === "cart" ? "a" : (kind[0] ?? "v"));
+
+/** The cookie's value, without the oldest entries where they do not fit. */
+export function encode(recents: Recent[]): string {
+  let value = "1";
+  for (const { item, kind, count, minutes } of recents) {
+    const entry = `|${encodeURIComponent(item)}:${code(kind)}${count > 1 ? count : ""}:${minutes.toString(36)}`;
+    if (value.length + entry.length > MAX_BYTES) break;
+    value += entry;
+  }
+  return value;
+}

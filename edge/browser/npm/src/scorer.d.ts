@@ -1,0 +1,13 @@
+// What wasm-bindgen makes of `edge/browser/src/lib.rs`.
+import type { Answer, Item } from "./types.js";
+
+export default function init(options: { module_or_path: Response | BufferSource }): Promise<unknown>;
+
+export class Scorer {
+  constructor(blobs: Uint8Array, lengths: Uint32Array);
+  recommend(query: string, recents: string, now: number): Answer;
+  similar(id: string, query: string): Answer;
+  popular(query: string): Answer;
+  item(id: string): Item | undefined;
+  free(): void;
+}
