@@ -1,32 +1,59 @@
-// Verge's API as the storefront needs it: answers with the time they took, items by id, events in order.
+// Verge as this storefront uses it: one client for the region of the page's address, and how long answers took.
 
-/** A request that gave no answer: what the API's problem+json says, or that nothing was reached (status 0). */
-export class Problem extends Error {
-  constructor({ status = 0, title = "The request failed", detail = "" }) {
-    super(title);
-    this.status = status;
-    this.detail = detail;
-  }
-}
+import { VergeError, createClient } from "./verge/index.js";
+
+/** A request that gave no answer. */
+export { VergeError as Problem } from "./verge/index.js";
 
 /** The region asked for in the page's own address, or "" to let the edge choose by the visitor's country. */
 export const region = () => new URLSearchParams(location.search).get("region") ?? "";
 
-/**
- * GETs `path` with the query `params` (empty values are left out) and the region switch's choice.
- * Resolves to `{ body, took, score }`: the JSON, the whole round trip in ms, and the edge's own scoring time
- * in ms where its Server-Timing header has one. Rejects with a Problem, or an AbortError by `signal`.
- */
-export async function get(path, params = {}, signal) {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries({ ...params, region: region() })) {
-    if (value) query.set(name, value);
+/** Whether the switch "edge down" is on: then every call of the API fails, as if there was no edge. */
+let down = false;
+export const setDown = (is) => (down = is);
+export const isDown = () => down;
+
+const clients = new Map();
+
+/** The client of the page's region. */
+export function verge() {
+  const chosen = region();
+  if (!clients.has(chosen)) {
+    const refuse = () => Promise.reject(new TypeError("The edge is switched off."));
+    const isCall = (url) => new URL(url, location).pathname.startsWith("/v1/");
+    clients.set(chosen, createClient({
+      ...(chosen && { region: chosen }),
+      fetch: (url, options) => (down && isCall(url) ? refuse() : fetch(url, options)),
+    }));
   }
+  return clients.get(chosen);
+}
+
+/**
+ * An answer with the time that it took: `{ body, took, score }`, the whole round trip in ms, and the edge's own scoring
+ * time in ms where its Server-Timing header has one. Rejects where there is no answer but a fixed list: this shop has none.
+ */
+export async function timed(asked) {
   const started = performance.now();
-  const { response, body } = await exchange(query.size ? `${path}?${query}` : path, { signal });
+  const body = await asked;
   const took = performance.now() - started;
-  for (const item of body.items ?? []) items.set(item.id, Promise.resolve(item));
-  return { body, took, score: scoreTime(response.headers.get("server-timing")) };
+  if (body.source === "static") throw await whyNot();
+  for (const item of body.items) items.set(item.id, Promise.resolve(item));
+  return { body, took, score: body.source === "edge" ? scoreTime() : undefined };
+}
+
+/** What the API says is wrong, or that it cannot be reached. */
+async function whyNot() {
+  const response = down ? null : await fetch("/v1/popular?limit=1").catch(() => null);
+  const problem = response?.ok === false ? await response.json().catch(() => null) : null;
+  if (problem) return new VergeError(problem.title, response.status, problem.detail);
+  return new VergeError("The shop cannot be reached", 0, "Check your connection, then try again.");
+}
+
+/** The metric `score` of the newest answer of the API, in ms; undefined where there is none. */
+function scoreTime() {
+  const answers = performance.getEntriesByType("resource").filter(({ name }) => name.includes("/v1/"));
+  return answers.at(-1)?.serverTiming?.find(({ name }) => name === "score")?.duration;
 }
 
 const items = new Map();
@@ -34,57 +61,12 @@ const items = new Map();
 /** One item's attributes, asked for once a page load. Rejects with a Problem: status 404 for an unknown item. */
 export function getItem(id) {
   if (!items.has(id)) {
-    const asked = get(`/v1/items/${encodeURIComponent(id)}`).then(({ body }) => body);
+    const unknown = () => new VergeError("Unknown item", 404, "The shop knows no item with this id.");
+    const asked = verge().item(id).then(async (item) => item ?? Promise.reject(await reachable() ? unknown() : await whyNot()));
     items.set(id, asked);
     asked.catch(() => items.delete(id));
   }
   return items.get(id);
 }
 
-let queue = Promise.resolve();
-
-/**
- * Sends one event. Events go one after another, since each answer rewrites the cookie that the next one
- * carries. Resolves when the cookie is written; rejects with a Problem.
- */
-export function send(event) {
-  const sent = queue.then(() =>
-    exchange("/v1/events", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(event),
-      keepalive: true,
-    }),
-  );
-  queue = sent.catch(() => {});
-  return sent;
-}
-
-/** Resolves when every event sent so far is answered, so that the cookie is up to date. */
-export const settled = () => queue;
-
-async function exchange(url, options) {
-  let response;
-  try {
-    response = await fetch(url, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Problem({ title: "The shop cannot be reached", detail: "Check your connection, then try again." });
-  }
-  const body = await response.json().catch(() => null);
-  if (!response.ok || body === null) {
-    throw new Problem({
-      status: response.status,
-      title: body?.title ?? "The shop gave an answer that makes no sense",
-      detail: body?.detail ?? `${new URL(url, location).pathname} answered ${response.status} without JSON.`,
-    });
-  }
-  return { response, body };
-}
-
-/** The `dur` of the metric `score` in a Server-Timing header, in ms; undefined where there is none. */
-export function scoreTime(header) {
-  const metric = header?.split(",").find((part) => part.trim().split(";")[0] === "score");
-  const duration = metric && /;\s*dur="?([\d.]+)/.exec(metric);
-  return duration ? Number(duration[1]) : undefined;
-}
+const reachable = () => verge().popular({ limit: 1 }).then(({ source }) => source !== "static");

@@ -21,6 +21,20 @@ export function webAddress(address) {
   return /^https?:$/.test(new URL(address).protocol) ? address : undefined;
 }
 
+// The tones of shop.css: an address cannot see the page's style.
+const STYLE = [["94% .025", "29% .025"], ["86% .06", "37% .045"], ["76% .085", "49% .07"], ["56% .1", "72% .1"]]
+  .map(([light, dark], tone) => `.t${tone}{fill:oklch(${light} var(--hue))}@media(prefers-color-scheme:dark){.t${tone}{fill:oklch(${dark} var(--hue))}}`)
+  .join("") + ".initials{fill:oklch(56% .1 var(--hue));font:700 9px sans-serif}";
+
+/** The drawing as an address, for what takes pictures only. */
+export function drawingAddress(item, initials) {
+  const root = drawing(item, initials);
+  const style = svg("style", {});
+  style.textContent = STYLE;
+  root.prepend(style);
+  return `data:image/svg+xml,${encodeURIComponent(new XMLSerializer().serializeToString(root))}`;
+}
+
 function drawing(item, initials) {
   const random = generator(hash(item.id));
   const root = svg("svg", { viewBox: "0 0 100 100", class: "art", "aria-hidden": "true", focusable: "false" });

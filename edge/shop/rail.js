@@ -1,7 +1,6 @@
 // A rail: a titled row or grid of items, filled by one call of the API, that says how long the answer took.
 
-import { Problem, getItem, send, settled } from "./api.js";
-import { recents } from "./recents.js";
+import { Problem, getItem, verge } from "./api.js";
 import { announce, card, h, inRegion, nameOf, skeleton, toast } from "./view.js";
 
 const DONE = { view: "viewed", click: "viewed", cart: "added", purchase: "bought" };
@@ -17,10 +16,9 @@ export const attribution = new Map();
 /**
  * Builds a rail and starts to fill it. Options:
  * - `title(answer?)`: the heading, first without, then with the first answer's body;
- * - `load(cursor)`: resolves to an answer of `get` with a body `{ items, next, region, degraded, request }`;
+ * - `load(cursor)`: resolves to what `timed` gives, with a body `{ items, next, region, degraded, source, request }`;
  * - `layout`: "grid", "grid swipe" (a row on phones) or "row"; `placement`: where the clicks are said to come from;
  * - `reasons`: say why each item is here; `here`: the id of the item whose page this is;
- * - `wait`: wait for the events under way first, for answers that depend on the cookie;
  * - `silent`: do not read out what came;
  * - `badge(item)`: a word to lay over an item's picture;
  * - `fail(problem)`: true when the page has dealt with the problem as a whole.
@@ -37,15 +35,14 @@ export function rail(options) {
 async function fill(options, parts, cursor) {
   const { heading, facts, list, section } = parts;
   try {
-    if (options.wait) await settled();
     const answer = await options.load(cursor);
-    const { items, next, degraded } = answer.body;
+    const { items, next } = answer.body;
     const cards = items.map((item) => cardOf(item, answer.body, options));
     const more = next && moreTile(options, parts, next);
     if (cursor) list.lastElementChild.replaceWith(...cards, ...(more ? [more] : []));
     else list.replaceChildren(...cards, ...(more ? [more] : []));
     heading.textContent = options.title(answer.body);
-    facts.replaceChildren(...factsOf(answer, degraded));
+    facts.replaceChildren(...factsOf(answer));
     section.hidden = !cursor && items.length === 0;
     section.removeAttribute("aria-busy");
     if (!options.silent) announce(`${heading.textContent}: ${items.length}${cursor ? " more" : ""} items`);
@@ -66,7 +63,7 @@ function cardOf(item, { request, region }, options) {
     onopen() {
       const source = { placement: options.placement, request: request ?? undefined };
       attribution.set(item.id, source);
-      send({ kind: "click", item: item.id, ...source }).catch(() => {});
+      verge().track({ kind: "click", item: item.id, ...source });
     },
   });
 }
@@ -94,16 +91,17 @@ function arrows(list) {
 function reasonOf({ signal, because }, region, here) {
   if (!because) return h("span", {}, `${signal === "recency" ? "Trending" : "Popular"} in ${inRegion(region)}`);
   if (because === here) return h("span", {}, signal === "knn" ? "Similar to this one" : "Often seen with this one");
-  const kind = recents().find(({ id }) => id === because)?.kind ?? "view";
+  const kind = verge().recents().find(({ item }) => item === because)?.kind ?? "view";
   const name = h("b", {}, because);
   getItem(because).then((item) => (name.textContent = nameOf(item)), () => {});
   return h("span", {}, signal === "knn" ? "Similar to " : `Because you ${DONE[kind]} `, name);
 }
 
-function factsOf({ took, score }, degraded) {
+function factsOf({ body: { degraded, source }, took, score }) {
   const [word, meaning] = DEGRADED[degraded] ?? [degraded, ""];
   const scored = score === undefined ? "" : ` · scored in ${score < 0.01 ? "under 1" : Number(score.toPrecision(2))} ms`;
   return [
+    source === "browser" && h("span", { class: "degraded", title: "The edge gave no answer: this page scored its own copy of the tables." }, "by this page"),
     degraded && h("span", { class: "degraded", title: meaning }, word),
     h("span", { title: "The round trip as this page measured it, and the edge's own time from its Server-Timing header" },
       `${took < 10 ? took.toFixed(1) : Math.round(took)} ms${scored}`),

@@ -1,10 +1,10 @@
 // The storefront: two pages (home, item) behind `#/` and `#/item/{id}`, the region switch, and forgetting.
 
-import { Problem, get, getItem, region, send, settled } from "./api.js";
+import "./verge/element.js";
+import { Problem, getItem, isDown, region, setDown, timed, verge } from "./api.js";
 import { attribution, rail } from "./rail.js";
-import { forget, rawRecents, recents } from "./recents.js";
-import { byId, categoryPath, h, inRegion, nameOf, pictureOf, priceOf, problemNotice, regionName, skeleton, toast } from "./view.js";
-import { webAddress } from "./art.js";
+import { byId, categoryPath, h, inRegion, initialsOf, nameOf, pictureOf, priceOf, problemNotice, regionName, skeleton, toast } from "./view.js";
+import { drawingAddress, webAddress } from "./art.js";
 
 const main = byId("main");
 const regions = new Set(["world", "gb", "us", "de", "fr", "nl", "es", "ie"]);
@@ -37,7 +37,7 @@ function itemOfAddress() {
 
 function home() {
   const { signal } = page;
-  const seen = recents();
+  const seen = verge().recents();
   main.replaceChildren(
     h("section", { class: "hero" },
       h("h1", { tabindex: "-1" }, "Picked at the edge, from what you just looked at."),
@@ -51,7 +51,7 @@ function home() {
         return `Popular in ${code ? inRegion(code) : "your region"}`;
       },
       layout: "grid", placement: "popular", fail,
-      load: async (cursor) => learnRegion(await get("/v1/popular", { limit: 12, cursor }, signal)),
+      load: async (cursor) => learnRegion(await timed(verge().popular({ limit: 12, cursor, signal }))),
     }),
     seen.length ? recentlyViewed() : "",
   );
@@ -59,8 +59,8 @@ function home() {
 
 const forYou = (signal) => rail({
   title: () => "For you",
-  layout: "grid swipe", placement: "home", reasons: true, wait: true, fail,
-  load: (cursor) => get("/v1/recommendations", { placement: "home", limit: 12, cursor }, signal),
+  layout: "grid swipe", placement: "home", reasons: true, fail,
+  load: (cursor) => timed(verge().recommend({ placement: "home", limit: 12, cursor, signal })),
 });
 
 async function itemPage(id, signal) {
@@ -68,13 +68,10 @@ async function itemPage(id, signal) {
     h("p", { class: "crumbs" }, h("a", { href: "#/" }, "← All items")),
     h("article", { class: "item waiting" }, skeleton(false).firstElementChild,
       h("div", { class: "item-text" }, h("h1", { tabindex: "-1" }, "Loading…"))),
-    rail({
-      title: () => "Similar items", layout: "row", placement: "similar", here: id, fail: quiet,
-      load: (cursor) => get(`/v1/items/${encodeURIComponent(id)}/similar`, { limit: 12, cursor }, signal),
-    }),
+    similar(id),
     rail({
       title: () => "Also viewed", layout: "row", placement: "product", reasons: true, here: id, fail: quiet,
-      load: (cursor) => get("/v1/recommendations", { placement: "product", item: id, limit: 12, cursor }, signal),
+      load: (cursor) => timed(verge().recommend({ placement: "product", item: id, limit: 12, cursor, signal })),
     }),
     recentlyViewed(id),
   );
@@ -92,11 +89,24 @@ async function itemPage(id, signal) {
   }
 }
 
+/** The element for storefronts, with this shop's client and drawings. */
+function similar(id) {
+  const element = h("verge-recommendations", { similar: true, item: id, placement: "similar", heading: "Similar items", href: "#/item/{id}" });
+  const drawn = (item) => ({ ...item, name: nameOf(item), image: webAddress(item.image) ?? drawingAddress(item, initialsOf(item)) });
+  const pictured = async (asked) => asked.then((answer) => ({ ...answer, items: answer.items.map(drawn) }));
+  element.client = { ...verge(), similar: (...asked) => pictured(verge().similar(...asked)) };
+  element.addEventListener("verge-click", ({ detail: { item, answer } }) => {
+    attribution.set(item.id, { placement: "similar", request: answer.request ?? undefined });
+  });
+  return h("div", { class: "rail" }, element);
+}
+
 function itemDetails(item) {
   const price = priceOf(item);
   const address = webAddress(item.url);
   const act = (kind, done) => async () => {
-    if (await record(kind, item, page.signal)) toast(`${done}. The next answers know.`);
+    await record(kind, item, page.signal);
+    toast(`${done}. The next answers know.`);
   };
   return h("article", { class: "item" },
     pictureOf(item),
@@ -113,26 +123,18 @@ function itemDetails(item) {
         address && h("a", { href: address, rel: "noopener nofollow" }, "See it in the real shop"), ` Item ${item.id}.`)));
 }
 
-/** Sends an event about the item, then brings up to date what the page shows of the cookie. True if accepted. */
-async function record(kind, item, signal) {
-  const { id, price, currency } = item;
+/** Tells what was done with the item, then brings up to date what the page shows of the cookie. */
+async function record(kind, { id, price, currency }, signal) {
   const worth = kind === "purchase" && typeof price === "number" ? { quantity: 1, price, currency } : {};
-  try {
-    await send({ kind, item: id, ...worth, ...attribution.get(id) });
-    return true;
-  } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem;
-    toast(`${problem.message}. ${problem.detail}`);
-    return false;
-  } finally {
-    known();
-    if (!signal.aborted) main.querySelector("#recently")?.replaceWith(recentlyViewed(itemOfAddress()));
-  }
+  verge().track({ kind, item: id, ...worth, ...attribution.get(id) });
+  await verge().flush();
+  known();
+  if (!signal.aborted) main.querySelector("#recently")?.replaceWith(recentlyViewed(itemOfAddress()));
 }
 
 /** The rail of what the cookie names, without the item on screen; hidden while there is none. */
 function recentlyViewed(here) {
-  const kinds = new Map(recents().map(({ id, kind }) => [id, kind]));
+  const kinds = new Map(verge().recents().map(({ item, kind }) => [item, kind]));
   kinds.delete(here);
   const ids = [...kinds.keys()].slice(0, 12);
   const started = performance.now();
@@ -183,8 +185,8 @@ function drawRegions(auto) {
 
 /** The footer's panel: the cookie as it is. */
 function known() {
-  const raw = rawRecents();
-  const count = recents(raw).length;
+  const raw = /(?:^|; )verge_recents=([^;]*)/.exec(document.cookie)?.[1] ?? "";
+  const count = verge().recents().length;
   const id = document.cookie.includes("verge_visitor=") ? ", and a random id in another, since you agreed to it" : "";
   byId("known-text").textContent = count
     ? `Your last ${count} ${count === 1 ? "item" : "items"}, in ${raw.length} bytes of a cookie in this browser${id}. Nothing else is kept about you at the edge.`
@@ -203,8 +205,8 @@ byId("region").addEventListener("change", ({ target }) => {
 });
 
 byId("forget").addEventListener("click", async () => {
-  await settled();
-  forget();
+  await verge().flush();
+  verge().forget();
   attribution.clear();
   show();
   toast("Forgotten. The cookies are gone.");
@@ -220,5 +222,15 @@ history.scrollRestoration = "manual";
 addEventListener("click", () => history.replaceState({ scroll: scrollY }, ""), { capture: true });
 addEventListener("hashchange", () => show({ moved: true }));
 
+byId("down").addEventListener("click", ({ currentTarget }) => {
+  setDown(!isDown());
+  currentTarget.ariaPressed = isDown();
+  toast(isDown() ? "The edge is down. This page goes on with its own copy of the tables." : "The edge is back.");
+  if (!isDown()) void verge().flush();
+  show();
+});
+
 drawRegions();
 show();
+// What the page needs while the edge is down it fetches when there is nothing else to do.
+addEventListener("load", () => (globalThis.requestIdleCallback ?? setTimeout)(() => void verge().prepare()));

@@ -50,7 +50,8 @@ const isBare = (item) => !item.name && !item.brand && !item.category;
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-function initialsOf(item) {
+/** What a drawing of the item carries. */
+export function initialsOf(item) {
   if (isBare(item)) return item.id.slice(-2).toUpperCase();
   const words = nameOf(item).match(/[\p{L}\p{N}]+/gu) ?? ["?"];
   return words.slice(0, 2).map((word) => word[0].toUpperCase()).join("");

@@ -34,6 +34,11 @@ pub fn is_region(region: &str) -> bool {
     (1..=32).contains(&region.len()) && region.bytes().all(legal)
 }
 
+/// Whether `hash` is written as a [`content_hash`] is.
+pub fn is_hash(hash: &str) -> bool {
+    hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// One blob of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRef {
@@ -147,10 +152,9 @@ impl Manifest {
             return Err(Error::Format { found, supported: FORMAT });
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(not)?;
-        let hash = |hash: &str| hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
         let wrong = if manifest.blobs.is_empty() || manifest.blobs.len() > MAX_BLOBS {
             "it names no blobs, or too many"
-        } else if !manifest.named().all(|blob| hash(&blob.hash)) {
+        } else if !manifest.named().all(|blob| is_hash(&blob.hash)) {
             "a blob's hash is not 32 hexadecimal digits"
         } else if !is_region(&manifest.region) || !manifest.regions.values().all(|name| is_region(name)) {
             "a region's name is not 1 to 32 of a-z, 0-9 and -"

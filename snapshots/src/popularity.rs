@@ -93,6 +93,12 @@ pub fn write(items: &[(f32, f32)]) -> Vec<u8> {
     let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
     let mut order: Vec<u32> = (0..count).filter(|index| value(index) > 0.0).collect();
     order.sort_by(|a, b| value(b).total_cmp(&value(a)));
+    write_ordered(items, order)
+}
+
+/// The same for an `order`, most wanted first, that tells apart what the values no longer do.
+pub fn write_ordered(items: &[(f32, f32)], mut order: Vec<u32>) -> Vec<u8> {
+    let value = |index: &u32| items.get(*index as usize).map_or(0.0, |item| item.0);
     let mut values: Vec<f32> = order.iter().rev().map(|index| value(index).min(1.0)).collect();
     values.dedup();
     if values.len() > MAX_VALUES {

@@ -1,58 +1,20 @@
-// The storefront in a real Chromium, against a Worker that serves a published demo.
-//
-//   VERGE_URL=http://127.0.0.1:8787 node --test tests/shop/*.test.mjs
-//
-// CHROMIUM names the browser where it is not one of the usual paths. Without a browser, or without VERGE_URL,
-// every test is skipped and says so.
+// The storefront in a real Chromium, against a Worker that serves a published demo; see browser.mjs.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
-import { after, before, describe, test } from "node:test";
+import { test } from "node:test";
+import { base, inBrowser, picture } from "./browser.mjs";
 
-const base = process.env.VERGE_URL?.replace(/\/$/, "");
-const browserPath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
-  .find((path) => path && existsSync(path));
-const skip = !base
-  ? "VERGE_URL is not set: start `cargo xtask demo` and set it to the address it prints"
-  : !browserPath && "no Chromium found: install it (`apt-get install chromium`) or name it in CHROMIUM";
-if (skip) console.log(`skipped: the shop in a browser: ${skip}`);
-
-const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-
-describe("the shop", { skip, timeout: 120_000 }, () => {
-  let browser;
-  before(async () => {
-    const { chromium } = await import("playwright-core");
-    browser = await chromium.launch({ executablePath: browserPath, args: FLAGS });
-  });
-  after(() => browser?.close());
-
-  /** Runs `check` on a page of a new visitor, who has no cookies, and fails on whatever the console complains of. */
-  async function visit(check, { expected = /^$/, ...options } = {}) {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-    const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
-    const complaints = [];
-    page.on("console", (message) => {
-      if (["error", "warning"].includes(message.type()) && !expected.test(message.text())) complaints.push(message.text());
-    });
-    page.on("pageerror", (error) => complaints.push(String(error)));
-    try {
-      await check(page);
-      assert.deepEqual(complaints, []);
-    } finally {
-      await context.close();
-    }
-  }
-
+inBrowser("the shop", (visit) => {
   const rail = (page, title) => page.locator(".rail", { has: page.getByRole("heading", { name: title }) });
   const cards = (page, title) => rail(page, title).locator(".card:not(.waiting) > a");
   const addresses = (page, title) => cards(page, title).evaluateAll((links) => links.map((link) => link.hash));
+  /** The links of the element for storefronts. */
+  const similar = (page) => page.locator("verge-recommendations [part=card]:not(.bone) a");
   /** Waits until the page shows its answers and every event is answered. */
   async function ready(page) {
     await page.locator("main h1").waitFor();
-    await page.waitForFunction(() => !document.querySelector("[aria-busy], .waiting"));
+    await page.waitForFunction(() => !document.querySelector("[aria-busy], .waiting")
+      && [...document.querySelectorAll("verge-recommendations")].every((element) => element.answer));
     await page.waitForLoadState("networkidle");
   }
   async function open(page, path = "/") {
@@ -112,7 +74,7 @@ describe("the shop", { skip, timeout: 120_000 }, () => {
     visit(async (page) => {
       const sent = [];
       page.on("request", (request) => {
-        if (request.url().endsWith("/v1/events")) sent.push(request.postDataJSON());
+        if (request.url().endsWith("/v1/events")) sent.push(...request.postDataJSON().filter(({ kind }) => kind !== "impression"));
       });
       const [answer] = await Promise.all([
         page.waitForResponse((response) => response.url().includes("/v1/popular")).then((response) => response.json()),
@@ -128,8 +90,9 @@ describe("the shop", { skip, timeout: 120_000 }, () => {
       const source = { item: id, placement: "popular", request: answer.request };
       assert.ok(answer.request);
       assert.deepEqual(sent.map(({ kind }) => kind), ["click", "view", "cart", "purchase"]);
-      for (const event of sent.slice(0, 3)) assert.deepEqual(event, { kind: event.kind, ...source });
-      assert.deepEqual(sent[3], { kind: "purchase", ...source, quantity: 1, price, currency });
+      assert.equal(new Set(sent.map((event) => event.id)).size, 4);
+      for (const { id: _, ...event } of sent.slice(0, 3)) assert.deepEqual(event, { kind: event.kind, ...source });
+      assert.deepEqual(sent[3], { id: sent[3].id, kind: "purchase", ...source, quantity: 1, price, currency });
     }));
 
   test("an item's page has its price, similar items and what else is viewed", () =>
@@ -142,10 +105,10 @@ describe("the shop", { skip, timeout: 120_000 }, () => {
       assert.equal(await page.getByRole("heading", { level: 1 }).innerText(), name);
       assert.equal(await page.locator(".item .price").innerText(), price);
       const here = new URL(page.url()).hash;
-      for (const title of ["Similar items", "Also viewed"]) {
-        const shown = await addresses(page, title);
-        assert.ok(shown.length > 0, title);
-        assert.ok(!shown.includes(here), title);
+      const like = await similar(page).evaluateAll((links) => links.map(({ hash }) => hash));
+      for (const shown of [like, await addresses(page, "Also viewed")]) {
+        assert.ok(shown.length > 0);
+        assert.ok(!shown.includes(here));
       }
     }));
 
@@ -233,9 +196,11 @@ describe("the shop", { skip, timeout: 120_000 }, () => {
       await page.getByRole("alert").getByRole("link", { name: "Back to the shop" }).click();
       await ready(page);
       await page.context().setOffline(true);
+      await page.evaluate(() => caches.delete("verge"));
+      await page.route("**/verge/fallback.js", (route) => route.abort());
       await cards(page, /^Popular in/).nth(0).click();
       await page.getByRole("alert").getByText("The shop cannot be reached").waitFor();
-    }, { expected: /status of 404|ERR_INTERNET_DISCONNECTED/ }));
+    }, { expected: /status of 404|ERR_INTERNET_DISCONNECTED|ERR_FAILED/ }));
 
   test("hostile text stays text, and only http addresses become links or pictures", () =>
     visit(async (page) => {
@@ -254,13 +219,28 @@ describe("the shop", { skip, timeout: 120_000 }, () => {
       assert.equal(await page.locator("main img, main a[href^=javascript]").count(), 0);
     }, { expected: /status of 404/ }));
 
-  test("the cookie reads as the entries that make sense", () =>
+  test("with the edge down the shop goes on, and tells the edge afterwards what it missed", () =>
     visit(async (page) => {
       await open(page);
-      const read = (raw) => page.evaluate((value) => import("/recents.js").then(({ recents }) => recents(value)), raw);
-      assert.deepEqual(await read("1|85123A:v:hmx1s|a%3Ab%7C:c3:hmx0k|9:p:0"),
-        [{ id: "85123A", kind: "view" }, { id: "a:b|", kind: "click" }, { id: "9", kind: "purchase" }]);
-      assert.deepEqual(await read("1|||%E0%A4:v:1|:v:1|alone|b:a:1"), [{ id: "alone", kind: "view" }, { id: "b", kind: "cart" }]);
-      for (const garbage of ["", "1", "2|a:v:1", "null", "%|%|%"]) assert.deepEqual(await read(garbage), [], garbage);
+      const seen = await lookAt(page, 0);
+      const before = { you: await addresses(page, "For you"), popular: await addresses(page, /^Popular in/) };
+      await page.waitForFunction(async () => (await (await caches.open("verge")).keys()).length >= 3);
+      await picture(page, "shop");
+      await page.getByRole("button", { name: "Edge down" }).click();
+      await ready(page);
+      assert.equal(await rail(page, "For you").locator(".degraded").first().innerText(), "by this page");
+      assert.deepEqual(await addresses(page, "For you"), before.you);
+      assert.deepEqual(await addresses(page, /^Popular in/), before.popular);
+      await picture(page, "shop-edge-down");
+      const next = await lookAt(page, 2);
+      assert.deepEqual(await addresses(page, "Recently viewed"), [next, seen]);
+      assert.notDeepEqual(await addresses(page, "For you"), before.you);
+      const cookie = async () => (await page.context().cookies()).find(({ name }) => name === "verge_recents").value;
+      assert.equal((await cookie()).split("|").length, 2);
+      await page.getByRole("button", { name: "Edge down" }).click();
+      await ready(page);
+      for (let tries = 0; (await cookie()).split("|").length < 3 && tries < 100; tries++) await page.waitForTimeout(50);
+      assert.equal((await cookie()).split("|").length, 3);
+      assert.equal(await rail(page, "For you").locator(".degraded").count(), 0);
     }));
 });

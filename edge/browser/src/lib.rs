@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 use serde_wasm_bindgen::Serializer;
-use snapshots::answer::{Call, Request, answer};
+use snapshots::answer::{Call, Request, answer, item};
 use snapshots::query::{Query, QueryError};
 use snapshots::recents::Recents;
 use snapshots::score::Scratch;
@@ -67,20 +67,20 @@ impl Scorer {
         let (query, nobody) = (Query::parse(query).map_err(problem)?, Recents::default());
         self.answer(Call::Popular, &Request::new(&query, &nobody, Timestamp(now as i64)))
     }
-}
-
-impl Scorer {
-    fn answer(&mut self, call: Call<'_>, request: &Request<'_>) -> Result<JsValue, JsError> {
-        let found = answer(&self.snapshot, call, request, &mut self.scratch).map_err(problem)?;
-        Ok(found.serialize(&Serializer::json_compatible())?)
-    }
 
     /// One item by its id; `undefined` where the snapshot does not know it.
     ///
     /// # Errors
     /// Never, with a snapshot that was opened.
     pub fn item(&self, id: &str) -> Result<JsValue, JsError> {
-        Ok(answer::item(&self.snapshot, id).serialize(&Serializer::json_compatible())?)
+        Ok(item(&self.snapshot, id).serialize(&Serializer::json_compatible())?)
+    }
+}
+
+impl Scorer {
+    fn answer(&mut self, call: Call<'_>, request: &Request<'_>) -> Result<JsValue, JsError> {
+        let found = answer(&self.snapshot, call, request, &mut self.scratch).map_err(problem)?;
+        Ok(found.serialize(&Serializer::json_compatible())?)
     }
 }
 

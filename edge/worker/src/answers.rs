@@ -24,8 +24,6 @@ const SHARED: &str = "public, max-age=30";
 const PERSONAL: &str = "private, no-cache";
 /// An answer that lacks rows is kept by nobody.
 const PASSING: &str = "private, no-store";
-/// When to ask again while there is no snapshot, in seconds.
-const RETRY_AFTER_S: &str = "5";
 
 /// A request for an answer.
 pub struct Ask<'a> {
@@ -224,7 +222,7 @@ fn etag(ask: &Ask<'_>, ready: &Ready) -> String {
 }
 
 /// Whether an `If-None-Match` header names `tag`; weakly, as RFC 9110 wants it there.
-fn matches_tag(known: &str, tag: &str) -> bool {
+pub fn matches_tag(known: &str, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     known.trim() == "*" || known.split(',').any(|one| opaque(one) == opaque(tag))
 }
@@ -233,9 +231,7 @@ fn matches_tag(known: &str, tag: &str) -> bool {
 fn without_snapshot(config: &Config, ask: &Ask<'_>) -> Result<Reply, Problem> {
     let is_list = !matches!(ask.route, Route::Item(_));
     if config.static_items.is_empty() || !is_list {
-        let detail =
-            "No snapshot could be loaded yet. Try again; if this lasts, publish one with `verge publish`.";
-        return Err(Problem::new(503, "No snapshot", detail).with("retry-after", RETRY_AFTER_S));
+        return Err(Problem::no_snapshot());
     }
     let on_screen = if let Route::Similar(id) = ask.route { Some(id) } else { None };
     let unwanted = |id: &str| {

@@ -8,8 +8,9 @@ use crate::events::{self, MAX_BODY};
 use crate::forward;
 use crate::head::Head;
 use crate::id;
+use crate::lite;
 use crate::live;
-use crate::load::{Loader, with_store};
+use crate::load::{self, Loader, with_store};
 use crate::platform::{self, memory_bytes, now};
 use crate::reply::{Problem, Reply};
 use crate::route::{self, NoRoute, Route};
@@ -48,11 +49,12 @@ pub fn fetch(request: web_sys::Request, env: Env, context: JsContext) -> JsValue
         let head = Head::read(&lines);
         let id = id::ulid(Timestamp(began));
         let call = Call { env: &env, context: &Context::new(context), config: &config, id: &id, began };
-        let reply = match serve(&call, request, &head).await {
+        let mut stream = None;
+        let reply = match serve(&call, request, &head, &mut stream).await {
             Ok(reply) => reply,
             Err(problem) => problem.reply(&id),
         };
-        platform::respond(&allow_origin(reply, &config, head.origin))
+        platform::respond(&allow_origin(reply, &config, head.origin), stream)
     })
 }
 
@@ -65,7 +67,13 @@ struct Call<'a> {
     began: i64,
 }
 
-async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> Result<Reply, Problem> {
+/// Serves a request. A body that is not held here is put into `stream`.
+async fn serve(
+    call: &Call<'_>,
+    request: web_sys::Request,
+    head: &Head<'_>,
+    stream: &mut Option<JsValue>,
+) -> Result<Reply, Problem> {
     let Call { env, context, config, began, .. } = *call;
     let (path, _) = head.path_and_query();
     let path = route::below(&config.base_path, path).ok_or(NoRoute::NotFound);
@@ -78,6 +86,18 @@ async fn serve(call: &Call<'_>, request: web_sys::Request, head: &Head<'_>) -> R
     }
     if route == Route::Live {
         return Err(live::handshake(config, head));
+    }
+    if let Route::Blob(hash) = &route {
+        *stream = load::blob(env, hash).await.map_err(|why| {
+            console_error!("{why}");
+            Problem::internal()
+        })?;
+        return lite::blob(stream.is_some());
+    }
+    if let Route::Manifest(region) = &route {
+        let loader = Loader { env, context, config };
+        let ready = loader.find(Some(region), None, began).await;
+        return lite::manifest(ready.as_ref(), head.if_none_match);
     }
     let mut visit = Visit::read(config, head);
     if route == Route::Events {
@@ -224,7 +244,8 @@ fn no_route(why: NoRoute) -> Problem {
             404,
             "Not found",
             "There is nothing here. The paths are /v1/recommendations, /v1/popular, /v1/items/{id}, \
-             /v1/items/{id}/similar, /v1/events, /v1/live and /healthz, below BASE_PATH where it is set.",
+             /v1/items/{id}/similar, /v1/events, /v1/live, /v1/snapshots/manifest/{region}, \
+             /v1/snapshots/blob/{hash} and /healthz, below BASE_PATH where it is set.",
         ),
         NoRoute::MethodNotAllowed(allowed) => {
             Problem::new(405, "Method not allowed", format!("Use one of {allowed}.")).with("allow", allowed)

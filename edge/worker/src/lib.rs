@@ -17,6 +17,7 @@ mod fetch;
 mod forward;
 pub mod head;
 pub mod id;
+pub mod lite;
 pub mod live;
 #[cfg(target_arch = "wasm32")]
 mod load;

@@ -11,6 +11,7 @@ use snapshots::{Bytes, Shard, Snapshot, shards};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
+use worker::wasm_bindgen::JsValue;
 use worker::{Context, Delay, Env, KvStore, console_error, console_log};
 
 /// The shortest time KV lets a value be cached at the edge, in seconds.
@@ -252,6 +253,16 @@ async fn read_blob(kv: &KvStore, hash: &str, length: u64) -> Result<Bytes, Strin
         return Err(format!("{key} holds other bytes than its name says; publish again"));
     }
     Ok(Bytes::from(bytes))
+}
+
+/// A blob's bytes as a `ReadableStream`; `None` where there is no blob of this hash. Nothing of it is held.
+///
+/// # Errors
+/// KV cannot be read.
+pub async fn blob(env: &Env, hash: &str) -> Result<Option<JsValue>, String> {
+    let kv = env.kv(KV).map_err(|error| format!("the binding {KV} is missing in wrangler.toml ({error})"))?;
+    let found = kv.get(&blob_key(hash)).cache_ttl(BLOB_CACHE_S).stream().await;
+    found.map(|stream| stream.map(JsValue::from)).map_err(|error| format!("cannot read a blob: {error}"))
 }
 
 async fn read(kv: &KvStore, key: &str, cache_s: u64) -> Result<Option<Vec<u8>>, String> {

@@ -47,6 +47,8 @@ extern "C" {
     fn write_point(env: &JsValue, doubles: &[f64]) -> Result<(), JsValue>;
     #[wasm_bindgen(js_name = respond)]
     fn respond_with(status: u16, lines: &str, tag: &str, body: Option<&str>) -> JsValue;
+    #[wasm_bindgen(js_name = respond)]
+    fn respond_with_stream(status: u16, lines: &str, tag: &str, body: JsValue) -> JsValue;
 }
 
 /// The time in ms since 1970. In production it stands still while a request computes.
@@ -123,10 +125,14 @@ fn text(error: &JsValue) -> String {
     error.dyn_ref::<Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
 }
 
-/// The platform's `Response`.
-pub fn respond(reply: &Reply) -> JsValue {
+/// The platform's `Response`, with the reply's body, or a `stream` of KV in its place.
+pub fn respond(reply: &Reply, stream: Option<JsValue>) -> JsValue {
+    let (status, lines) = (reply.status, reply.lines());
     let body = Some(&*reply.body).filter(|body| !body.is_empty());
-    respond_with(reply.status, &reply.lines(), reply.tag(), body)
+    match stream {
+        Some(stream) => respond_with_stream(status, &lines, reply.tag(), stream),
+        None => respond_with(status, &lines, reply.tag(), body),
+    }
 }
 
 /// Wakes whoever waits by now.

@@ -5,6 +5,8 @@ use serde_json::Value;
 
 /// The header that differs from answer to answer, and so is kept apart from those that mostly do not.
 const TAG: &str = "etag";
+/// When to ask again while there is no snapshot, in seconds.
+const RETRY_AFTER_S: &str = "5";
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +91,13 @@ impl Problem {
     /// Something that should not happen; the Worker's log tells what.
     pub fn internal() -> Self {
         Self::new(500, "Internal error", "The answer could not be computed. Try again.")
+    }
+
+    /// Nothing was published, or it cannot be read.
+    pub fn no_snapshot() -> Self {
+        let detail =
+            "No snapshot could be loaded yet. Try again; if this lasts, publish one with `verge publish`.";
+        Self::new(503, "No snapshot", detail).with("retry-after", RETRY_AFTER_S)
     }
 
     /// The problem with a header.

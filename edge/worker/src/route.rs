@@ -2,6 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 use snapshots::event::{MAX_ITEM_ID, is_printable};
+use snapshots::manifest::{is_hash, is_region};
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,10 @@ pub enum Route {
     Item(String),
     /// `GET /v1/items/{id}/similar`
     Similar(String),
+    /// `GET /v1/snapshots/manifest/{region}`
+    Manifest(String),
+    /// `GET /v1/snapshots/blob/{hash}`
+    Blob(String),
     /// `POST /v1/events`
     Events,
     /// `GET /v1/live`
@@ -52,6 +57,12 @@ pub fn route(method: &str, path: &str) -> Result<Route, NoRoute> {
         (Some("v1"), Some("popular"), None, ..) => Route::Popular,
         (Some("v1"), Some("events"), None, ..) => Route::Events,
         (Some("v1"), Some("live"), None, ..) => Route::Live,
+        (Some("v1"), Some("snapshots"), Some("manifest"), Some(region), None) if is_region(region) => {
+            Route::Manifest(region.to_owned())
+        }
+        (Some("v1"), Some("snapshots"), Some("blob"), Some(hash), None) if is_hash(hash) => {
+            Route::Blob(hash.to_owned())
+        }
         (Some("v1"), Some("items"), Some(id), None, _) => Route::Item(item_id(id)?),
         (Some("v1"), Some("items"), Some(id), Some("similar"), None) => Route::Similar(item_id(id)?),
         _ => return Err(NoRoute::NotFound),
@@ -93,6 +104,13 @@ mod tests {
             ("OPTIONS", "/v1/events", Ok(Route::Preflight("POST, OPTIONS"))),
             ("DELETE", "/v1/popular", Err(NoRoute::MethodNotAllowed("GET, HEAD, OPTIONS"))),
             ("BREW", "/healthz", Err(NoRoute::MethodNotAllowed("GET, HEAD, OPTIONS"))),
+            ("GET", "/v1/snapshots/manifest/gb", Ok(Route::Manifest("gb".into()))),
+            ("GET", "/v1/snapshots/manifest/..", Err(NoRoute::NotFound)),
+            ("GET", "/v1/snapshots/blob/0123456789abcdef0123456789abcdef", {
+                Ok(Route::Blob("0123456789abcdef0123456789abcdef".into()))
+            }),
+            ("GET", "/v1/snapshots/blob/0123456789abcdef0123456789abcde%2F", Err(NoRoute::NotFound)),
+            ("GET", "/v1/snapshots/blob/world", Err(NoRoute::NotFound)),
             ("GET", "/v1/items/", Err(NoRoute::BadItemId)),
             ("GET", "/v1/items/%ff", Err(NoRoute::BadItemId)),
             ("GET", "/v1/items/%00", Err(NoRoute::BadItemId)),

@@ -5,7 +5,7 @@ use crate::learn::Table;
 use snapshots::{
     Snapshot, attributes,
     envelope::{Envelope, Section},
-    ids, popularity, rows, strategy,
+    ids, popularity, rows, rules, strategy,
 };
 
 /// Name of the blob.
@@ -66,6 +66,13 @@ fn in_order(wanted: &[u32]) -> Vec<u32> {
     order
 }
 
+/// By item of the whole snapshot, its place in `order`.
+fn places(order: &[u32], items: usize) -> Vec<Option<u32>> {
+    let mut place = vec![None; items];
+    (0u32..).zip(order).for_each(|(new, old)| place[*old as usize] = Some(new));
+    place
+}
+
 /// All sections but the tables; the ids first.
 fn fixed_sections(snapshot: &Snapshot, wanted: &[u32]) -> Vec<Section> {
     let order = in_order(wanted);
@@ -75,12 +82,18 @@ fn fixed_sections(snapshot: &Snapshot, wanted: &[u32]) -> Vec<Section> {
     let known = order.iter().zip(&names).map(|(item, id)| snapshot.attributes.item(*item, id));
     let columns = attributes::write(snapshot.attributes.currency(), &names, &known.collect::<Vec<_>>());
     let values = order.iter().map(|item| (snapshot.popularity.of(*item), snapshot.popularity.recency(*item)));
+    let place = places(&order, snapshot.len());
+    let ranked = snapshot.popularity.order().filter_map(|item| place[item as usize]);
+    let wanted = popularity::write_ordered(&values.collect::<Vec<_>>(), ranked.collect());
     let mut sections = vec![
         Section::new(ids::NAME, ids::VERSION, ids::write(&names)),
         Section::new(attributes::NAME, attributes::VERSION, columns),
-        Section::new(popularity::NAME, popularity::VERSION, popularity::write(&values.collect::<Vec<_>>())),
+        Section::new(popularity::NAME, popularity::VERSION, wanted),
     ];
-    sections.extend(snapshot.sections.iter().filter(|section| section.name == strategy::NAME).cloned());
+    // These name items by their ids.
+    let by_name =
+        snapshot.sections.iter().filter(|section| [strategy::NAME, rules::NAME].contains(&&*section.name));
+    sections.extend(by_name.cloned());
     sections
 }
 
@@ -90,8 +103,7 @@ struct Rows(Vec<(&'static str, Table)>);
 impl Rows {
     fn of(snapshot: &Snapshot, wanted: &[u32]) -> Self {
         let order = in_order(wanted);
-        let mut place = vec![None; snapshot.len()];
-        (0u32..).zip(&order).for_each(|(new, old)| place[*old as usize] = Some(new));
+        let place = places(&order, snapshot.len());
         let tables = [&snapshot.coview, &snapshot.knn, &snapshot.bought];
         let there =
             rows::TABLES.into_iter().zip(tables).filter_map(|(name, table)| Some((name, table.as_ref()?)));

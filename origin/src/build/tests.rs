@@ -2,7 +2,7 @@ use super::*;
 use crate::store::{Item, LogEvent};
 use snapshots::{
     Snapshot,
-    answer::{self, Answer},
+    answer::{Answer, Call, Request, answer},
     event::Kind,
     query::Query,
     recents::Recents,
@@ -86,7 +86,7 @@ fn recommended(snapshot: &Snapshot, now: Timestamp) -> Answer<'_> {
     let (query, mut recents) = (Query { limit: 20, ..Query::default() }, Recents::default());
     recents.touch("item-00003", Kind::View, now);
     recents.touch("item-00007", Kind::Cart, now);
-    answer::recommend(snapshot, &query, &recents, now, &mut Scratch::default()).unwrap()
+    answer(snapshot, Call::Recommend, &Request::new(&query, &recents, now), &mut Scratch::default()).unwrap()
 }
 
 #[test]
@@ -106,6 +106,7 @@ fn a_lite_snapshot_of_a_small_shop_answers_as_the_whole_and_else_holds_the_most_
     let (all, now) = (lite(lite::BYTES), whole.built_at);
     let shown = |snapshot| serde_json::to_value(recommended(snapshot, now)).unwrap();
     assert_eq!(shown(&all), shown(&whole));
+    assert!(all.popularity.order().eq(whole.popularity.order()));
 
     let head = lite(8_192);
     assert!((30..300).contains(&head.len()), "{} items", head.len());

@@ -10,6 +10,7 @@ mod events;
 mod garbage;
 mod graphql;
 mod live;
+mod parity;
 mod publishing;
 mod rules;
 mod shards;
@@ -113,6 +114,7 @@ fn main() {
         garbage::TESTS,
         graphql::TESTS,
         live::TESTS,
+        parity::TESTS,
         publishing::TESTS,
         rules::TESTS,
         shards::TESTS,

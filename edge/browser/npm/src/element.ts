@@ -13,6 +13,8 @@ import { link, price, sheet } from "./view.js";
 /** Clients by endpoint and region, where a page sets none: elements share them. */
 const clients = new Map<string, Client>();
 
+let style: CSSStyleSheet | undefined;
+
 function shared(element: Element): Client {
   const [endpoint, region] = [element.getAttribute("endpoint"), element.getAttribute("region")];
   const key = `${endpoint} ${region}`;
@@ -40,6 +42,7 @@ const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
  * the answer. Impressions and clicks are tracked by the client, once for each item and answer.
  */
 export class VergeRecommendations extends Base {
+  /** @internal */
   static readonly observedAttributes = ["placement", "item", "limit", "href", "endpoint", "region", "similar", "popular"];
 
   /** The client to ask; one by `endpoint` and `region`, which all elements share, unless it is set. */
@@ -49,10 +52,14 @@ export class VergeRecommendations extends Base {
   #asked?: AbortController;
   #seen?: IntersectionObserver;
 
+  /** @internal */
   connectedCallback(): void {
     if (!this.shadowRoot) {
-      this.attachShadow({ mode: "open" }).innerHTML =
-        `<style>${sheet}</style><section part="section"><h2 part="heading"></h2><slot></slot><ul part="list"></ul></section>`;
+      const root = this.attachShadow({ mode: "open" });
+      root.innerHTML = `<section part="section"><h2 part="heading"></h2><slot></slot><ul part="list"></ul></section>`;
+      // A page that allows no inline styles allows this.
+      if (!style) (style = new CSSStyleSheet()).replaceSync(sheet);
+      root.adoptedStyleSheets = [style];
     }
     this.#seen = new IntersectionObserver((entries) => entries.forEach((entry) => this.#impression(entry)), { threshold: 0.5 });
     const mine = [...this.querySelectorAll<HTMLElement>("[data-item]")];
@@ -65,11 +72,13 @@ export class VergeRecommendations extends Base {
     mine.forEach((card, place) => this.#watch(card, items[place]!, this.answer!));
   }
 
+  /** @internal */
   disconnectedCallback(): void {
     this.#asked?.abort();
     this.#seen?.disconnect();
   }
 
+  /** @internal */
   attributeChangedCallback(_: string, before: string | null, after: string | null): void {
     if (this.#seen && before !== after) void this.refresh();
   }
@@ -142,7 +151,7 @@ export class VergeRecommendations extends Base {
     for (const element of anchor.querySelectorAll<HTMLElement>("[data-verge]")) {
       const text = texts[element.dataset["verge"]!] ?? "";
       if (!(element instanceof HTMLImageElement)) element.textContent = text;
-      else if (/^(https?:)?\/\/|^\/|^[^:]+$/.test(text)) Object.assign(element, { src: text, alt: "", loading: "lazy" });
+      else if (/^(https?:|data:image\/|[^:]+$)/i.test(text)) Object.assign(element, { src: text, alt: "", loading: "lazy" });
       else element.replaceWith(Object.assign(document.createElement("i"), { className: "image" }));
     }
     this.#watch(card, item, answer);

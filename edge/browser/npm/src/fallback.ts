@@ -123,9 +123,9 @@ export async function open(source: Source): Promise<Fallback> {
 
   return {
     recommend: (query, recents) => answer(scorer.recommend(query, recents, Date.now())),
-    similar: (id, query) => answer(scorer.similar(id, query)),
-    popular: (query) => answer(scorer.popular(query)),
-    item: (id) => scorer.item(id),
+    similar: (id, query) => answer(scorer.similar(id, query, Date.now())),
+    popular: (query) => answer(scorer.popular(query, Date.now())),
+    item: (id) => scorer.item(id) ?? undefined,
     refresh,
   };
 }

@@ -25,6 +25,7 @@ const BATCH = 25;
 /** What happened longer ago the edge refuses. */
 const MAX_AGE_MS = 30 * 86_400_000;
 const MAX_WAIT_MS = 60_000;
+const SETTLE_MS = 50;
 /** An event says when it happened only if that was so long ago: the edge's clock is better than the device's. */
 const TELL_TIME_MS = 60_000;
 
@@ -79,7 +80,11 @@ export function createQueue(store: Store, send: (body: string) => Promise<number
   /** One tab sends at a time: two would tell the edge of an event twice. */
   async function sendAlone(): Promise<void> {
     try {
-      await navigator.locks.request("verge", sendAll);
+      const { locks } = navigator;
+      const send = (lock: Lock | null) => lock && sendAll().then(() => true);
+      if (await locks.request("verge", { ifAvailable: true }, send)) return;
+      // What another tab has just removed is seen here a moment later.
+      await locks.request("verge", () => new Promise((done) => setTimeout(done, SETTLE_MS)).then(sendAll));
     } catch {
       // There are no locks here: servers, insecure pages, browsers that deny storage.
       await sendAll();

@@ -6,8 +6,8 @@ export default function init(options: { module_or_path: Response | BufferSource 
 export class Scorer {
   constructor(blobs: Uint8Array, lengths: Uint32Array);
   recommend(query: string, recents: string, now: number): Answer;
-  similar(id: string, query: string): Answer;
-  popular(query: string): Answer;
+  similar(id: string, query: string, now: number): Answer;
+  popular(query: string, now: number): Answer;
   item(id: string): Item | undefined;
   free(): void;
 }

@@ -1,0 +1,309 @@
+// The client in every state that the edge, the network and the browser can be in.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { base, inBrowser } from "./browser.mjs";
+
+const PAGE = "<!doctype html><html lang=en><title>Test</title><main></main>";
+const DOWN = /ERR_FAILED|ERR_INTERNET_DISCONNECTED|status of (4|5)\d\d/;
+const LIST = [{ id: "fixed-1", name: "Fixed" }, { id: "fixed-2", name: "Fixed too" }];
+
+inBrowser("the client", (visit) => {
+  /** Opens an empty page of the shop's own site, with a client made of `options` in `verge`. */
+  async function open(page, options = {}, { address = `${base}/test`, consent = true } = {}) {
+    await page.route("**/test", (route) => route.fulfill({ contentType: "text/html", body: PAGE }));
+    await page.goto(address);
+    await make(page, { items: LIST, region: "gb", ...options }, consent);
+  }
+  const make = (page, options, consent) =>
+    page.evaluate(async ([options, consent]) => {
+      const { createClient, pages, VergeError } = await import("/verge/index.js");
+      Object.assign(globalThis, { pages, VergeError, verge: createClient({ consent: () => globalThis.consent, ...options }), consent });
+    }, [options, consent]);
+
+  const recommend = (page, params = {}) => page.evaluate((params) => verge.recommend(params), params);
+  const ids = ({ items }) => items.map(({ id }) => id);
+  const view = (page, ...items) =>
+    page.evaluate((items) => (items.forEach((item) => verge.track({ kind: "view", item })), verge.flush()), items);
+  /** The first `count` items of the region. */
+  const popular = async (count) => ids(await (await fetch(`${base}/v1/popular?region=gb&limit=${count}`)).json());
+  /** Makes the edge be `how` from now on, a function of the route; the files of the shop are served all the same. */
+  const edge = async (page, how) => {
+    await page.unroute("**/v1/**");
+    if (how) await page.route("**/v1/**", how);
+  };
+  const unreachable = (route) => route.abort();
+  const broken = (route) => route.fulfill({ status: 500, body: "oops" });
+  const slow = (route) => setTimeout(() => route.continue().catch(() => {}), 3000);
+  const requests = (page) => {
+    const seen = [];
+    page.on("request", (request) => seen.push(new URL(request.url()).pathname));
+    return seen;
+  };
+
+  test("while the edge is up it answers, and nothing of the scorer is loaded", () =>
+    visit(async (page) => {
+      const seen = requests(page);
+      await open(page);
+      const [first, second] = await popular(2);
+      await view(page, first, second);
+      const answer = await recommend(page, { limit: 5 });
+      assert.deepEqual([answer.source, answer.degraded, answer.items.length], ["edge", null, 5]);
+      const cookie = (await page.context().cookies()).find(({ name }) => name === "verge_recents").value;
+      const own = await fetch(`${base}/v1/recommendations?region=gb&limit=5`, { headers: { cookie: `verge_recents=${cookie}` } });
+      assert.deepEqual(answer.items, (await own.json()).items);
+      assert.deepEqual((await page.evaluate(() => verge.recents())).map(({ item }) => item), [second, first]);
+      assert.equal((await page.evaluate((id) => verge.item(id), first)).id, first);
+      assert.equal(await page.evaluate(() => verge.item("no such item")), undefined);
+      assert.ok(!seen.some((path) => /fallback|scorer|snapshots/.test(path)), seen.join());
+    }, { expected: /404/ }));
+
+  for (const [state, how] of Object.entries({ slow, broken, unreachable })) {
+    test(`while the edge is ${state} the page answers as the edge would`, () =>
+      visit(async (page) => {
+        await open(page);
+        const [first, second] = await popular(2);
+        await view(page, first, second);
+        assert.ok(await page.evaluate(() => verge.prepare()));
+        const params = { limit: 20, price_min: 1, exclude: [first] };
+        const expected = await recommend(page, params);
+        const like = await page.evaluate((id) => verge.similar(id, { limit: 7 }), first);
+        await edge(page, how);
+        const { answer, took } = await page.evaluate(async (params) => {
+          const began = performance.now();
+          const answer = await verge.recommend(params);
+          return { answer, took: performance.now() - began };
+        }, params);
+        console.log(`${state}: the page's answer took ${took.toFixed(0)} ms, of which 300 are the deadline where the edge is slow`);
+        assert.equal(answer.source, "browser");
+        assert.deepEqual([answer.items, answer.next, answer.strategy, answer.region], [expected.items, expected.next, expected.strategy, "gb"]);
+        const { items } = await page.evaluate((id) => verge.similar(id, { limit: 7 }), first);
+        assert.deepEqual(items, like.items);
+        assert.equal((await page.evaluate((id) => verge.item(id), first)).id, first);
+        // What the edge could not be told counts all the same.
+        await page.evaluate((id) => verge.track({ kind: "cart", item: id }), expected.items[3].id);
+        const after = await recommend(page, params);
+        assert.ok(!ids(after).includes(expected.items[3].id));
+        assert.notDeepEqual(ids(after), ids(expected));
+      }, { expected: DOWN }));
+  }
+
+  test("pages go on without repeating an item while the edge goes down between them", () =>
+    visit(async (page) => {
+      await open(page);
+      await page.evaluate(() => verge.prepare());
+      const shown = await page.evaluate(async () => {
+        const found = [];
+        for await (const answer of pages((cursor) => verge.popular({ limit: 30, cursor }))) {
+          found.push([answer.source, answer.items.map(({ id }) => id)]);
+          if (found.length === 3) await globalThis.goDown?.();
+          if (found.length === 6) break;
+        }
+        return found;
+      });
+      assert.deepEqual(shown.map(([source]) => source), Array(6).fill("edge"));
+      await page.exposeFunction("goDown", () => edge(page, unreachable));
+      const mixed = await page.evaluate(async () => {
+        const found = [];
+        for await (const answer of pages((cursor) => verge.popular({ limit: 30, cursor }))) {
+          found.push([answer.source, answer.items.map(({ id }) => id)]);
+          if (found.length === 3) await goDown();
+          if (found.length === 6) break;
+        }
+        return found;
+      });
+      assert.deepEqual(mixed.map(([source]) => source), ["edge", "edge", "edge", "browser", "browser", "browser"]);
+      assert.deepEqual(mixed.flatMap(([, items]) => items), shown.flatMap(([, items]) => items));
+    }, { expected: DOWN }));
+
+  test("what the edge refuses is an error with its field, and no fallback", () =>
+    visit(async (page) => {
+      await open(page);
+      const error = await page.evaluate(() =>
+        verge.recommend({ limit: 1000 }).catch((error) => [error instanceof VergeError, error.status, error.field, error.detail]));
+      assert.deepEqual(error.slice(0, 3), [true, 400, "limit"]);
+      assert.match(error[3], /1 to 100/);
+      const aborted = await page.evaluate(() => {
+        const abort = new AbortController();
+        setTimeout(() => abort.abort(), 0);
+        return verge.recommend({ signal: abort.signal }).catch(({ name }) => name);
+      });
+      assert.equal(aborted, "AbortError");
+    }, { expected: /status of 400/ }));
+
+  test("a first visit while the edge is unreachable shows the fixed list", () =>
+    visit(async (page) => {
+      await edge(page, unreachable);
+      await open(page);
+      const answer = await recommend(page, { item: "fixed-1" });
+      assert.deepEqual([answer.source, answer.degraded, ids(answer)], ["static", "static", ["fixed-2"]]);
+      assert.equal(await page.evaluate(() => verge.prepare()), false);
+      assert.equal(await page.evaluate(() => verge.item("a")), undefined);
+    }, { expected: DOWN }));
+
+  test("offline after a first visit, a page that is opened again answers from what it kept", () =>
+    visit(async (page) => {
+      await open(page);
+      const [first] = await popular(1);
+      await view(page, first);
+      await page.evaluate(() => verge.prepare());
+      const expected = await recommend(page);
+      // The page's own files come from a service worker then; here only the edge and the snapshot are out of reach.
+      await edge(page, unreachable);
+      await page.reload();
+      await make(page, { items: LIST, region: "gb" }, true);
+      const answer = await recommend(page);
+      assert.deepEqual([answer.source, ids(answer)], ["browser", ids(expected)]);
+    }, { expected: DOWN }));
+
+  test("a corrupt snapshot is thrown away, and the fixed list shown until there is another", () =>
+    visit(async (page) => {
+      await page.route("**/v1/snapshots/blob/*", async (route) => {
+        const response = await route.fetch();
+        const body = Buffer.from(await response.body());
+        body[body.length >> 1] ^= 0x10;
+        await route.fulfill({ response, body });
+      });
+      await open(page);
+      assert.equal(await page.evaluate(() => verge.prepare()), false);
+      await page.route("**/v1/recommendations?*", broken);
+      assert.equal((await recommend(page)).source, "static");
+      assert.deepEqual(await page.evaluate(async () => (await (await caches.open("verge")).keys()).filter(({ url }) => url.includes("blob"))), []);
+      await page.unroute("**/v1/snapshots/blob/*");
+      assert.equal((await recommend(page)).source, "browser");
+      // Kept bytes that rotted are found out too, and fetched again.
+      await page.evaluate(async () => {
+        const kept = await caches.open("verge");
+        for (const { url } of await kept.keys()) if (url.includes("blob")) await kept.put(url, new Response(new Uint8Array(9)));
+      });
+      await page.reload();
+      await make(page, { items: LIST, region: "gb" }, true);
+      assert.equal((await recommend(page)).source, "browser");
+    }, { expected: DOWN }));
+
+  test("where storage is denied everything lives as long as the page", () =>
+    visit(async (page) => {
+      await page.addInitScript(() => {
+        const deny = { get() { throw new DOMException("denied", "SecurityError"); } };
+        for (const name of ["localStorage", "caches"]) Object.defineProperty(globalThis, name, deny);
+        navigator.locks.request = () => Promise.reject(new DOMException("denied", "SecurityError"));
+      });
+      await open(page);
+      const [first] = await popular(1);
+      await view(page, first);
+      assert.equal((await page.evaluate(() => verge.recents())).length, 1);
+      await page.evaluate(() => verge.prepare());
+      await edge(page, broken);
+      await page.evaluate(() => verge.track({ kind: "view", item: "a" }));
+      assert.equal((await recommend(page)).source, "browser");
+      assert.deepEqual((await page.evaluate(() => verge.recents())).map(({ item }) => item), ["a", first]);
+    }, { expected: DOWN }));
+
+  test("without consent nothing is kept or sent along, and recommendations still go by this page's items", () =>
+    visit(async (page) => {
+      const sent = [];
+      page.on("request", (request) => sent.push(request.headers().cookie, new URL(request.url()).search));
+      await open(page, {}, { consent: false });
+      await page.context().addCookies([{ name: "verge_visitor", value: "0123456789abcdefghijkl", url: base }]);
+      const [first] = await popular(1);
+      await view(page, first);
+      const answer = await recommend(page);
+      assert.equal(answer.source, "edge");
+      assert.ok(answer.items.some(({ because }) => because === first), "it does not go by the item");
+      assert.ok(sent.some((text) => text?.includes(`recents=${first}`)) && !sent.some((text) => text?.includes("verge_visitor")));
+      await page.evaluate(() => verge.prepare());
+      await edge(page, broken);
+      const alone = await recommend(page);
+      assert.deepEqual([alone.source, alone.items], ["browser", answer.items]);
+      const kept = await page.evaluate(async () => [Object.keys(localStorage), await caches.keys()]);
+      assert.deepEqual([(await page.context().cookies()).map(({ name }) => name), ...kept], [["verge_visitor"], [], []]);
+    }, { expected: DOWN }));
+
+  test("events are retried with the same id, kept over a reload, and sent when the page goes", () =>
+    visit(async (page) => {
+      const sent = [];
+      page.on("request", (request) => request.url().endsWith("/v1/events") && sent.push(...request.postDataJSON()));
+      await open(page);
+      await edge(page, broken);
+      await view(page, "a", "b");
+      assert.deepEqual(sent.map(({ item }) => item), ["a", "b"]);
+      await page.reload();
+      await edge(page);
+      await make(page, { region: "gb" }, true);
+      await page.evaluate(() => verge.flush());
+      assert.deepEqual(sent.slice(-2).map(({ id }) => id), sent.slice(0, 2).map(({ id }) => id));
+      assert.deepEqual(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes("event"))), []);
+      const cookie = async () => (await page.context().cookies()).find(({ name }) => name === "verge_recents")?.value ?? "";
+      assert.match(await cookie(), /^1\|b:v:\w+\|a:v:\w+$/);
+
+      // A link is followed at once, and the page comes back from the browser's cache.
+      await page.evaluate(() => {
+        verge.track({ kind: "click", item: "c" });
+        location.assign("/test?next");
+      });
+      await page.waitForURL("**/test?next");
+      for (let tries = 0; !(await cookie()).startsWith("1|c:c:") && tries < 50; tries++) await page.waitForTimeout(50);
+      assert.match(await cookie(), /^1\|c:c:\w+\|b:v/);
+      await page.goBack();
+      assert.deepEqual(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes("event"))), []);
+      assert.equal(sent.filter(({ item }) => item === "c").length, 1);
+    }, { expected: DOWN }));
+
+  test("two tabs send each event once", () =>
+    visit(async (page) => {
+      const other = await page.context().newPage();
+      const sent = [];
+      for (const tab of [page, other]) {
+        await open(tab);
+        await edge(tab, broken);
+      }
+      await view(page, "a");
+      await view(other, "b");
+      await view(page, "c");
+      for (const tab of [page, other]) {
+        tab.on("request", (request) => request.url().endsWith("/v1/events") && sent.push(...request.postDataJSON()));
+        await edge(tab);
+      }
+      await Promise.all([page, other].map((tab) => tab.evaluate(() => verge.flush())));
+      assert.deepEqual(sent.map(({ item }) => item).sort(), ["a", "b", "c"]);
+      const recents = await other.evaluate(() => verge.recents());
+      assert.deepEqual(recents.map(({ item, count }) => [item, count]), [["c", 1], ["b", 1], ["a", 1]]);
+    }, { expected: DOWN }));
+
+  test("the page writes recents as the edge does", () =>
+    visit(async (page) => {
+      await open(page);
+      const kinds = ["view", "click", "cart", "purchase", "impression"];
+      const items = ["a", "b|c", "d:é", "e f", "g%h", "(i)*'!~"];
+      let seed = 7;
+      const pick = (list) => list[(seed = (seed * 48271) % 2147483647) % list.length];
+      for (let round = 0; round < 20; round++) {
+        const events = Array.from({ length: 5 }, () => ({ kind: pick(kinds), item: pick(items) }));
+        await edge(page, broken);
+        await page.evaluate((events) => verge.track(...events), events);
+        const before = await page.evaluate(() => verge.recents());
+        await edge(page);
+        await page.evaluate(() => verge.flush());
+        const after = await page.evaluate(() => verge.recents());
+        const clock = ({ minutes, ...recent }) => ({ ...recent, minutes: Math.round(minutes / 2) });
+        assert.deepEqual(after.map(clock), before.map(clock), JSON.stringify(events));
+      }
+    }, { expected: DOWN }));
+
+  test("an offline device answers from files, with no edge at all", () =>
+    visit(async (page) => {
+      const manifest = await (await fetch(`${base}/v1/snapshots/manifest/gb`)).json();
+      const blob = Buffer.from(await (await fetch(`${base}/v1/snapshots/blob/${manifest.lite.hash}`)).arrayBuffer());
+      await page.route("**/tablet/manifest/gb", (route) => route.fulfill({ json: manifest }));
+      await page.route(`**/tablet/blob/${manifest.lite.hash}`, (route) => route.fulfill({ body: blob }));
+      await edge(page, unreachable);
+      await open(page, { endpoint: null, snapshots: "/tablet" });
+      const [first] = await popular(1);
+      await view(page, first);
+      const answer = await recommend(page);
+      assert.deepEqual([answer.source, answer.items.length], ["browser", 12]);
+      assert.ok(answer.items.some(({ because }) => because === first));
+      const used = await fetch(`${base}/v1/recommendations?region=gb&recents=${first}`).then((response) => response.json());
+      assert.deepEqual(answer.items, used.items);
+    }));
+});

@@ -1,0 +1,211 @@
+//! One scorer in three places: natively, in workerd and in a page's wasm, which Node runs here, the same requests get the
+//! same items in the same order, of a whole snapshot and of a lite one.
+
+use crate::{Parts, Test};
+use anyhow::{Context, Result, ensure};
+use end_to_end::Edge;
+use serde_json::{Value, json};
+use snapshots::answer::{Call, Request, answer};
+use snapshots::manifest::{BlobRef, Manifest, WORLD, blob_key, manifest_key};
+use snapshots::query::Query;
+use snapshots::recents::Recents;
+use snapshots::score::Scratch;
+use snapshots::time::Timestamp;
+use snapshots::{Bytes, Snapshot};
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+use xtask::steps::Steps;
+use xtask::{root, tools, worker};
+
+pub const TESTS: &[Test] = &[("ten_thousand_requests_are_answered_alike_everywhere", alike)];
+
+/// Requests of each snapshot.
+const REQUESTS: usize = 5_000;
+/// Requests to workerd at a time.
+const AT_ONCE: usize = 4;
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, count: usize) -> usize {
+        (self.next() % count as u64) as usize
+    }
+
+    fn pick<'a>(&mut self, list: &'a [String]) -> &'a str {
+        &list[self.below(list.len())]
+    }
+
+    fn some(&mut self, list: &[String], most: usize) -> Vec<String> {
+        (0..self.below(most + 1)).map(|_| self.pick(list).to_owned()).collect()
+    }
+}
+
+/// A request as each place takes it.
+struct Asked {
+    similar: Option<String>,
+    popular: bool,
+    query: String,
+    cookie: String,
+}
+
+impl Asked {
+    fn random(random: &mut Random, ids: &[String], categories: &[String], now: Timestamp) -> Self {
+        let mut query = vec![format!("limit={}", 1 + random.below(40)), "region=world".to_owned()];
+        let encoded = |text: &str| text.replace('&', "%26").replace('>', "%3E").replace(' ', "+");
+        for (one_in, parameter) in [
+            (2, format!("placement={}", ["home", "product", "cart", "search", "email"][random.below(5)])),
+            (3, format!("item={}", random.some(ids, 3).join(","))),
+            (4, format!("exclude={}", random.some(ids, 20).join(","))),
+            (8, format!("category={}", encoded(random.pick(categories)))),
+            (8, format!("price_max={}.5", random.below(90))),
+            (8, format!("price_min={}", random.below(30))),
+            (8, format!("strategy={}", ["default", "similar", "cart", "next"][random.below(4)])),
+            (4, format!("recents={}", random.some(ids, 8).join(","))),
+        ] {
+            if random.below(one_in) == 0 {
+                query.push(parameter);
+            }
+        }
+        let kinds = ["v", "c", "a2", "p", "v3", "c9"];
+        let entries = random.some(ids, 12).into_iter().map(|id| {
+            let minutes = u64::from(now.minutes()) - random.below(9_000) as u64;
+            format!("|{id}:{}:{}", kinds[random.below(kinds.len())], base36(minutes))
+        });
+        let cookie = format!("1{}", entries.collect::<String>());
+        let similar = (random.below(4) == 0).then(|| random.pick(ids).to_owned());
+        Self { popular: similar.is_none() && random.below(6) == 0, similar, query: query.join("&"), cookie }
+    }
+
+    fn path(&self) -> String {
+        match &self.similar {
+            Some(id) => format!("/v1/items/{id}/similar?{}", self.query),
+            None if self.popular => format!("/v1/popular?{}", self.query),
+            None => format!("/v1/recommendations?{}", self.query),
+        }
+    }
+
+    /// What the scorer answers here.
+    fn native(&self, snapshot: &Snapshot, now: Timestamp, scratch: &mut Scratch) -> Result<Value> {
+        let query = Query::parse(&self.query)?;
+        let call = match &self.similar {
+            Some(id) => Call::Similar(id),
+            None if self.popular => Call::Popular,
+            None => Call::Recommend,
+        };
+        let recents = match call {
+            Call::Recommend => Recents::parse(&self.cookie),
+            _ => Recents::default(),
+        };
+        Ok(serde_json::to_value(answer(snapshot, call, &Request::new(&query, &recents, now), scratch)?)?)
+    }
+}
+
+fn base36(mut value: u64) -> String {
+    let mut digits = String::new();
+    while value > 0 {
+        digits.insert(0, char::from_digit((value % 36) as u32, 36).unwrap_or('0'));
+        value /= 36;
+    }
+    digits
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or_default())
+}
+
+fn ids(answer: &Value) -> Vec<String> {
+    let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    items.iter().filter_map(|item| Some(item["id"].as_str()?.to_owned())).collect()
+}
+
+/// Asks workerd, in which time goes on: an answer of before or of after is right.
+fn ask_edge(edge: &Edge, snapshot: &Snapshot, asked: &[Asked]) -> Result<()> {
+    let mut scratch = Scratch::default();
+    for asked in asked {
+        let before = asked.native(snapshot, now(), &mut scratch)?;
+        let reply =
+            edge.request("GET", &asked.path()).cookie(format!("verge_recents={}", asked.cookie)).send()?;
+        let after = asked.native(snapshot, now(), &mut scratch)?;
+        let found = ids(&reply.json());
+        ensure!(
+            reply.status == 200 && (found == ids(&before) || found == ids(&after)),
+            "{}\n{}\nworkerd: {found:?}\nnatively: {:?}",
+            asked.path(),
+            asked.cookie,
+            ids(&before)
+        );
+    }
+    Ok(())
+}
+
+fn alike(parts: &Parts) -> Result<()> {
+    let (edge, shop) = (parts.changing()?, parts.shop()?);
+    let own = Manifest::parse(&shop.built(&manifest_key(WORLD))?)?;
+    let lite = own.lite.clone().context("there is no lite snapshot")?;
+    let steps = Steps::new(&root().join("target/test/log"))?;
+    worker::build_modules("browser", "page", None, &steps)?;
+    for (number, blobs) in [own.blobs, vec![lite]].into_iter().enumerate() {
+        let bytes = blobs.iter().map(|blob: &BlobRef| Ok(Bytes::from(shop.built(&blob_key(&blob.hash))?)));
+        let bytes = bytes.collect::<Result<Vec<_>>>()?;
+        let snapshot = Snapshot::open(&bytes)?;
+        let (began, mut random) = (now(), Random(number as u64));
+        let known = (0..snapshot.len() as u32).filter_map(|item| snapshot.ids.id(item));
+        let mut known: Vec<String> = known.map(|id| id.to_string()).collect();
+        known.push("unknown".to_owned());
+        let categories: Vec<String> = snapshot.attributes.categories().map(str::to_owned).collect();
+        let asked: Vec<Asked> =
+            (0..REQUESTS).map(|_| Asked::random(&mut random, &known, &categories, began)).collect();
+
+        let manifest = Manifest::new(WORLD, own.built_at, blobs.clone(), BTreeMap::new());
+        for (blob, bytes) in blobs.iter().zip(&bytes) {
+            edge.kv_put(&blob_key(&blob.hash), bytes)?;
+        }
+        edge.kv_put(&manifest_key(WORLD), &manifest.to_json())?;
+        edge.until("/v1/popular?limit=1&region=world", |reply| {
+            reply.json()["snapshot"]["version"] == manifest.version.as_str()
+        })?;
+        std::thread::scope(|scope| {
+            let all: Vec<_> = asked
+                .chunks(REQUESTS / AT_ONCE)
+                .map(|part| scope.spawn(|| ask_edge(edge, &snapshot, part)))
+                .collect();
+            all.into_iter()
+                .try_for_each(|part| part.join().unwrap_or_else(|_| anyhow::bail!("a thread panicked")))
+        })?;
+        in_page(&snapshot, &bytes, &asked, began)?;
+    }
+    Ok(())
+}
+
+/// Gives the requests and the native answers to the page's wasm, which compares.
+fn in_page(snapshot: &Snapshot, blobs: &[Bytes], asked: &[Asked], now: Timestamp) -> Result<()> {
+    let mut scratch = Scratch::default();
+    let cases = asked.iter().map(|asked| {
+        let Asked { similar, popular, query, cookie } = asked;
+        let expected = asked.native(snapshot, now, &mut scratch)?;
+        Ok(json!({"similar": similar, "popular": popular, "query": query, "cookie": cookie, "expected": expected}))
+    });
+    let dir = tempfile::tempdir()?;
+    let cases = json!({"now": now.0, "lengths": blobs.iter().map(Bytes::len).collect::<Vec<_>>(),
+        "cases": cases.collect::<Result<Vec<_>>>()?});
+    fs::write(dir.path().join("cases.json"), cases.to_string())?;
+    fs::write(dir.path().join("blobs"), blobs.concat())?;
+    let script = root().join("tests/parity/page.mjs");
+    let output =
+        tools::npm_program("node").arg(script).arg(root().join("target/browser")).arg(dir.path()).output()?;
+    let said =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    ensure!(output.status.success() && said.contains(&format!("{} alike", asked.len())), "{said}");
+    Ok(())
+}
