@@ -135,10 +135,12 @@ impl Refresher {
             document if *document == Rules::default() => None,
             document => Some(Section::new(rules::NAME, rules::VERSION, document.write()?)),
         };
-        self.replace(REGION, |_, envelope| {
+        let set = |_: &str, envelope: &mut Envelope| {
             envelope.sections.retain(|old| old.name != rules::NAME);
             envelope.sections.extend(section.clone());
-        })
+        };
+        self.replace(REGION, set)?;
+        self.replace(lite::NAME, set)
     }
 
     /// Replaces the blobs of one name, and the manifests that name them.

@@ -90,7 +90,10 @@ export function createClient(options: ClientOptions = {}): Client {
       const headers = { "content-type": "application/json" };
       const signal = AbortSignal.timeout(10_000);
       const init = { method: "POST", headers, body, credentials: credentials(), keepalive: true, signal };
-      return (await get(`${endpoint}/v1/events`, init)).status;
+      const response = await get(`${endpoint}/v1/events`, init);
+      // A body that nobody reads keeps the request open.
+      await response.body?.cancel();
+      return response.status;
     } catch {
       return 0;
     }

@@ -56,7 +56,11 @@ async function fetched({ get, keep }: Source, url: string, cachedFirst: boolean)
   if (found) return found;
   try {
     const response = await get(url, { credentials: "omit" });
-    if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+    if (!response.ok) {
+      // A body that nobody reads keeps the request open.
+      await response.body?.cancel();
+      throw new Error(`${url} answered ${response.status}`);
+    }
     await kept?.put(url, response.clone()).catch(() => {});
     return response;
   } catch (error) {

@@ -29,6 +29,7 @@ a:focus-visible{outline:3px solid var(--verge-focus,currentColor);outline-offset
 .image{display:block;width:100%;aspect-ratio:1;object-fit:cover;border-radius:var(--verge-radius,8px);background:var(--verge-bone,#8882)}
 b{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:2;overflow:hidden;overflow-wrap:anywhere;height:2.8em;margin-top:8px;font-weight:500;line-height:1.4}
 span{display:block;min-height:1.4em;line-height:1.4}
+.bone span{height:1.4em}
 .bone b,.bone span{border-radius:4px;background:var(--verge-bone,#8882);background-clip:content-box;padding:3px 20% 3px 0;box-sizing:border-box}
 .bone{animation:verge 1.2s ease-in-out infinite alternate}
 @keyframes verge{to{opacity:.45}}
