@@ -1,7 +1,7 @@
 //! Building, running and testing Verge: what `cargo xtask` and the end-to-end tests share.
 
-pub mod direct;
 pub mod browser;
+pub mod direct;
 pub mod process;
 pub mod service;
 pub mod shop;

@@ -15,6 +15,7 @@ use crate::platform::{self, memory_bytes, now};
 use crate::reply::{Problem, Reply};
 use crate::route::{self, NoRoute, Route};
 use crate::visit::Visit;
+use snapshots::manifest::Place;
 use snapshots::query::Query;
 use snapshots::rules::Context as Known;
 use snapshots::score::Scratch;
@@ -87,18 +88,6 @@ async fn serve(
     if route == Route::Live {
         return Err(live::handshake(config, head));
     }
-    if let Route::Blob(hash) = &route {
-        *stream = load::blob(env, hash).await.map_err(|why| {
-            console_error!("{why}");
-            Problem::internal()
-        })?;
-        return lite::blob(stream.is_some());
-    }
-    if let Route::Manifest(region) = &route {
-        let loader = Loader { env, context, config };
-        let ready = loader.find(Some(region), None, began).await;
-        return lite::manifest(ready.as_ref(), head.if_none_match);
-    }
     let mut visit = Visit::read(config, head);
     if route == Route::Events {
         stay_within(call, EVENTS_LIMIT, config.bindings.events_limit, &request).await?;
@@ -113,6 +102,18 @@ async fn serve(
     }
 
     stay_within(call, ANSWERS_LIMIT, config.bindings.answers_limit, &request).await?;
+    if let Route::Blob(hash) = &route {
+        *stream = load::blob(env, hash).await.map_err(|why| {
+            console_error!("{why}");
+            Problem::internal()
+        })?;
+        return lite::blob(stream.is_some());
+    }
+    if let Route::Manifest(region) = &route {
+        let loader = Loader { env, context, config };
+        let ready = loader.find(Some(region), None, &Place::default, began).await;
+        return lite::manifest(ready.as_ref(), head.if_none_match);
+    }
     let mut at_hand = true;
     let reply = items(call, &request, head, &route, &visit, &mut at_hand).await;
     let told = reply.as_ref();
