@@ -154,7 +154,7 @@ fn alike(parts: &Parts) -> Result<()> {
     let own = Manifest::parse(&shop.built(&manifest_key(WORLD))?)?;
     let lite = own.lite.clone().context("there is no lite snapshot")?;
     let steps = Steps::new(&root().join("target/test/log"))?;
-    worker::build_modules("browser", "page", None, &steps)?;
+    worker::build_modules("browser", "page", &[], &steps)?;
     for (number, blobs) in [own.blobs, vec![lite]].into_iter().enumerate() {
         let bytes = blobs.iter().map(|blob: &BlobRef| Ok(Bytes::from(shop.built(&blob_key(&blob.hash))?)));
         let bytes = bytes.collect::<Result<Vec<_>>>()?;

@@ -69,6 +69,7 @@ export function createClient(options: ClientOptions = {}): Client {
   const store = createStore(consents);
   const queue = createQueue(store, send);
   let fallback: Promise<Fallback> | undefined;
+  let opened: string | undefined;
 
   /** Whether the edge's cookie is the page's too. */
   const hasCookie = () =>
@@ -111,8 +112,10 @@ export function createClient(options: ClientOptions = {}): Client {
   async function local(): Promise<Fallback> {
     if (options.fallback === false) throw new VergeError("The edge gave no answer");
     const known = region ?? store.get("region") ?? "world";
+    if (known !== opened) fallback = undefined;
+    opened = known;
     fallback ??= import("./fallback.js").then(({ open }) => open({ from: snapshots, region: known, keep: consents(), get }));
-    fallback.catch(() => (fallback = undefined));
+    fallback.catch(() => (opened = undefined));
     return fallback;
   }
 
