@@ -4,6 +4,8 @@ import * as live from "./live.js";
 
 // Counts the instances that there were.
 let instance = 0;
+// What ended the last of them; it may be heard of twice.
+let last;
 // How often a request that waits looks whether its instance is still there, in ms.
 const LOOK = 100;
 
@@ -11,7 +13,9 @@ const LOOK = 100;
 // turned away as soon as there is one.
 function noteAbort(error) {
   // Where a call of the instance's own was on the way, wasm-bindgen wraps the error.
-  if (![error, error?.cause].some((one) => one instanceof WebAssembly.RuntimeError)) return;
+  const trap = [error, error?.cause].find((one) => one instanceof WebAssembly.RuntimeError);
+  if (!trap || trap === last) return;
+  last = trap;
   worker.__wbg_reset_state();
   instance += 1;
 }
