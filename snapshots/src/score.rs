@@ -153,6 +153,9 @@ pub struct Scratch {
     position: f32,
 }
 
+/// A sum that is less counts as nothing.
+const LEAST: f32 = 1e-30;
+
 /// The greater of two numbers. They are never NaN, for which `f32::max` takes four times as long.
 fn greater(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
@@ -307,7 +310,8 @@ impl Scratch {
             [greater(first, own_first), greater(second, own_second)]
         };
         let [first, second] = candidates.fold([0.0; TABLES], most);
-        let scale = |weight: f32, most: f32| if most > 0.0 { weight / most } else { 0.0 };
+        // A weight is a million at most, so that no scale is infinite, which times nothing would be no number.
+        let scale = |weight: f32, most: f32| if most > LEAST { weight / most } else { 0.0 };
         let [first_weight, second_weight] = weights;
         [scale(first_weight, first), scale(second_weight, second)]
     }

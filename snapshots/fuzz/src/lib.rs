@@ -48,6 +48,7 @@ pub fn snapshot(data: &[u8]) {
     for call in [Call::Recommend, Call::Popular, Call::Similar(&known)] {
         let request = Request::new(&query, &recents, NOW);
         let Ok(answer) = answer(&snapshot, call, &request, &mut scratch) else { continue };
+        assert!(answer.items.iter().all(|shown| shown.score.is_finite()));
         let mut shown: Vec<&str> = answer.items.iter().map(|shown| &*shown.item.id).collect();
         assert!(shown.len() <= MAX_LIMIT);
         // A damaged dictionary may name two items alike; a sound one may not.

@@ -148,6 +148,24 @@ fn each_item_names_the_recent_it_came_from() {
 }
 
 #[test]
+fn a_strategy_of_the_least_and_the_greatest_numbers_gives_finite_scores() {
+    let snapshot = fixture::shop(&fixture::chain(3), &fixture::chain(1));
+    let ends = [0.0, f32::MIN_POSITIVE / 8.0, 1e-30, 1e6];
+    for (kind, weight, votes) in ends.iter().flat_map(|kind| {
+        ends.iter().skip(1).flat_map(move |weight| ends.map(|votes| (*kind, *weight, votes)))
+    }) {
+        let weights = Weights { coview: weight, knn: 1e6, ..Weights::default() };
+        let strategy = Strategy { weights, kinds: [kind; 5], votes, ..Strategy::default() };
+        for position in ends {
+            let strategy = Strategy { position, seen: fixture::boost(), ..strategy.clone() };
+            let seeds = [seed(3, 0), seed(20, 0), seed(21, 7)];
+            let scored = score(&snapshot, &strategy, &seeds, &mut Scratch::default());
+            assert!(scored.iter().all(|scored| scored.score.is_finite()), "{strategy:?}");
+        }
+    }
+}
+
+#[test]
 fn old_recents_and_unknown_indices_do_no_harm() {
     let snapshot = fixture::shop(&fixture::chain(3), &fixture::chain(1));
     let mut scratch = Scratch::default();
