@@ -17,8 +17,8 @@ const MODULES: [(&str, Option<&str>); 4] = [
     ("element", Some("./index.js")),
     ("server", None),
 ];
-/// Files of the sources that the package holds as they are.
-const AS_THEY_ARE: [&str; 2] = ["package.json", "README.md"];
+/// What the package holds as it is.
+const AS_IT_IS: [&str; 3] = ["package.json", "README.md", "recipes"];
 
 /// The budgets, in bytes after gzip.
 const BUDGETS: [(&str, usize); 3] =
@@ -30,15 +30,21 @@ const BUDGETS: [(&str, usize); 3] =
 /// When a tool is missing and cannot be installed, a type does not fit, or another step fails.
 pub fn build(steps: &Steps) -> Result<String> {
     let (package, sources) = (build_modules(steps)?, root().join(SOURCES));
-    for file in AS_THEY_ARE {
-        copy(&sources.join(file), &package)?;
+    for name in AS_IT_IS {
+        let (from, folder) = (sources.join(name), package.join(name));
+        if from.is_dir() {
+            fs::create_dir_all(&folder)?;
+            fs::read_dir(&from)?.try_for_each(|entry| copy(&entry?.path(), &folder))?;
+        } else {
+            copy(&from, &package)?;
+        }
     }
     let mut types = tools::npm_program("tsc");
     steps.run("types", types.arg("--project").arg(&sources).arg("--outDir").arg(&package))?;
     let mut docs = tools::npm_program("typedoc");
     steps.run(
         "API documentation",
-        docs.arg("--options").arg(sources.join("typedoc.json")).arg("--out").arg(&package),
+        docs.arg("--options").arg(sources.join("typedoc.json")).arg("--out").arg(package.join("api")),
     )?;
     sizes(&package)
 }

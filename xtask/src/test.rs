@@ -198,9 +198,11 @@ fn shop(steps: &Steps) -> Result<Outcome> {
         return Ok(skipped);
     }
     tools::npm_packages(steps)?;
+    println!("{}", browser::build(steps)?);
     let shop = test_shop(steps)?;
     let dev = shop.serve(steps, free_port()?)?;
-    show(node_tests("shop")?.env("VERGE_URL", dev.address()))
+    let pictures = root().join("target/test/shop");
+    show(node_tests("shop")?.env("VERGE_URL", dev.address()).env("SCREENSHOTS", pictures))
 }
 
 /// A made-up shop, built; kept from one run to the next.

@@ -1,0 +1,35 @@
+// Both ways between Google's dataLayer and Verge: GA4's ecommerce events are tracked, and what the element shows and is
+// clicked on becomes GA4's `view_item_list` and `select_item`.
+import type { Client, Event, Kind, Recommendation } from "verge-browser";
+
+interface Pushed {
+  event?: string;
+  ecommerce?: { currency?: string; items?: { item_id: string; price?: number; quantity?: number }[] };
+}
+
+const KINDS: Record<string, Kind> = { view_item: "view", select_item: "click", add_to_cart: "cart", purchase: "purchase" };
+
+/** Connects a client with the page's `dataLayer`. */
+export function bridge(verge: Client, layer: Pushed[]): void {
+  const take = ({ event = "", ecommerce }: Pushed) => {
+    const kind = KINDS[event];
+    if (!kind) return;
+    const events = (ecommerce?.items ?? []).map(({ item_id: item, price, quantity }): Event => ({
+      kind, item,
+      ...(price !== undefined && { price }),
+      ...(quantity !== undefined && { quantity }),
+      ...(ecommerce?.currency && { currency: ecommerce.currency }),
+    }));
+    verge.track(...events);
+  };
+  layer.forEach(take);
+  const push = layer.push.bind(layer);
+  layer.push = (...pushed) => (pushed.forEach(take), push(...pushed));
+  for (const [name, event] of [["verge-impression", "view_item_list"], ["verge-click", "select_item"]] as const) {
+    addEventListener(name, (heard) => {
+      const { id, price } = (heard as CustomEvent<{ item: Recommendation }>).detail.item;
+      // The element has told Verge already: past the bridge, to Google alone.
+      push({ event, ecommerce: { items: [{ item_id: id, ...(price !== undefined && { price }) }] } });
+    });
+  }
+}

@@ -1,0 +1,13 @@
+// A loader of Shopify Hydrogen (or any Remix route): the visitor's items come from the request's own cookie.
+import { createClient } from "verge-browser";
+
+export async function loader({ request, params }: { request: Request; params: { handle: string } }) {
+  const cookie = request.headers.get("cookie") ?? "";
+  const verge = createClient({ endpoint: "https://verge.shop.example", fallback: false });
+  const kept = /(?:^|; )verge_recents=1\|([^;]*)/.exec(cookie)?.[1] ?? "";
+  const recents = kept.split("|").filter(Boolean).map((entry) => decodeURIComponent(entry.split(":")[0] ?? ""));
+  const recommended = await verge.recommend({
+    placement: "product", item: params.handle, limit: 8, recents, signal: request.signal,
+  });
+  return { recommended };
+}
