@@ -127,7 +127,7 @@ describe("edge/openapi.json", { skip, timeout: 60_000 }, () => {
   }
 
   test("unchanged answers", async () => {
-    for (const path of ["/v1/popular", "/v1/items/{id}", "/v1/items/{id}/similar"]) {
+    for (const path of ["/v1/recommendations", "/v1/popular", "/v1/items/{id}", "/v1/items/{id}/similar"]) {
       const parameters = (document.paths[path].parameters ?? []).map(resolve);
       const first = await ask(path, "get", parameters);
       const known = { name: "if-none-match", in: "header", example: first.headers.get("etag") };
