@@ -79,7 +79,7 @@ fn bundle(steps: &Steps, entry: &Path, left: Option<&str>, out: &Path) -> Result
     steps.run(&name, &mut esbuild).map(drop)
 }
 
-/// Puts the demo shop and what it loads into target/shop, as `wrangler.toml` serves it.
+/// Puts the demo shop, what it loads and the OpenAPI file into target/shop, as `wrangler.toml` serves it.
 ///
 /// # Errors
 /// As for [`build`].
@@ -96,7 +96,7 @@ pub fn build_shop(steps: &Steps) -> Result<()> {
             }
         }
     }
-    Ok(())
+    copy(&root().join("edge/openapi.json"), &shop)
 }
 
 /// Copies a file into a directory, unless it is there: whoever watches the directory is not to see a change.

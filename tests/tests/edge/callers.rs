@@ -102,5 +102,11 @@ fn server(parts: &Parts) -> Result<()> {
 }
 
 fn contract(parts: &Parts) -> Result<()> {
-    node_tests("tests/contract/contract.test.mjs", &[("VERGE_URL", &parts.serving()?.address())])
+    let edge = parts.serving()?;
+    let served = edge.get("/openapi.json")?;
+    ensure!(
+        served.body == std::fs::read(xtask::root().join("edge/openapi.json"))?,
+        "another file: {served:?}"
+    );
+    node_tests("tests/contract/contract.test.mjs", &[("VERGE_URL", &edge.address())])
 }
