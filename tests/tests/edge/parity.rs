@@ -23,7 +23,7 @@ pub const TESTS: &[Test] = &[("ten_thousand_requests_are_answered_alike_everywhe
 /// Requests of each snapshot.
 const REQUESTS: usize = 5_000;
 /// Requests to workerd at a time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 2;
 
 /// SplitMix64.
 struct Random(u64);
@@ -134,8 +134,10 @@ fn ask_edge(edge: &Edge, snapshot: &Snapshot, asked: &[Asked]) -> Result<()> {
     let mut scratch = Scratch::default();
     for asked in asked {
         let before = asked.native(snapshot, now(), &mut scratch)?;
-        let reply =
-            edge.request("GET", &asked.path()).cookie(format!("verge_recents={}", asked.cookie)).send()?;
+        let send =
+            || edge.request("GET", &asked.path()).cookie(format!("verge_recents={}", asked.cookie)).send();
+        // On a busy machine `wrangler dev` leaves one unanswered now and then.
+        let reply = send().or_else(|_| send())?;
         let after = asked.native(snapshot, now(), &mut scratch)?;
         let found = ids(&reply.json());
         ensure!(

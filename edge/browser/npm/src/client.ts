@@ -169,6 +169,8 @@ export function createClient(options: ClientOptions = {}): Client {
     return { ...found, source: found.source ?? "edge" };
   }
 
+  const popular = (params: ListParams = {}) => ask("popular", params, (page, query) => page.popular(query));
+
   return {
     async recommend(params = {}) {
       // What is on screen leads by itself; of anything else that was just tracked the edge has to be told first.
@@ -181,7 +183,7 @@ export function createClient(options: ClientOptions = {}): Client {
     },
     similar: (item, params = {}) =>
       ask(`items/${encodeURIComponent(item)}/similar`, params, (page, query) => page.similar(item, query)),
-    popular: (params = {}) => ask("popular", params, (page, query) => page.popular(query)),
+    popular,
     item: (id, signal) =>
       race<Item | undefined>(`items/${encodeURIComponent(id)}`, (page) => page.item(id), signal).catch((error) => {
         if (error instanceof VergeError && error.status === 404) return undefined;
@@ -195,7 +197,16 @@ export function createClient(options: ClientOptions = {}): Client {
     },
     flush: queue.flush,
     recents,
-    prepare: () => local().then((page) => page.refresh()).then(() => true, () => false),
+    async prepare() {
+      try {
+        // The edge tells the visitor's region with its first answer.
+        if (!region && endpoint !== null && !store.get("region")) await popular({ limit: 1 });
+        await (await local()).refresh();
+        return true;
+      } catch {
+        return false;
+      }
+    },
     forget() {
       queue.clear();
       store.remove("recents");
