@@ -246,6 +246,15 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_readme_makes_sense() {
+        let readme = include_str!("../../README.md");
+        let start = readme.find("{\n  \"$schema\"").unwrap();
+        let length = readme[start..].find("```").unwrap();
+        let rules = parse(readme[start..start + length].as_bytes(), &[]).unwrap();
+        assert_eq!((rules.rules.len(), rules.experiments.len()), (7, 1));
+    }
+
+    #[test]
     fn an_error_names_the_rule_and_the_field() {
         let error = |text: &str| format!("{:#}", parse(text.as_bytes(), &[]).unwrap_err());
         let wrong = error(

@@ -12,7 +12,9 @@ const { default: init, Scorer } = await import(pathToFileURL(join(program, "scor
 await init({ module_or_path: readFileSync(join(program, "scorer_bg.wasm")) });
 const { now, lengths, cases } = JSON.parse(readFileSync(join(given, "cases.json"), "utf8"));
 const scorer = new Scorer(readFileSync(join(given, "blobs")), Uint32Array.from(lengths));
-for (const { similar, popular, query, cookie, expected } of cases) {
+const minuteOfWeek = (zone) => (zone === "Etc/UTC" ? (Math.floor(now / 60_000) + 3 * 1_440) % (7 * 1_440) : -1);
+for (const { similar, popular, query, cookie, device, expected } of cases) {
+  scorer.tell(undefined, device, minuteOfWeek);
   const found = similar ? scorer.similar(similar, query, now) : popular ? scorer.popular(query, now) : scorer.recommend(query, cookie, now);
   assert.deepEqual(found, expected, `${similar ?? ""} ${query} ${cookie}`);
 }

@@ -85,6 +85,14 @@ impl Verge {
         finish(&mut self.kv_command(&["publish", "--to", "kv"], base)?)
     }
 
+    /// Publishes into a directory, whose files are named as KV's keys are.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn publish_into(&self, directory: &Path) -> Result<()> {
+        self.run(&["publish", "--to", &directory.to_string_lossy()]).map(drop)
+    }
+
     /// Sets a document of rules; what it printed.
     ///
     /// # Errors

@@ -2,11 +2,13 @@
 //!
 //! Answers are those of the edge on the same blobs, as plain objects: `items`, `next`, `strategy` and `degraded`.
 
+use js_sys::Function;
 use serde::Serialize;
 use serde_wasm_bindgen::Serializer;
 use snapshots::answer::{Call, Request, answer, item};
 use snapshots::query::{Query, QueryError};
 use snapshots::recents::Recents;
+use snapshots::rules::{Context, Device};
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 use snapshots::{Bytes, Snapshot};
@@ -17,6 +19,9 @@ use wasm_bindgen::prelude::*;
 pub struct Scorer {
     snapshot: Snapshot,
     scratch: Scratch,
+    visitor: Option<String>,
+    device: Option<Device>,
+    clock: Option<Function>,
 }
 
 #[wasm_bindgen]
@@ -37,7 +42,15 @@ impl Scorer {
         }
         let snapshot = Snapshot::open(&parts)?;
         snapshot.verify()?;
-        Ok(Self { snapshot, scratch: Scratch::default() })
+        Ok(Self { snapshot, scratch: Scratch::default(), visitor: None, device: None, clock: None })
+    }
+
+    /// What rules and experiments may ask of the visitor from now on: the `verge_visitor` cookie, the device (`desktop`,
+    /// `mobile`, `tablet`), and the minute of the week in a time zone, or in the visitor's own where none is given.
+    pub fn tell(&mut self, visitor: Option<String>, device: Option<String>, clock: Function) {
+        self.visitor = visitor;
+        self.device = device.as_deref().and_then(Device::from_name);
+        self.clock = Some(clock);
     }
 
     /// What `GET /v1/recommendations?{query}` answers to a visitor with this `verge_recents` cookie, `now` in ms.
@@ -79,7 +92,15 @@ impl Scorer {
 
 impl Scorer {
     fn answer(&mut self, call: Call<'_>, request: &Request<'_>) -> Result<JsValue, JsError> {
-        let found = answer(&self.snapshot, call, request, &mut self.scratch).map_err(problem)?;
+        let clock = |zone: Option<&str>| {
+            let zone = zone.map_or(JsValue::UNDEFINED, JsValue::from_str);
+            let minute = self.clock.as_ref()?.call1(&JsValue::NULL, &zone).ok()?.as_f64()?;
+            (minute >= 0.0).then_some(minute as u16)
+        };
+        let (visitor, device) = (self.visitor.as_deref(), self.device);
+        let context = Context { visitor, device, clock: Some(&clock), ..Context::default() };
+        let request = Request { context, ..*request };
+        let found = answer(&self.snapshot, call, &request, &mut self.scratch).map_err(problem)?;
         Ok(found.serialize(&Serializer::json_compatible())?)
     }
 }

@@ -181,7 +181,8 @@ async fn items(
     let mut ready = loader.find(query.region.as_deref(), visit.country.as_deref(), &place, began).await;
     let loaded = now();
     let clock = |zone: Option<&str>| platform::minute_of_week(zone.unwrap_or(&details().timezone));
-    let mut context = Known { visitor: visit.visitor.as_deref(), ..Known::default() };
+    let mut context =
+        Known { visitor: visit.visitor.as_deref().filter(|_| visit.consents), ..Known::default() };
     if ready.as_ref().is_some_and(|ready| ready.snapshot().rules.document().is_some()) {
         context.device = details().device;
         context.clock = Some(&clock);

@@ -1,14 +1,15 @@
 //! One scorer in three places: natively, in workerd and in a page's wasm, which Node runs here, the same requests get the
-//! same items in the same order, of a whole snapshot and of a lite one.
+//! same items in the same order, of a whole snapshot and of a lite one, without rules and with them.
 
 use crate::{Parts, Test};
 use anyhow::{Context, Result, ensure};
-use end_to_end::Edge;
+use end_to_end::{Edge, Verge};
 use serde_json::{Value, json};
 use snapshots::answer::{Call, Request, answer};
 use snapshots::manifest::{BlobRef, Manifest, WORLD, blob_key, manifest_key};
 use snapshots::query::Query;
 use snapshots::recents::Recents;
+use snapshots::rules::{Context as Known, Device};
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 use snapshots::{Bytes, Snapshot};
@@ -21,7 +22,7 @@ use xtask::{root, tools, worker};
 pub const TESTS: &[Test] = &[("ten_thousand_requests_are_answered_alike_everywhere", alike)];
 
 /// Requests of each snapshot.
-const REQUESTS: usize = 5_000;
+const REQUESTS: usize = 2_500;
 /// Requests to workerd at a time.
 const AT_ONCE: usize = 2;
 
@@ -56,6 +57,7 @@ struct Asked {
     popular: bool,
     query: String,
     cookie: String,
+    device: &'static str,
 }
 
 impl Asked {
@@ -83,7 +85,9 @@ impl Asked {
         });
         let cookie = format!("1{}", entries.collect::<String>());
         let similar = (random.below(4) == 0).then(|| random.pick(ids).to_owned());
-        Self { popular: similar.is_none() && random.below(6) == 0, similar, query: query.join("&"), cookie }
+        let popular = similar.is_none() && random.below(6) == 0;
+        let device = ["mobile", "desktop"][random.below(2)];
+        Self { popular, similar, query: query.join("&"), cookie, device }
     }
 
     fn path(&self) -> String {
@@ -106,8 +110,37 @@ impl Asked {
             Call::Recommend => Recents::parse(&self.cookie),
             _ => Recents::default(),
         };
-        Ok(serde_json::to_value(answer(snapshot, call, &Request::new(&query, &recents, now), scratch)?)?)
+        // The one zone that the rules name.
+        let clock = |zone: Option<&str>| (zone == Some("Etc/UTC")).then(|| minute_of_week(now));
+        let context =
+            Known { device: Device::from_name(self.device), clock: Some(&clock), ..Known::default() };
+        let request = Request { context, ..Request::new(&query, &recents, now) };
+        Ok(serde_json::to_value(answer(snapshot, call, &request, scratch)?)?)
     }
+}
+
+/// In UTC, from Monday on; 1970 began on a Thursday.
+fn minute_of_week(now: Timestamp) -> u16 {
+    (now.0 / 60_000 + 3 * 1_440).rem_euclid(7 * 1_440) as u16
+}
+
+/// Rules of every kind that ranks or filters, by whatever page and edge know alike.
+fn rules(ids: &[String]) -> Value {
+    json!({
+        "rules": [
+            {"name": "gone", "exclude": {"items": ids[..3]}},
+            {"name": "phone", "when": {"devices": ["mobile"]}, "pin": {"item": ids[4], "at": 1}},
+            {"name": "hours", "pin": {"item": ids[5], "at": 2},
+             "when": {"hours": {"from": "00:00", "to": "12:00", "timezone": "Etc/UTC"}}},
+            {"name": "dear", "boost": {"match": {"price_min": 40}, "by": 2.5}},
+            {"name": "cheap", "boost": {"match": {"price_max": 15}, "by": 0.3}},
+            {"name": "variety", "diversify": {"by": "category", "at_most": 2, "decay": 0.9}},
+            {"name": "bought", "enabled": false, "exclude_bought": true},
+            {"name": "back", "when": {"returning": true}, "fresh": {"days": 400, "by": 3}},
+        ],
+        "experiments": [{"id": "half", "variants": [
+            {"name": "a"}, {"name": "b", "strategy": "next", "rules_on": ["bought"], "rules_off": ["variety"]}]}],
+    })
 }
 
 fn base36(mut value: u64) -> String {
@@ -134,8 +167,12 @@ fn ask_edge(edge: &Edge, snapshot: &Snapshot, asked: &[Asked]) -> Result<()> {
     let mut scratch = Scratch::default();
     for asked in asked {
         let before = asked.native(snapshot, now(), &mut scratch)?;
-        let send =
-            || edge.request("GET", &asked.path()).cookie(format!("verge_recents={}", asked.cookie)).send();
+        let send = || {
+            edge.request("GET", &asked.path())
+                .cookie(format!("verge_recents={}", asked.cookie))
+                .header("user-agent", if asked.device == "mobile" { "a Mobile browser" } else { "a browser" })
+                .send()
+        };
         // On a busy machine `wrangler dev` leaves one unanswered now and then.
         let reply = send().or_else(|_| send())?;
         let after = asked.native(snapshot, now(), &mut scratch)?;
@@ -155,10 +192,23 @@ fn alike(parts: &Parts) -> Result<()> {
     let (edge, shop) = (parts.changing()?, parts.shop()?);
     let own = Manifest::parse(&shop.built(&manifest_key(WORLD))?)?;
     let lite = own.lite.clone().context("there is no lite snapshot")?;
+    let (ruled, dir) = (Verge::shop(1)?, tempfile::tempdir()?);
+    let whole = own.blobs.iter().map(|blob| Ok(Bytes::from(shop.built(&blob_key(&blob.hash))?)));
+    let whole = Snapshot::open(&whole.collect::<Result<Vec<_>>>()?)?;
+    let wanted = whole.popularity.order().filter_map(|item| whole.ids.id(item)).map(|id| id.to_string());
+    ruled.set_rules(&rules(&wanted.take(12).collect::<Vec<_>>()))?;
+    ruled.publish_into(dir.path())?;
+    let with_rules = Manifest::parse(&fs::read(dir.path().join(manifest_key(WORLD)))?)?;
+    let blob = |blob: &BlobRef| match fs::read(dir.path().join(blob_key(&blob.hash))) {
+        Ok(bytes) => Ok(bytes),
+        Err(_) => shop.built(&blob_key(&blob.hash)),
+    };
     let steps = Steps::new(&root().join("target/test/log"))?;
     worker::build_modules("browser", "page", &[], &steps)?;
-    for (number, blobs) in [own.blobs, vec![lite]].into_iter().enumerate() {
-        let bytes = blobs.iter().map(|blob: &BlobRef| Ok(Bytes::from(shop.built(&blob_key(&blob.hash))?)));
+    let lite_with_rules = with_rules.lite.clone().context("there is no lite snapshot with rules")?;
+    let all = [own.blobs, vec![lite], with_rules.blobs, vec![lite_with_rules]];
+    for (number, blobs) in all.into_iter().enumerate() {
+        let bytes = blobs.iter().map(|named: &BlobRef| Ok(Bytes::from(blob(named)?)));
         let bytes = bytes.collect::<Result<Vec<_>>>()?;
         let snapshot = Snapshot::open(&bytes)?;
         let (began, mut random) = (now(), Random(number as u64));
@@ -194,9 +244,9 @@ fn alike(parts: &Parts) -> Result<()> {
 fn in_page(snapshot: &Snapshot, blobs: &[Bytes], asked: &[Asked], now: Timestamp) -> Result<()> {
     let mut scratch = Scratch::default();
     let cases = asked.iter().map(|asked| {
-        let Asked { similar, popular, query, cookie } = asked;
+        let Asked { similar, popular, query, cookie, device } = asked;
         let expected = asked.native(snapshot, now, &mut scratch)?;
-        Ok(json!({"similar": similar, "popular": popular, "query": query, "cookie": cookie, "expected": expected}))
+        Ok(json!({"similar": similar, "popular": popular, "query": query, "cookie": cookie, "device": device, "expected": expected}))
     });
     let dir = tempfile::tempdir()?;
     let cases = json!({"now": now.0, "lengths": blobs.iter().map(Bytes::len).collect::<Vec<_>>(),

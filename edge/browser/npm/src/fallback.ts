@@ -1,5 +1,6 @@
 import type { Answer, Item } from "./types.js";
 import init, { Scorer } from "./scorer.js";
+import { device, minuteOfWeek, visitor } from "./visitor.js";
 
 /** A page that answers by itself, as the edge would from the same snapshot. */
 export interface Fallback {
@@ -114,6 +115,11 @@ export async function open(source: Source): Promise<Fallback> {
 
   const refresh = () => load(false);
 
+  function tell(): Scorer {
+    scorer.tell(visitor(), device(), minuteOfWeek);
+    return scorer;
+  }
+
   function answer(found: Answer): Answer {
     // The answer does not wait for it.
     if (Date.now() - looked > FRESH_MS) {
@@ -126,7 +132,7 @@ export async function open(source: Source): Promise<Fallback> {
   }
 
   return {
-    recommend: (query, recents) => answer(scorer.recommend(query, recents, Date.now())),
+    recommend: (query, recents) => answer(tell().recommend(query, recents, Date.now())),
     similar: (id, query) => answer(scorer.similar(id, query, Date.now())),
     popular: (query) => answer(scorer.popular(query, Date.now())),
     item: (id) => scorer.item(id) ?? undefined,
