@@ -15,6 +15,7 @@ use crate::{
     strategy::{Seen, Strategy},
 };
 use serde::Serialize;
+use std::collections::BinaryHeap;
 
 /// The most seeds a request counts.
 pub const MAX_SEEDS: usize = 50;
@@ -97,17 +98,15 @@ impl<F: FnMut(u32) -> f32> Wanted<F> {
             if factor <= 0.0 {
                 continue;
             }
-            let score = candidate.score * factor;
-            let better = |known: &Scored| known.score >= score;
-            let place = match out.last() {
-                Some(last) if out.len() > start && !better(last) => {
-                    start + out.get(start..).map_or(0, |taken| taken.partition_point(better))
-                }
-                _ => out.len(),
-            };
-            if place < end {
-                out.insert(place, Scored { score, ..candidate });
+            let scored = Scored { score: candidate.score * factor, ..candidate };
+            let falls = out.len() == start || out.last().is_none_or(|last| last.score >= scored.score);
+            if !falls {
+                let better = |known: &Scored| known.score >= scored.score;
+                let place = out.get(start..).map_or(0, |taken| taken.partition_point(better));
+                out.insert(start + place, scored);
                 out.truncate(end);
+            } else if out.len() < end {
+                out.push(scored);
             }
         }
     }
@@ -195,40 +194,22 @@ pub fn personal(
     let scales = scratch.scales(strategy, read.map(|(_, weight)| weight));
     scratch.rank(snapshot, strategy, seeds, scales);
     let mut wanted = Wanted { count: wanted.count.min(MAX_WANTED), ..wanted };
-    wanted.take(Falling::new(&mut scratch.ranked, wanted.count), out);
+    let mut falling = Falling(core::mem::take(&mut scratch.ranked).into());
+    wanted.take(&mut falling, out);
+    scratch.ranked = falling.0.into_vec();
     scratch.explain(snapshot, strategy, seeds, scales, out);
     scratch.clear();
 }
 
-/// Ranked candidates in falling order, sorted as far as they are looked at: `some` first, then with every round twice as
-/// many.
-struct Falling<'a> {
-    sorted: core::slice::Iter<'a, u64>,
-    rest: &'a mut [u64],
-    some: usize,
-}
+/// Candidates in falling order of rank: a heap, so that none is sorted that nobody looks at.
+struct Falling(BinaryHeap<u64>);
 
-impl<'a> Falling<'a> {
-    fn new(ranked: &'a mut [u64], some: usize) -> Self {
-        Self { sorted: [].iter(), rest: ranked, some: some.max(1) }
-    }
-}
-
-impl Iterator for Falling<'_> {
+impl Iterator for Falling {
     type Item = Scored;
 
     #[inline]
     fn next(&mut self) -> Option<Scored> {
-        if self.sorted.as_slice().is_empty() {
-            let rest = core::mem::take(&mut self.rest);
-            if self.some < rest.len() {
-                rest.select_nth_unstable_by(self.some, |a, b| b.cmp(a));
-            }
-            let (best, others) = rest.split_at_mut(self.some.min(rest.len()));
-            best.sort_unstable_by(|a, b| b.cmp(a));
-            (self.sorted, self.rest, self.some) = (best.iter(), others, self.some * 2);
-        }
-        let (score, item) = rank_parts(*self.sorted.next()?);
+        let (score, item) = rank_parts(self.0.pop()?);
         Some(Scored { item, score, signal: Signal::Coview, because: None })
     }
 }

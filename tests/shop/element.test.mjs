@@ -66,7 +66,11 @@ inBrowser("the element", (visit) => {
       assert.equal(await heard, answer.items[0].id);
       await page.evaluate(() => scrollTo(0, 0));
       await page.evaluate(() => scrollTo(0, 900));
-      await page.route("**/p/**", (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html><title>Item</title>" }));
+      // The browser tells us of no request that a page sends as it goes, so it goes when the click is sent.
+      await page.route("**/p/**", async (route) => {
+        await soon(page, () => events.length >= 7);
+        await route.fulfill({ contentType: "text/html", body: "<!doctype html><title>Item</title>" });
+      });
       await cards(page).nth(2).locator("a").focus();
       await picture(page, "element-focused");
       await page.keyboard.press("Enter");
