@@ -250,7 +250,7 @@ mod tests {
         let readme = include_str!("../../README.md");
         let start = readme.find("{\n  \"$schema\"").unwrap();
         let length = readme[start..].find("```").unwrap();
-        let rules = parse(readme[start..start + length].as_bytes(), &[]).unwrap();
+        let rules = parse(&readme.as_bytes()[start..start + length], &[]).unwrap();
         assert_eq!((rules.rules.len(), rules.experiments.len()), (7, 1));
     }
 
