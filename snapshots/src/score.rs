@@ -6,7 +6,7 @@
 //!
 //! What is found lies side by side in the order it was met, and one dense array tells each item's place in it. Only
 //! the cells of found items are ever written or cleared: a request costs its rows, not the catalogue. Each row is
-//! read once. Filters are asked of the best only, in order, until enough have passed.
+//! read once. Whoever takes candidates filters them, in order, until enough have passed.
 
 use crate::{
     event::Kind,
@@ -19,8 +19,6 @@ use std::collections::BinaryHeap;
 
 /// The most seeds a request counts.
 pub const MAX_SEEDS: usize = 50;
-/// The most items one call returns.
-pub const MAX_WANTED: usize = 254;
 
 /// What chiefly put an item into an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -66,50 +64,6 @@ pub struct Scored {
     pub signal: Signal,
     /// Index of the recent it came from; `None` for popularity and recency.
     pub because: Option<u32>,
-}
-
-/// What a list of candidates is to hold.
-pub struct Wanted<F> {
-    /// How many, at most [`MAX_WANTED`].
-    pub count: usize,
-    /// The greatest factor.
-    pub most: f32,
-    /// By how much an item's score counts: 0 for an item that may not be shown.
-    pub factor: F,
-}
-
-impl Wanted<()> {
-    /// So many of those that may be shown, none of which counts more than another.
-    pub fn of(count: usize, mut may: impl FnMut(u32) -> bool) -> Wanted<impl FnMut(u32) -> f32> {
-        Wanted { count, most: 1.0, factor: move |item| f32::from(u8::from(may(item))) }
-    }
-}
-
-impl<F: FnMut(u32) -> f32> Wanted<F> {
-    /// Puts the best of `candidates` at the end of `out`. They come in falling order of score, so that looking ends where no
-    /// factor could bring another one in (the threshold algorithm of Fagin et al., PODS 2001, with one list).
-    pub fn take(&mut self, candidates: impl IntoIterator<Item = Scored>, out: &mut Vec<Scored>) {
-        let (start, end) = (out.len(), out.len().saturating_add(self.count));
-        for candidate in candidates {
-            if out.len() >= end && out.last().is_none_or(|last| candidate.score * self.most <= last.score) {
-                return;
-            }
-            let factor = (self.factor)(candidate.item);
-            if factor <= 0.0 {
-                continue;
-            }
-            let scored = Scored { score: candidate.score * factor, ..candidate };
-            let falls = out.len() == start || out.last().is_none_or(|last| last.score >= scored.score);
-            if !falls {
-                let better = |known: &Scored| known.score >= scored.score;
-                let place = out.get(start..).map_or(0, |taken| taken.partition_point(better));
-                out.insert(start + place, scored);
-                out.truncate(end);
-            } else if out.len() < end {
-                out.push(scored);
-            }
-        }
-    }
 }
 
 /// The most tables that a strategy reads, and so a candidate's sums: each costs every candidate.
@@ -169,48 +123,58 @@ fn rank_parts(key: u64) -> (f32, u32) {
     (f32::from_bits((key >> 32) as u32), !(key as u32))
 }
 
-/// Fills `out` with those of the candidates that `seeds`, newest first, lead to that are `wanted`, best first.
-pub fn personal(
-    snapshot: &Snapshot,
-    strategy: &Strategy,
-    seeds: &[Seed],
-    wanted: Wanted<impl FnMut(u32) -> f32>,
-    scratch: &mut Scratch,
-    out: &mut Vec<Scored>,
-) {
-    out.clear();
-    let seeds = seeds.get(..seeds.len().min(strategy.recents.into()).min(MAX_SEEDS)).unwrap_or(&[]);
-    if scratch.places.len() < snapshot.len() {
-        scratch.places.resize(snapshot.len(), 0);
-    }
-    let read = strategy.tables(snapshot.bought.is_some());
-    let table = |(signal, weight): (Signal, f32)| match signal {
-        _ if weight <= 0.0 => None,
-        Signal::Bought => snapshot.bought.as_ref(),
-        Signal::Knn => snapshot.knn.as_ref(),
-        _ => snapshot.coview.as_ref(),
-    };
-    scratch.sum(strategy, seeds, read.map(table));
-    let scales = scratch.scales(strategy, read.map(|(_, weight)| weight));
-    scratch.rank(snapshot, strategy, seeds, scales);
-    let mut wanted = Wanted { count: wanted.count.min(MAX_WANTED), ..wanted };
-    let mut falling = Falling(core::mem::take(&mut scratch.ranked).into());
-    wanted.take(&mut falling, out);
-    scratch.ranked = falling.0.into_vec();
-    scratch.explain(snapshot, strategy, seeds, scales, out);
-    scratch.clear();
+/// What the seeds lead to, in falling order of score, which is not yet a share of the sum of weights: a heap, so that none is sorted that nobody
+/// looks at. Scores are made shares, and reasons told, by [`Candidates::explain`].
+pub struct Candidates<'a> {
+    snapshot: &'a Snapshot,
+    strategy: &'a Strategy,
+    seeds: &'a [Seed],
+    scales: [f32; TABLES],
+    heap: BinaryHeap<u64>,
+    scratch: &'a mut Scratch,
 }
 
-/// Candidates in falling order of rank: a heap, so that none is sorted that nobody looks at.
-struct Falling(BinaryHeap<u64>);
-
-impl Iterator for Falling {
+impl Iterator for Candidates<'_> {
     type Item = Scored;
 
     #[inline]
     fn next(&mut self) -> Option<Scored> {
-        let (score, item) = rank_parts(self.0.pop()?);
+        let (score, item) = rank_parts(self.heap.pop()?);
         Some(Scored { item, score, signal: Signal::Coview, because: None })
+    }
+}
+
+impl Candidates<'_> {
+    /// Tells each item's chief signal, and the recent whose row gave most of it. Each item is to be told of once.
+    pub fn explain(&self, out: &mut [Scored]) {
+        let Self { snapshot, strategy, seeds, scales, scratch, .. } = self;
+        let weights = strategy.weights;
+        let read = strategy.tables(snapshot.bought.is_some());
+        for scored in out {
+            let found = scratch.of(scored.item).copied().unwrap_or_default();
+            let seed = |place: u8| seeds.get(usize::from(place)).map(|seed| seed.item);
+            let ([(first, _), (second, _)], [by_first, by_second]) = (read, found.because);
+            let [of_first, of_second] = found.signals(*scales);
+            let signals = [
+                (of_first, first, seed(by_first)),
+                (of_second, second, seed(by_second)),
+                (weights.popularity * snapshot.popularity.of(scored.item), Signal::Popularity, None),
+                (weights.recency * snapshot.popularity.recency(scored.item), Signal::Recency, None),
+            ];
+            let chief = signals.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
+            if let Some((share, signal, because)) = chief {
+                scored.signal = signal;
+                scored.because = because.filter(|_| share > 0.0);
+            }
+            scored.score /= weights.sum();
+        }
+    }
+}
+
+impl Drop for Candidates<'_> {
+    fn drop(&mut self) {
+        self.scratch.ranked = core::mem::take(&mut self.heap).into_vec();
+        self.scratch.clear();
     }
 }
 
@@ -220,6 +184,31 @@ fn known<'a>(places: &[u16], found: &'a [Found], item: u32) -> Option<&'a Found>
 }
 
 impl Scratch {
+    /// What `seeds`, newest first, lead to by a strategy.
+    pub fn candidates<'a>(
+        &'a mut self,
+        snapshot: &'a Snapshot,
+        strategy: &'a Strategy,
+        seeds: &'a [Seed],
+    ) -> Candidates<'a> {
+        let seeds = seeds.get(..seeds.len().min(strategy.recents.into()).min(MAX_SEEDS)).unwrap_or(&[]);
+        if self.places.len() < snapshot.len() {
+            self.places.resize(snapshot.len(), 0);
+        }
+        let read = strategy.tables(snapshot.bought.is_some());
+        let table = |(signal, weight): (Signal, f32)| match signal {
+            _ if weight <= 0.0 => None,
+            Signal::Bought => snapshot.bought.as_ref(),
+            Signal::Knn => snapshot.knn.as_ref(),
+            _ => snapshot.coview.as_ref(),
+        };
+        self.sum(strategy, seeds, read.map(table));
+        let scales = self.scales(strategy, read.map(|(_, weight)| weight));
+        self.rank(snapshot, strategy, seeds, scales);
+        let heap = core::mem::take(&mut self.ranked).into();
+        Candidates { snapshot, strategy, seeds, scales, heap, scratch: self }
+    }
+
     /// What is known of an item, which is added where nothing was.
     #[inline(always)]
     fn touch(&mut self, item: u32) -> Option<&mut Found> {
@@ -339,37 +328,6 @@ impl Scratch {
             let often = repeats.often.powi(i32::from(seed.count.clamp(1, 3)) - 1);
             let score = score * mul * spread + most * add * often;
             self.ranked.push(rank_key(score + by_region(seed.item), seed.item));
-        }
-    }
-
-    /// Tells each item's chief signal, and the recent whose row gave most of it.
-    fn explain(
-        &self,
-        snapshot: &Snapshot,
-        strategy: &Strategy,
-        seeds: &[Seed],
-        scales: [f32; TABLES],
-        out: &mut [Scored],
-    ) {
-        let weights = strategy.weights;
-        let read = strategy.tables(snapshot.bought.is_some());
-        for scored in out {
-            let found = self.of(scored.item).copied().unwrap_or_default();
-            let seed = |place: u8| seeds.get(usize::from(place)).map(|seed| seed.item);
-            let ([(first, _), (second, _)], [by_first, by_second]) = (read, found.because);
-            let [of_first, of_second] = found.signals(scales);
-            let signals = [
-                (of_first, first, seed(by_first)),
-                (of_second, second, seed(by_second)),
-                (weights.popularity * snapshot.popularity.of(scored.item), Signal::Popularity, None),
-                (weights.recency * snapshot.popularity.recency(scored.item), Signal::Recency, None),
-            ];
-            let chief = signals.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
-            if let Some((share, signal, because)) = chief {
-                scored.signal = signal;
-                scored.because = because.filter(|_| share > 0.0);
-            }
-            scored.score /= weights.sum();
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
 use snapshots::{
     Snapshot,
     event::Kind,
-    score::{MAX_SEEDS, Scratch, Seed, Wanted, personal},
+    score::{MAX_SEEDS, Scratch, Seed},
     strategy::Strategy,
 };
 
@@ -71,7 +71,6 @@ impl Model for Tables<'_> {
     fn ranker(&self) -> Ranker<'_> {
         let mut scratch = Scratch::default();
         let mut recents = Vec::new();
-        let mut best = Vec::new();
         let mut without = Vec::new();
         Box::new(move |ask, out| {
             let Numbering { to_snapshot, from_snapshot } = self.numbering;
@@ -81,9 +80,9 @@ impl Model for Tables<'_> {
             without.clear();
             without.extend(ask.without.iter().map(to_snapshot));
             let may = |item| !without.contains(&item) && from_snapshot[item as usize] != NONE;
-            personal(self.snapshot, self.strategy, &recents, Wanted::of(SHOWN, may), &mut scratch, &mut best);
+            let candidates = scratch.candidates(self.snapshot, self.strategy, &recents);
             out.clear();
-            out.extend(best.iter().map(|scored| scored.item));
+            out.extend(candidates.map(|scored| scored.item).filter(|item| may(*item)).take(SHOWN));
             for item in self.snapshot.popularity.order() {
                 if out.len() >= SHOWN {
                     break;

@@ -15,7 +15,7 @@ use snapshots::{
     Snapshot,
     event::Kind,
     manifest::WORLD,
-    score::{MAX_SEEDS, Scratch, Seed, Wanted, personal},
+    score::{MAX_SEEDS, Scratch, Seed},
     strategy::{NEXT, Strategy},
 };
 
@@ -136,10 +136,11 @@ fn judge_part(tables: &Tables, strategy: &Strategy, sessions: &[Vec<u32>]) -> [f
             let count = met.map_or(0, |place| seeds.remove(place).count);
             seeds.truncate(MAX_SEEDS - 1);
             seeds.insert(0, Seed { item: last, kind: Kind::View, count: count.saturating_add(1), age: 0 });
-            let wanted = Wanted::of(SHOWN + 1, |_| true);
-            personal(&tables.snapshot, strategy, &seeds, wanted, &mut scratch, &mut best);
-            let Some(place) = best.iter().position(|scored| scored.item == next) else { continue };
-            let last_before = best[..place].iter().any(|scored| scored.item == last);
+            best.clear();
+            let candidates = scratch.candidates(&tables.snapshot, strategy, &seeds);
+            best.extend(candidates.take(SHOWN + 1).map(|scored| scored.item));
+            let Some(place) = best.iter().position(|item| *item == next) else { continue };
+            let last_before = best[..place].contains(&last);
             for (at, rank) in [(0, place + 1), (2, place + 1 - usize::from(last_before))] {
                 if rank <= SHOWN && (at == 0 || next != last) {
                     sums[at] += 1.0;

@@ -9,7 +9,7 @@ use snapshots::event::Kind;
 use snapshots::query::Query;
 use snapshots::recents::Recents;
 use snapshots::rules::{Boost, Device, Diversify, Fresh, Match, Pin, Rule, Rules, Ruleset, When};
-use snapshots::score::{Scored, Scratch, Seed, Wanted, personal};
+use snapshots::score::{Scored, Scratch, Seed};
 use snapshots::strategy::{NEXT, Seen, Strategy, Weights};
 use snapshots::time::Timestamp;
 use snapshots::{Bytes, Snapshot};
@@ -130,8 +130,10 @@ fn scoring(name: String, snapshot: &Rc<Snapshot>, visitors: Rc<Vec<Vec<Seed>>>, 
     let snapshot = Rc::clone(snapshot);
     let (mut scratch, mut out): (_, Vec<Scored>) = (Scratch::default(), Vec::new());
     case(name, visitors.len(), 1, move |number| {
-        let wanted = Wanted::of(TOP, |_| true);
-        personal(&snapshot, &strategy, &visitors[number], wanted, &mut scratch, &mut out);
+        let mut candidates = scratch.candidates(&snapshot, &strategy, &visitors[number]);
+        out.clear();
+        out.extend(candidates.by_ref().take(TOP));
+        candidates.explain(&mut out);
         out.first().map_or(0, |best| best.item.into())
     })
 }
@@ -272,12 +274,11 @@ mod tests {
         let inputs = small();
         let snapshot = Snapshot::open(&[inputs.shops[1].to_vec().into()]).unwrap();
         let model = Model::of(&snapshot);
-        let (mut scratch, mut found) = (Scratch::default(), Vec::new());
+        let mut scratch = Scratch::default();
         assert!(inputs.prefixes.len() > 1_000);
         for recents in inputs.prefixes.iter().take(1_000) {
             let seeds = seeds(&snapshot, recents);
-            let wanted = Wanted::of(TOP, |_| true);
-            personal(&snapshot, &plain(5), &seeds, wanted, &mut scratch, &mut found);
+            let found: Vec<Scored> = scratch.candidates(&snapshot, &plain(5), &seeds).take(TOP).collect();
             let obvious = model.recommend(&plain(5), recents, TOP);
             assert_eq!(found.len(), obvious.len());
             // Of equal scores the obvious way shows any first.

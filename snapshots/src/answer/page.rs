@@ -2,8 +2,8 @@
 
 use super::{Plan, lens::Lens};
 use crate::{
-    rules::Diversify,
-    score::{MAX_WANTED, Scored, Scratch, Signal, Wanted, personal},
+    rules::{Decision, Diversify},
+    score::{Scored, Scratch, Signal},
     set::Set,
 };
 
@@ -11,73 +11,138 @@ use crate::{
 /// a filter that almost nothing passes.
 const MAX_SCAN: usize = 50_000;
 const _: () = assert!(MAX_SCAN <= crate::popularity::MAX_ORDER);
-/// A page that varies chooses among so many times as many candidates as it takes.
+/// A page that varies, or tries something, chooses among so many times as many candidates as it takes.
 const CHOICE: usize = 4;
+/// But among no more than so many.
+const MAX_CHOICE: usize = 254;
 
 /// The items of a page, best first, and one more where there is another page.
 pub fn page(plan: &Plan<'_, '_>, lens: &Lens<'_>, scratch: &mut Scratch) -> Vec<Scored> {
     let Plan { snapshot, strategy, decision, seeds, request, .. } = plan;
     let wanted = request.query.limit + 1;
-    let (diversify, explore) = (lens.diversify(), decision.explore.and(request.context.dice));
-    let choice = if diversify.is_some() || explore.is_some() { wanted * CHOICE } else { wanted };
-    let choice = choice.min(MAX_WANTED);
-    let mut pool: Vec<Scored> = Vec::with_capacity(choice);
-    let list = |count| Wanted { count, most: decision.most, factor: |item| lens.factor(item) };
-    personal(snapshot, strategy, seeds, list(choice), scratch, &mut pool);
-    let mut page = Page { lens, diversify, wanted, chosen: Vec::with_capacity(choice), kinds: Vec::new() };
-    page.choose(&mut pool);
-    if page.chosen.len() < wanted {
-        fill(plan, list(choice - page.chosen.len()), &page.chosen, &mut pool);
-        page.choose(&mut pool);
+    let choice = (wanted * CHOICE).min(MAX_CHOICE);
+    let draw = draw(plan);
+    let mut page = Page::new(lens, decision, if draw.is_some() { choice } else { wanted }, choice);
+    let mut candidates = scratch.candidates(snapshot, strategy, seeds);
+    page.choose(&mut candidates);
+    candidates.explain(&mut page.chosen);
+    if !page.is_full() {
+        candidates.explain(&mut page.spare);
+        fill(plan, &mut page);
+        page.repeat();
     }
-    // Where there is nothing else, the page repeats a kind rather than ending.
-    let room = wanted.saturating_sub(page.chosen.len()).min(pool.len());
-    page.chosen.extend(pool.drain(..room));
     let mut chosen = page.chosen;
-    explore_one(plan, &mut chosen, &pool);
+    if let Some(number) = draw {
+        explore(number, wanted, request.query.limit, &mut chosen);
+    }
     pin(plan, lens, &mut chosen);
     chosen.truncate(wanted);
     chosen
 }
 
+/// A page that is being chosen from candidates in falling order of score, of which no more are looked at than could
+/// be chosen (the threshold algorithm of Fagin et al., PODS 2001, with one list).
 struct Page<'a> {
     lens: &'a Lens<'a>,
+    /// The greatest factor.
+    most: f32,
     diversify: Option<Diversify>,
     wanted: usize,
+    /// The most candidates to choose among.
+    choice: usize,
     chosen: Vec<Scored>,
+    /// Candidates that may be chosen, in falling order of score times factor.
+    pool: Vec<Scored>,
+    /// Candidates of kinds that the page has enough of.
+    spare: Vec<Scored>,
     /// The kinds that were chosen and how often.
     kinds: Vec<(u32, u8)>,
 }
 
-impl Page<'_> {
-    /// Moves candidates, which are in order, from the pool to the page until it is full or none fits.
-    fn choose(&mut self, pool: &mut Vec<Scored>) {
-        let Some(rule) = self.diversify else {
-            let room = self.wanted.saturating_sub(self.chosen.len()).min(pool.len());
-            self.chosen.extend(pool.drain(..room));
+impl<'a> Page<'a> {
+    fn new(lens: &'a Lens<'a>, decision: &Decision<'_>, wanted: usize, choice: usize) -> Self {
+        Self {
+            lens,
+            most: decision.most,
+            diversify: lens.diversify(),
+            wanted,
+            choice,
+            chosen: Vec::with_capacity(wanted),
+            pool: Vec::new(),
+            spare: Vec::new(),
+            kinds: Vec::new(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.chosen.len() >= self.wanted
+    }
+
+    /// Takes candidates, which come in falling order, until the page is full or there are none that fit.
+    fn choose(&mut self, candidates: &mut dyn Iterator<Item = Scored>) {
+        let mut candidates = candidates.peekable();
+        let room = self.choice.saturating_sub(self.chosen.len()) + self.spare.len();
+        while !self.is_full() {
+            let best = self.best();
+            let next = candidates.peek().map(|next| next.score * self.most).filter(|next| {
+                let has_room = self.pool.len() + self.spare.len() < room;
+                best.is_none_or(|(_, score)| score < *next)
+                    && (has_room || self.pool.last().is_some_and(|last| last.score < *next))
+            });
+            match (next.and_then(|_| candidates.next()), best) {
+                (Some(candidate), _) => self.add(candidate, room),
+                (None, Some((place, _))) => self.take(place),
+                (None, None) => return,
+            }
+        }
+    }
+
+    /// The place in the pool of the candidate to choose next, and its score as the page varies.
+    fn best(&self) -> Option<(usize, f32)> {
+        let mut best: Option<(usize, f32)> = None;
+        for (place, candidate) in self.pool.iter().enumerate() {
+            if best.is_some_and(|(_, most)| candidate.score <= most) {
+                break;
+            }
+            let Some(rule) = self.diversify else { return Some((place, candidate.score)) };
+            let before = self.before(rule, candidate.item);
+            let score = candidate.score * rule.decay.powi(before.into());
+            if best.is_none_or(|(_, most)| score > most) {
+                best = Some((place, score));
+            }
+        }
+        best
+    }
+
+    /// Puts a candidate into the pool of so much room, if it may be shown.
+    fn add(&mut self, candidate: Scored, room: usize) {
+        let factor = self.lens.factor(candidate.item);
+        if factor <= 0.0 {
             return;
-        };
-        while self.chosen.len() < self.wanted {
-            let mut best: Option<(usize, f32)> = None;
-            for (place, candidate) in pool.iter().enumerate() {
-                if best.is_some_and(|(_, most)| candidate.score <= most) {
-                    break;
-                }
-                let before = self.before(rule, candidate.item);
-                let score = candidate.score * rule.decay.powi(before.into());
-                if before < rule.at_most && best.is_none_or(|(_, most)| score > most) {
-                    best = Some((place, score));
-                }
-            }
-            let Some((place, _)) = best else { return };
-            let chosen = pool.remove(place);
-            if let Some(kind) = self.lens.kind(rule.by, chosen.item) {
-                match self.kinds.iter_mut().find(|(known, _)| *known == kind) {
-                    Some((_, count)) => *count += 1,
-                    None => self.kinds.push((kind, 1)),
-                }
-            }
-            self.chosen.push(chosen);
+        }
+        let candidate = Scored { score: candidate.score * factor, ..candidate };
+        if self.diversify.is_some_and(|rule| self.before(rule, candidate.item) >= rule.at_most) {
+            return insert(&mut self.spare, candidate);
+        }
+        insert(&mut self.pool, candidate);
+        self.pool.truncate(room.saturating_sub(self.spare.len()).max(1));
+    }
+
+    /// Moves a candidate from the pool to the page.
+    fn take(&mut self, place: usize) {
+        let taken = self.pool.remove(place);
+        self.chosen.push(taken);
+        let Some(rule) = self.diversify else { return };
+        let Some(kind) = self.lens.kind(rule.by, taken.item) else { return };
+        let before = self.before(rule, taken.item);
+        if before == 0 {
+            self.kinds.push((kind, 1));
+        } else if let Some((_, count)) = self.kinds.iter_mut().find(|(known, _)| *known == kind) {
+            *count += 1;
+        }
+        if before + 1 >= rule.at_most {
+            let of_kind = |candidate: &mut Scored| self.lens.kind(rule.by, candidate.item) == Some(kind);
+            self.pool.extract_if(.., of_kind).for_each(|candidate| insert(&mut self.spare, candidate));
         }
     }
 
@@ -86,51 +151,52 @@ impl Page<'_> {
         let kind = self.lens.kind(rule.by, item);
         self.kinds.iter().find(|(known, _)| Some(*known) == kind).map_or(0, |(_, count)| *count)
     }
+
+    /// Where there is nothing else, the page repeats a kind rather than ending.
+    fn repeat(&mut self) {
+        let room = self.wanted.saturating_sub(self.chosen.len());
+        self.chosen.extend(self.spare.drain(..).take(room));
+    }
 }
 
-/// Adds to the pool the region's most wanted, then anything that can be bought, but nothing that is there already.
-fn fill(
-    plan: &Plan<'_, '_>,
-    list: Wanted<impl FnMut(u32) -> f32>,
-    chosen: &[Scored],
-    pool: &mut Vec<Scored>,
-) {
+/// Adds a candidate to a list in falling order, behind those of its score.
+fn insert(list: &mut Vec<Scored>, candidate: Scored) {
+    let place = list.partition_point(|known| known.score >= candidate.score);
+    list.insert(place, candidate);
+}
+
+/// Goes on with the region's most wanted, then anything that can be bought, but nothing that was chosen already.
+fn fill(plan: &Plan<'_, '_>, page: &mut Page<'_>) {
     let Plan { snapshot, strategy, .. } = plan;
-    let mut taken: Set = chosen.iter().chain(&*pool).map(|scored| scored.item).collect();
-    let rest = 0..u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
     let scored = |item| {
         let score = strategy.weights.popularity * snapshot.popularity.of(item) / strategy.weights.sum();
         Scored { item, score, signal: Signal::Popularity, because: None }
     };
-    let Wanted { count, most, mut factor } = list;
-    let mut ordered = snapshot.popularity.order().take(MAX_SCAN);
-    let mut rest = rest.take(MAX_SCAN);
+    let mut ordered = snapshot.popularity.order();
+    let mut rest = 0..u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
     let sources: [&mut dyn Iterator<Item = u32>; 2] = [&mut ordered, &mut rest];
-    let mut left = count;
     for source in sources {
-        let before = pool.len();
-        let new = |item| if taken.contains(item) { 0.0 } else { factor(item) };
-        Wanted { count: left, most, factor: new }.take(source.map(scored), pool);
-        taken.extend(pool.iter().skip(before).map(|scored| scored.item));
-        left = left.saturating_sub(pool.len() - before);
-        if left == 0 {
-            return;
-        }
+        let taken: Set = page.chosen.iter().chain(&page.spare).map(|scored| scored.item).collect();
+        let new = source.take(MAX_SCAN).filter(|item| !taken.contains(*item));
+        page.choose(&mut new.map(scored));
     }
 }
 
-/// In the share of answers that a rule says, puts one of the candidates that come after the page at its end.
-fn explore_one(plan: &Plan<'_, '_>, chosen: &mut [Scored], after: &[Scored]) {
-    let (Some(explore), Some(dice)) = (plan.decision.explore, plan.request.context.dice) else { return };
+/// The number to draw an item by, in the share of answers in which a rule says that something is tried.
+fn draw(plan: &Plan<'_, '_>) -> Option<u64> {
+    let (explore, dice) = plan.decision.explore.zip(plan.request.context.dice)?;
+    let share = (dice >> 11) as f64 / (1u64 << 53) as f64;
     // Fibonacci hashing makes a second number of the first.
     let other = dice.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
-    let share = (dice >> 11) as f64 / (1u64 << 53) as f64;
-    let Some(drawn) = other.checked_rem(after.len() as u64).and_then(|place| after.get(place as usize))
-    else {
-        return;
-    };
-    let last = plan.request.query.limit.checked_sub(1).and_then(|last| chosen.get_mut(last));
-    if let Some(last) = last.filter(|_| share < f64::from(explore.share)) {
+    (share < f64::from(explore.share)).then_some(other)
+}
+
+/// Puts one of the candidates that come after the page at its end.
+fn explore(number: u64, wanted: usize, limit: usize, chosen: &mut [Scored]) {
+    let Some((page, after)) = chosen.split_at_mut_checked(wanted) else { return };
+    let drawn = number.checked_rem(after.len() as u64).and_then(|place| after.get(place as usize));
+    let last = limit.checked_sub(1).and_then(|last| page.get_mut(last));
+    if let Some((drawn, last)) = drawn.zip(last) {
         *last = Scored { signal: Signal::Exploration, because: None, ..*drawn };
     }
 }
@@ -149,5 +215,90 @@ fn pin(plan: &Plan<'_, '_>, lens: &Lens<'_>, chosen: &mut Vec<Scored>) {
         // A pinned item takes the score of its place, so that scores fall along the page still.
         let beside = chosen.get(place).or(chosen.last()).map_or(0.0, |scored| scored.score);
         chosen.insert(place, Scored { item, score: beside, signal: Signal::Pinned, because: None });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fixture::{self, ITEMS, NOW},
+        query::Query,
+        rules::{Boost, Context, Decision, Facet, Match, Rule, Rules, Ruleset, Situation, Surface},
+    };
+    use proptest::prelude::*;
+
+    fn decide<'s>(ruleset: &'s Ruleset) -> Decision<'s> {
+        let situation = Situation {
+            surface: Surface::Popular,
+            region: "gb",
+            segments: &[],
+            returning: false,
+            now: NOW,
+            context: &Context::default(),
+        };
+        ruleset.decide(&situation, None, false, |_| None)
+    }
+
+    /// The page by its definition: all candidates, the best of which as the page varies comes next.
+    fn by_definition(lens: &Lens<'_>, candidates: &[Scored], wanted: usize) -> Vec<(u32, f32)> {
+        let mut left: Vec<(u32, f32)> =
+            candidates.iter().map(|known| (known.item, known.score * lens.factor(known.item))).collect();
+        left.retain(|(item, _)| lens.factor(*item) > 0.0);
+        left.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let mut chosen: Vec<(u32, f32)> = Vec::new();
+        while chosen.len() < wanted && !left.is_empty() {
+            let rule = lens.diversify();
+            let adjusted = |(item, score): (u32, f32)| {
+                let Some(rule) = rule else { return score };
+                let kind = lens.kind(rule.by, item);
+                let same = |other: &&(u32, f32)| kind.is_some() && lens.kind(rule.by, other.0) == kind;
+                let before = chosen.iter().filter(same).count();
+                if before < rule.at_most.into() { score * rule.decay.powi(before as i32) } else { -1.0 }
+            };
+            let place =
+                (0..left.len()).rev().max_by(|a, b| adjusted(left[*a]).total_cmp(&adjusted(left[*b])));
+            let place = if left.iter().all(|one| adjusted(*one) < 0.0) { 0 } else { place.unwrap() };
+            chosen.push(left.remove(place));
+        }
+        chosen
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_looking_at_all_would_choose(
+            scores in proptest::collection::vec(0u8..50, ITEMS as usize),
+            boosts in proptest::collection::vec((0u32..5, any::<bool>(), 0..5usize), 0..4),
+            diversify in proptest::option::of((1u8..5, prop::sample::select(vec![1.0f32, 0.5]), any::<bool>())),
+            wanted in 1usize..12,
+        ) {
+            let mut shop = fixture::shop(&fixture::chain(4), &fixture::chain(2));
+            let boost = |(item, even, by): &(u32, bool, usize)| {
+                let items = if *even {
+                    Match { brands: vec!["Even".to_owned()], ..Match::default() }
+                } else {
+                    Match { items: (*item * 6..*item * 6 + 6).map(fixture::id).collect(), ..Match::default() }
+                };
+                Rule { boost: Some(Boost { items, by: [0.5, 0.9, 1.5, 2.0, 4.0][*by] }), ..Rule::default() }
+            };
+            let mut rules: Vec<Rule> = boosts.iter().map(boost).collect();
+            rules.extend(diversify.map(|(at_most, decay, by_brand)| {
+                let by = if by_brand { Facet::Brand } else { Facet::Category };
+                Rule { diversify: Some(Diversify { by, at_most, decay }), ..Rule::default() }
+            }));
+            shop.rules = Ruleset::new(Rules { rules, ..Rules::default() }, &shop.ids, &shop.attributes);
+            let (decision, query) = (decide(&shop.rules), Query::default());
+            let lens = Lens::new(&shop, &query, &decision, NOW, std::iter::empty());
+            let mut candidates: Vec<Scored> = (0u32..)
+                .zip(&scores)
+                .map(|(item, score)| Scored { item, score: (*score).into(), signal: Signal::Coview, because: None })
+                .collect();
+            candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+            let mut page = Page::new(&lens, &decision, wanted, MAX_CHOICE);
+            page.choose(&mut candidates.iter().copied());
+            page.repeat();
+            let found: Vec<(u32, f32)> = page.chosen.iter().map(|chosen| (chosen.item, chosen.score)).collect();
+            prop_assert_eq!(found, by_definition(&lens, &candidates, wanted));
+        }
     }
 }

@@ -12,8 +12,9 @@ fn seed(item: u32, age: u32) -> Seed {
 }
 
 fn score(snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed], scratch: &mut Scratch) -> Vec<Scored> {
-    let mut out = Vec::new();
-    personal(snapshot, strategy, seeds, Wanted::of(MAX_WANTED, |_| true), scratch, &mut out);
+    let mut candidates = scratch.candidates(snapshot, strategy, seeds);
+    let mut out: Vec<Scored> = candidates.by_ref().collect();
+    candidates.explain(&mut out);
     out
 }
 

@@ -7,7 +7,7 @@ use crate::{
     query::Query,
     recents::Recents,
     rules::{Boost, Context, Diversify, Explore, Facet, Fresh, Match, Pin, Rule, Rules, Ruleset},
-    score::{Scored, Scratch, Signal, Wanted},
+    score::{Scratch, Signal},
     snapshot::Snapshot,
 };
 use proptest::prelude::*;
@@ -286,31 +286,5 @@ proptest! {
             }
         }
         prop_assert_eq!(shown.len(), 20, "{:?}", shown);
-    }
-
-    #[test]
-    fn the_best_are_found_without_looking_at_all(
-        scores in proptest::collection::vec(0u8..50, 0..60), factors in proptest::collection::vec(0u8..5, 60),
-        count in 1usize..20, before in 0usize..3,
-    ) {
-        let mut scores = scores;
-        scores.sort_unstable_by(|a, b| b.cmp(a));
-        let candidate = |(item, score): (u32, &u8)| Scored {
-            item, score: f32::from(*score), signal: Signal::Coview, because: None,
-        };
-        let candidates: Vec<Scored> = (0u32..).zip(&scores).map(candidate).collect();
-        let factor = |item: u32| f32::from(factors[item as usize]) / 2.0;
-        let mut out = vec![Scored { item: 99, score: 7.0, signal: Signal::Knn, because: None }; before];
-        Wanted { count, most: 2.0, factor }.take(candidates.clone(), &mut out);
-        let mut expected: Vec<(u32, f32)> = candidates
-            .iter()
-            .filter(|candidate| factor(candidate.item) > 0.0)
-            .map(|candidate| (candidate.item, candidate.score * factor(candidate.item)))
-            .collect();
-        expected.sort_by(|a, b| b.1.total_cmp(&a.1));
-        expected.truncate(count);
-        let found: Vec<f32> = out[before..].iter().map(|scored| scored.score).collect();
-        prop_assert_eq!(found, expected.iter().map(|(_, score)| *score).collect::<Vec<_>>());
-        prop_assert!(out[..before].iter().all(|scored| scored.item == 99));
     }
 }
