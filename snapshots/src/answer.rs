@@ -13,9 +13,8 @@ use crate::{
     event::Kind,
     query::{Placement, Query, QueryError},
     recents::Recents,
-    rows,
     rules::{Context, Decision, Situation, Surface},
-    score::{MAX_SEEDS, Scratch, Seed, Signal},
+    score::{MAX_SEEDS, Scratch, Seed},
     snapshot::Snapshot,
     strategy::{DEFAULT, SIMILAR, Seen, Strategy},
     time::Timestamp,
@@ -62,7 +61,7 @@ pub enum Call<'a> {
     Similar(&'a str),
 }
 
-/// A row that an answer reads: its table, one of [`rows::TABLES`], and its item.
+/// A row that an answer reads: its table, one of [`TABLES`](crate::rows::TABLES), and its item.
 pub type RowKey = (&'static str, u32);
 
 /// What is decided of an answer before anything is scored.
@@ -134,16 +133,11 @@ impl<'s, 'a> Plan<'s, 'a> {
     }
 
     fn reads(&self) -> Vec<RowKey> {
-        let name = |(signal, weight)| match signal {
-            _ if weight <= 0.0 => None,
-            Signal::Bought => Some(rows::BOUGHT),
-            Signal::Knn => Some(rows::KNN),
-            _ => Some(rows::COVIEW),
-        };
         // Of a table whose shards are not here it cannot be told whether there is one.
         let mut tables: Vec<&str> = Vec::new();
         let of_strategy = [true, false].into_iter().flat_map(|orders| self.strategy.tables(orders));
-        for table in of_strategy.filter_map(name) {
+        for (signal, _) in of_strategy.filter(|(_, weight)| *weight > 0.0) {
+            let table = signal.table();
             if !tables.contains(&table) {
                 tables.push(table);
             }

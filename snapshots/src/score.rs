@@ -10,7 +10,7 @@
 
 use crate::{
     event::Kind,
-    rows::Table,
+    rows::{self, Table},
     snapshot::Snapshot,
     strategy::{Seen, Strategy},
 };
@@ -38,6 +38,17 @@ pub enum Signal {
     Pinned,
     /// Shown to learn how it does.
     Exploration,
+}
+
+impl Signal {
+    /// The table whose rows it sums, one of [`rows::TABLES`].
+    pub(crate) const fn table(self) -> &'static str {
+        match self {
+            Self::Bought => rows::BOUGHT,
+            Self::Knn => rows::KNN,
+            _ => rows::COVIEW,
+        }
+    }
 }
 
 /// One of the recents, as the tables know it.
@@ -196,12 +207,7 @@ impl Scratch {
             self.places.resize(snapshot.len(), 0);
         }
         let read = strategy.tables(snapshot.bought.is_some());
-        let table = |(signal, weight): (Signal, f32)| match signal {
-            _ if weight <= 0.0 => None,
-            Signal::Bought => snapshot.bought.as_ref(),
-            Signal::Knn => snapshot.knn.as_ref(),
-            _ => snapshot.coview.as_ref(),
-        };
+        let table = |(signal, weight): (Signal, f32)| snapshot.table(signal.table()).filter(|_| weight > 0.0);
         self.sum(strategy, seeds, read.map(table));
         let scales = self.scales(strategy, read.map(|(_, weight)| weight));
         self.rank(snapshot, strategy, seeds, scales);

@@ -174,6 +174,15 @@ impl Snapshot {
         self.ids.is_empty()
     }
 
+    /// The rows at hand of one of [`rows::TABLES`].
+    pub(crate) fn table(&self, name: &str) -> Option<&Table> {
+        match name {
+            rows::COVIEW => self.coview.as_ref(),
+            rows::KNN => self.knn.as_ref(),
+            _ => self.bought.as_ref(),
+        }
+    }
+
     /// The strategy of this name: the merchandiser's, or else the one that was learnt.
     pub fn strategy(&self, name: &str) -> Option<&Strategy> {
         let learnt = || self.strategies.iter().find(|strategy| strategy.name == name);

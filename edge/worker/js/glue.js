@@ -59,9 +59,6 @@ export async function verify(secret, text, signature) {
   }
 }
 
-let lastLines = "";
-let lastHeaders = new Headers();
-
 // The request's body; `undefined` where it is longer than `limit` bytes.
 export async function body(request, limit) {
   const chunks = [];
@@ -122,6 +119,9 @@ export async function within(env, limit, request) {
 export function measure(env, doubles) {
   env.METRICS.writeDataPoint({ indexes: ["verge"], doubles: [...doubles] });
 }
+
+let lastLines = "";
+let lastHeaders = new Headers();
 
 // A response from its status, its headers (name and value in turn, a line each), its ETag, if any, and its body, if any.
 // Most answers have the headers of the one before but for the ETag, and a `Headers` is copied five times faster than it

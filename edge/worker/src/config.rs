@@ -76,6 +76,8 @@ pub struct Config {
     pub subdivisions: bool,
     /// The secret `TESTER_KEY`, by which testers' variants are signed.
     pub tester_key: Option<String>,
+    /// The secret `SNAPSHOTS_KEY`: who sends it as a bearer token may read whole snapshots.
+    pub snapshots_key: Option<String>,
     /// `STATIC_ITEMS`: items to answer with while there is no snapshot: ids, or objects with an `id`.
     pub static_items: Vec<Value>,
     /// What is bound besides.
@@ -153,6 +155,7 @@ impl Config {
                 Vec::new()
             })
         });
+        let secret = |name| get(name).filter(|key| !key.is_empty());
         let config = Self {
             manifest_ttl_ms,
             stale_after_ms,
@@ -163,7 +166,8 @@ impl Config {
             base_path,
             origin,
             subdivisions,
-            tester_key: get("TESTER_KEY").filter(|key| !key.is_empty()),
+            tester_key: secret("TESTER_KEY"),
+            snapshots_key: secret("SNAPSHOTS_KEY"),
             static_items,
             bindings: Bindings::default(),
         };

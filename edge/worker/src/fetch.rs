@@ -110,9 +110,11 @@ async fn serve(
         return lite::blob(stream.is_some());
     }
     if let Route::Manifest(region) = &route {
+        let authorization = request.headers().get("authorization").ok().flatten();
+        let is_own = lite::is_own(authorization.as_deref(), config.snapshots_key.as_deref())?;
         let loader = Loader { env, context, config };
         let ready = loader.find(Some(region), None, &Place::default, began).await;
-        return lite::manifest(ready.as_ref(), head.if_none_match);
+        return lite::manifest(ready.as_ref(), head.if_none_match, is_own);
     }
     let mut at_hand = true;
     let reply = items(call, &request, head, &route, &visit, &mut at_hand).await;

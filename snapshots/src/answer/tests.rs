@@ -2,6 +2,7 @@ mod ruled;
 
 use super::*;
 use crate::fixture::{self, NOW};
+use crate::score::Signal;
 use proptest::prelude::*;
 
 fn query(text: &str) -> Query {

@@ -7,7 +7,6 @@ use super::{
 use crate::{
     event::{MAX_ITEM_ID, is_printable},
     manifest::is_region,
-    query::MAX_SEGMENTS,
     strategy,
 };
 use core::fmt;
@@ -208,7 +207,6 @@ impl When {
         }
         names("when.regions", &self.regions, 32)?;
         names("when.segments", &self.segments, MAX_NAME)?;
-        need(self.segments.len() <= MAX_SEGMENTS * 8, "when.segments", "too many segments")?;
         let some = self.from.zip(self.until).is_none_or(|(from, until)| from < until);
         need(some, "when.until", "not after when.from: it never holds")?;
         // The name is looked up where the clock is; here is told what can be no name.

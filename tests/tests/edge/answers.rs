@@ -1,6 +1,6 @@
 //! What is answered, and what to nonsense.
 
-use crate::{Parts, Test};
+use crate::{Parts, SNAPSHOTS_KEY, Test};
 use anyhow::{Context, Result, ensure};
 use end_to_end::{Edge, Reply};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("wrong_parameters_paths_and_methods_are_told", nonsense),
     ("pages_of_the_configured_origins_only_may_read", cors),
     ("the_shop_is_served_beside_the_api", assets),
+    ("pages_read_the_lite_snapshot_and_the_shop_by_its_key_the_whole", snapshots),
 ];
 
 /// Asserts that a reply is a problem as RFC 9457 wants it, and gives it.
@@ -258,6 +259,48 @@ fn cors(parts: &Parts) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn snapshots(parts: &Parts) -> Result<()> {
+    let edge = parts.serving()?;
+    let ask = |path: &str, name: &str, value: &str| edge.request("GET", path).header(name, value).send();
+    let path = "/v1/snapshots/manifest/gb";
+    let bearer = format!("Bearer {SNAPSHOTS_KEY}");
+    let lite = ask(path, "origin", "https://shop.example")?;
+    let whole = ask(path, "authorization", &bearer)?;
+    let (of_pages, of_shop) = (lite.json(), whole.json());
+    ensure!(of_pages["region"] == "gb" && of_pages["blobs"].is_null(), "{lite:?}");
+    ensure!(lite.header("cache-control") == "public, max-age=30", "{lite:?}");
+    ensure!(lite.header("access-control-allow-origin") == "https://shop.example", "{lite:?}");
+    ensure!(whole.header("cache-control") == "private, no-cache", "{whole:?}");
+    let own: Value = serde_json::from_slice(&parts.shop()?.built("manifest/gb")?)?;
+    ensure!(of_shop == own, "another manifest than the one that was published: {whole:?}");
+    for wrong in ["Bearer sesame", "Basic c2VzYW1l"] {
+        problem(&ask(path, "authorization", wrong)?, 401)?;
+    }
+
+    for (first, authorization) in [(&lite, ""), (&whole, &*bearer)] {
+        let again = edge.request("GET", path).header("if-none-match", first.header("etag"));
+        let again =
+            if authorization.is_empty() { again } else { again.header("authorization", authorization) };
+        let again = again.send()?;
+        ensure!(again.status == 304 && again.body.is_empty(), "{again:?}");
+        ensure!(again.header("etag") == first.header("etag"), "{again:?}");
+    }
+    let blobs = of_shop["blobs"].as_array().into_iter().flatten().chain([&of_pages["lite"]]);
+    for hash in blobs.map(|blob| blob["hash"].as_str().unwrap_or_default()) {
+        let blob = ask(&format!("/v1/snapshots/blob/{hash}"), "origin", "https://shop.example")?;
+        ensure!(blob.status == 200 && blob.body == parts.shop()?.built(&format!("blob/{hash}"))?, "{hash}");
+        ensure!(blob.header("cache-control") == "public, max-age=31536000, immutable", "{hash}");
+        ensure!(blob.header("access-control-allow-origin") == "https://shop.example", "{hash}");
+    }
+    problem(&edge.get(&format!("/v1/snapshots/blob/{}", "0".repeat(32)))?, 404)?;
+    for path in ["blob/../manifest", "blob/xyz", "manifest/..%2Fgb", "manifest/"] {
+        let reply = edge.get(&format!("/v1/snapshots/{path}"))?;
+        ensure!((400..405).contains(&reply.status), "{path}: {reply:?}");
+        problem(&reply, reply.status)?;
+    }
+    is_unharmed(edge)
 }
 
 fn assets(parts: &Parts) -> Result<()> {

@@ -22,6 +22,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, OnceLock};
 use xtask::process::stop_all_on_signal;
 
+/// By which the shop reads its snapshots from the Worker that serves.
+pub const SNAPSHOTS_KEY: &str = "a key of the shop's";
+
 /// A test by its name.
 type Test = (&'static str, fn(&Parts) -> Result<()>);
 
@@ -81,6 +84,7 @@ impl Parts {
                 ("ORIGIN_KEY", "sesame"),
                 ("CONSENT", "cookie:ok=yes"),
                 ("CORS_ORIGINS", "https://shop.example"),
+                ("SNAPSHOTS_KEY", SNAPSHOTS_KEY),
             ])?;
             self.shop()?.publish(&edge.kv_api())?;
             edge.until("/v1/popular", |reply| reply.status == 200)?;
