@@ -6,13 +6,16 @@
 //! passed over when it shares a fingerprint with one that was: less than once in 30,000 at the deepest page.
 
 use crate::set::Set;
-use base64ct::{Base64UrlUnpadded, Encoding};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How many items a reader can page through.
 pub const MAX_SHOWN: usize = 512;
-const VERSION: u8 = 1;
-const WIDTH: usize = 3;
+/// What a cursor begins with.
+const VERSION: char = '2';
+/// The digits of base64url (RFC 4648, section 5).
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Digits of a fingerprint.
+const WIDTH: usize = 4;
 
 /// The items shown on the pages before this one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,16 +31,14 @@ fn fingerprint(id: &str) -> u32 {
 impl Cursor {
     /// Reads a cursor; `None` when it is none of ours.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() > (1 + MAX_SHOWN * WIDTH) * 4 / 3 + 1 {
+        let (prints, rest) = text.strip_prefix(VERSION)?.as_bytes().as_chunks::<WIDTH>();
+        if prints.len() > MAX_SHOWN || !rest.is_empty() {
             return None;
         }
-        let bytes = Base64UrlUnpadded::decode_vec(text).ok()?;
-        let (version, prints) = bytes.split_first()?;
-        if *version != VERSION || !prints.len().is_multiple_of(WIDTH) {
-            return None;
-        }
-        let prints = prints.as_chunks::<WIDTH>().0.iter();
-        Some(Self { shown: prints.map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c])).collect() })
+        let digit =
+            |print, byte: &u8| Some(print << 6 | DIGITS.iter().position(|digit| digit == byte)? as u32);
+        let prints = prints.iter().map(|digits| digits.iter().try_fold(0, digit));
+        Some(Self { shown: prints.collect::<Option<_>>()? })
     }
 
     /// Whether an item was on an earlier page.
@@ -62,9 +63,12 @@ impl Cursor {
         if shown.numbers().len() >= MAX_SHOWN {
             return None;
         }
-        let mut bytes = vec![VERSION];
-        bytes.extend(shown.numbers().iter().flat_map(|print| print.to_be_bytes().into_iter().skip(1)));
-        Some(Base64UrlUnpadded::encode_string(&bytes))
+        let digit = |number: u32| char::from(DIGITS.get(number as usize & 63).copied().unwrap_or_default());
+        let mut text = String::from(VERSION);
+        for print in shown.numbers() {
+            text.extend([18, 12, 6, 0].map(|shift| digit(print >> shift)));
+        }
+        Some(text)
     }
 }
 

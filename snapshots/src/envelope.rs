@@ -83,7 +83,7 @@ impl Envelope {
         let not = |why: &str| Error::NotASnapshot(why.to_owned());
         let mut found = None;
         // On its own, so that a newer envelope is named as such whatever else changed in it.
-        let read = Reader(blob).map(|reader, key| match key {
+        let read = Reader(blob).map(&mut |reader, key| match key {
             "verge" => reader.u64().map(|version| found = Some(version)),
             _ => reader.skip(),
         });
@@ -95,7 +95,7 @@ impl Envelope {
         read.ok_or_else(|| not("it is cut or damaged"))?;
         let mut envelope =
             Self { region: String::new(), built_at: Timestamp(0), catalogue: 0, sections: Vec::new() };
-        let read = Reader(blob).map(|reader, key| {
+        let read = Reader(blob).map(&mut |reader, key| {
             match key {
                 "region" => envelope.region = reader.str()?.to_owned(),
                 "built_at" => envelope.built_at = Timestamp(reader.i64()?),
@@ -141,7 +141,7 @@ impl Envelope {
 fn section(reader: &mut Reader<'_>, blob: &Bytes) -> Option<Section> {
     let mut section = Section { name: String::new(), version: 0, checksum: 0, bytes: Bytes::new() };
     let mut length = None;
-    reader.map(|reader, key| {
+    reader.map(&mut |reader, key| {
         match key {
             "name" => section.name = reader.str()?.to_owned(),
             "version" => section.version = reader.u64()?.try_into().ok()?,

@@ -184,15 +184,20 @@ pub(crate) fn join(parts: &[&[u8]]) -> Vec<u8> {
 
 /// Takes a section of exactly `N` parts apart.
 pub(crate) fn split<const N: usize>(section: &Bytes) -> Option<[Bytes; N]> {
-    let lengths = U32s::new(section.get(..N * 4).map(|head| section.slice_ref(head))?)?;
-    let mut start = N * 4;
     let mut parts = [const { Bytes::new() }; N];
+    split_into(section, &mut parts)?;
+    Some(parts)
+}
+
+fn split_into(section: &Bytes, parts: &mut [Bytes]) -> Option<()> {
+    let mut start = parts.len() * 4;
+    let lengths = U32s::new(section.get(..start).map(|head| section.slice_ref(head))?)?;
     for (index, part) in parts.iter_mut().enumerate() {
         let end = start.checked_add(lengths.get(index)? as usize)?;
         *part = section.slice_ref(section.get(start..end)?);
         start = end;
     }
-    (start == section.len()).then_some(parts)
+    (start == section.len()).then_some(())
 }
 
 #[cfg(test)]

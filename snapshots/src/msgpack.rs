@@ -106,7 +106,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Calls `field` with every key of a map, to read its value or [`Reader::skip`] it.
-    pub fn map(&mut self, mut field: impl FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
+    ///
+    /// Compiled once for all kinds of maps, not once for each.
+    pub fn map(&mut self, field: &mut dyn FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
         let Token::Map(pairs) = self.token()? else { return None };
         for _ in 0..pairs {
             let key = self.str()?;

@@ -5,8 +5,9 @@ use crate::{
     event::{MAX_ITEM_ID, is_printable},
     manifest::is_region,
 };
-use core::fmt;
+use core::{fmt, ops::Deref};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// The most items an answer holds.
 pub const MAX_LIMIT: usize = 100;
@@ -183,11 +184,22 @@ impl Query {
     /// # Errors
     /// [`QueryError`] with the first parameter that makes no sense.
     pub fn parse(query: &str) -> Result<Self, QueryError> {
-        let mut parsed = Self::default();
         if query.len() > MAX_BYTES {
             return error("query", format!("longer than {MAX_BYTES} bytes; send fewer ids"));
         }
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        Self::read(form_urlencoded::parse(query.as_bytes()))
+    }
+
+    /// Reads the names and values of a query string that is taken apart already, as a page's are.
+    ///
+    /// # Errors
+    /// As for [`Query::parse`].
+    pub fn read<'a>(
+        pairs: impl Iterator<Item = (impl Deref<Target = str>, impl Into<Cow<'a, str>>)>,
+    ) -> Result<Self, QueryError> {
+        let mut parsed = Self::default();
+        for (name, value) in pairs {
+            let value = value.into();
             match &*name {
                 "placement" => match Placement::parse(&value) {
                     Some(placement) => parsed.placement = placement,

@@ -75,11 +75,11 @@ impl Seen {
             return Some(Self::Exclude);
         }
         let mut seen = None;
-        reader.map(|reader, key| {
+        reader.map(&mut |reader, key| {
             let mut repeats = Repeats::default();
             let Repeats { last_mul, mul, last_add, add, spread, fade, often } = &mut repeats;
             let names = ["last_mul", "mul", "last_add", "add", "spread", "fade", "often"];
-            numbers(reader, names, [last_mul, mul, last_add, add, spread, fade, often])?;
+            numbers(reader, &names, &mut [last_mul, mul, last_add, add, spread, fade, often])?;
             seen = (key == "boost").then_some(Self::Boost(repeats));
             seen.map(|_| ())
         })?;
@@ -88,12 +88,8 @@ impl Seen {
 }
 
 /// Reads the numbers of a map by their names.
-fn numbers<const N: usize>(
-    reader: &mut Reader<'_>,
-    names: [&str; N],
-    mut numbers: [&mut f32; N],
-) -> Option<()> {
-    reader.map(|reader, key| match names.iter().position(|name| *name == key) {
+fn numbers(reader: &mut Reader<'_>, names: &[&str], numbers: &mut [&mut f32]) -> Option<()> {
+    reader.map(&mut |reader, key| match names.iter().position(|name| *name == key) {
         Some(place) => numbers.get_mut(place).zip(reader.f32()).map(|(number, read)| **number = read),
         None => reader.skip(),
     })
@@ -188,13 +184,13 @@ impl Strategy {
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let mut read = Self::default();
-        reader.map(|reader, key| {
+        reader.map(&mut |reader, key| {
             match key {
                 "name" => read.name = reader.str()?.to_owned(),
                 "weights" => {
                     let Weights { coview, knn, bought, popularity, recency } = &mut read.weights;
                     let names = ["coview", "knn", "bought", "popularity", "recency"];
-                    numbers(reader, names, [coview, knn, bought, popularity, recency])?;
+                    numbers(reader, &names, &mut [coview, knn, bought, popularity, recency])?;
                 }
                 "recents" => read.recents = reader.u64()?.try_into().ok()?,
                 "position" => read.position = reader.f32()?,

@@ -2,17 +2,27 @@
 //!
 //! Answers are those of the edge on the same blobs, as plain objects: `items`, `next`, `strategy` and `degraded`.
 
-use js_sys::Function;
-use serde::Serialize;
-use serde_wasm_bindgen::Serializer;
+mod json;
+
 use snapshots::answer::{Call, Request, answer, item};
-use snapshots::query::{Query, QueryError};
+use snapshots::query::Query;
 use snapshots::recents::Recents;
 use snapshots::rules::{Context, Device};
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
-use snapshots::{Bytes, Snapshot};
+use snapshots::{Bytes, Error, Snapshot};
 use wasm_bindgen::prelude::*;
+
+/// A page asks once in a while, and waits for every byte: std's allocator takes 4 KB more.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
+#[wasm_bindgen(module = "/../visitor.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = minuteOfWeek)]
+    fn minute_of_week(zone: Option<&str>) -> f64;
+}
 
 /// A snapshot to recommend from.
 #[wasm_bindgen]
@@ -21,90 +31,73 @@ pub struct Scorer {
     scratch: Scratch,
     visitor: Option<String>,
     device: Option<Device>,
-    clock: Option<Function>,
 }
 
 #[wasm_bindgen]
 impl Scorer {
-    /// Opens the blobs of a region's manifest, given one after the other, with their lengths.
-    ///
-    /// # Errors
-    /// An `Error` that says what is wrong with them.
+    /// Opens the blobs of a region's manifest, given one after the other, with their lengths. Throws an `Error` that says
+    /// what is wrong with them.
     #[wasm_bindgen(constructor)]
-    pub fn new(blobs: Vec<u8>, lengths: &[u32]) -> Result<Scorer, JsError> {
-        let mut rest = Bytes::from(blobs);
-        let mut parts = Vec::with_capacity(lengths.len());
-        for length in lengths {
-            if rest.len() < *length as usize {
-                return Err(JsError::new("the blobs are shorter than their lengths say"));
-            }
-            parts.push(rest.split_to(*length as usize));
+    pub fn new(blobs: Vec<u8>, lengths: &[u32]) -> Scorer {
+        match open(blobs, lengths) {
+            Ok(snapshot) => Self { snapshot, scratch: Scratch::default(), visitor: None, device: None },
+            Err(error) => wasm_bindgen::throw_str(&error.to_string()),
         }
-        let snapshot = Snapshot::open(&parts)?;
-        snapshot.verify()?;
-        Ok(Self { snapshot, scratch: Scratch::default(), visitor: None, device: None, clock: None })
     }
 
-    /// What rules and experiments may ask of the visitor from now on: the `verge_visitor` cookie, the device (`desktop`,
-    /// `mobile`, `tablet`), and the minute of the week in a time zone, or in the visitor's own where none is given.
-    pub fn tell(&mut self, visitor: Option<String>, device: Option<String>, clock: Function) {
+    /// What rules and experiments may ask of the visitor from now on: the `verge_visitor` cookie, and the device (`desktop`,
+    /// `mobile`, `tablet`).
+    pub fn tell(&mut self, visitor: Option<String>, device: &str) {
         self.visitor = visitor;
-        self.device = device.as_deref().and_then(Device::from_name);
-        self.clock = Some(clock);
+        self.device = Device::from_name(device);
     }
 
-    /// What `GET /v1/recommendations?{query}` answers to a visitor with this `verge_recents` cookie, `now` in ms.
-    ///
-    /// # Errors
-    /// An `Error` that names the parameter that makes no sense.
-    pub fn recommend(&mut self, query: &str, recents: &str, now: f64) -> Result<JsValue, JsError> {
-        let query = Query::parse(query).map_err(problem)?;
-        let recents = Recents::parse(recents);
-        self.answer(Call::Recommend, &Request::new(&query, &recents, Timestamp(now as i64)))
+    /// What `GET /v1/recommendations?{query}` answers to a visitor with this `verge_recents` cookie, `now` in ms, as JSON;
+    /// or `field` and `detail` of what makes no sense. The query's names and values are a line each.
+    pub fn recommend(&mut self, query: &str, recents: &str, now: f64) -> String {
+        self.answer(Call::Recommend, query, recents, now)
     }
 
     /// What `GET /v1/items/{id}/similar?{query}` answers.
-    ///
-    /// # Errors
-    /// As for `recommend`.
-    pub fn similar(&mut self, id: &str, query: &str, now: f64) -> Result<JsValue, JsError> {
-        let (query, nobody) = (Query::parse(query).map_err(problem)?, Recents::default());
-        self.answer(Call::Similar(id), &Request::new(&query, &nobody, Timestamp(now as i64)))
+    pub fn similar(&mut self, id: &str, query: &str, now: f64) -> String {
+        self.answer(Call::Similar(id), query, "", now)
     }
 
     /// What `GET /v1/popular?{query}` answers.
-    ///
-    /// # Errors
-    /// As for `recommend`.
-    pub fn popular(&mut self, query: &str, now: f64) -> Result<JsValue, JsError> {
-        let (query, nobody) = (Query::parse(query).map_err(problem)?, Recents::default());
-        self.answer(Call::Popular, &Request::new(&query, &nobody, Timestamp(now as i64)))
+    pub fn popular(&mut self, query: &str, now: f64) -> String {
+        self.answer(Call::Popular, query, "", now)
     }
 
-    /// One item by its id; `undefined` where the snapshot does not know it.
-    ///
-    /// # Errors
-    /// Never, with a snapshot that was opened.
-    pub fn item(&self, id: &str) -> Result<JsValue, JsError> {
-        Ok(item(&self.snapshot, id).serialize(&Serializer::json_compatible())?)
+    /// One item by its id, as JSON; `null` where the snapshot does not know it.
+    pub fn item(&self, id: &str) -> String {
+        item(&self.snapshot, id).map_or("null".to_owned(), |item| json::item(&item))
     }
 }
 
+fn open(blobs: Vec<u8>, lengths: &[u32]) -> Result<Snapshot, Error> {
+    let mut rest = Bytes::from(blobs);
+    let part = |length: &u32| rest.split_to(rest.len().min(*length as usize));
+    let parts: Vec<Bytes> = lengths.iter().map(part).collect();
+    let snapshot = Snapshot::open(&parts)?;
+    snapshot.verify()?;
+    Ok(snapshot)
+}
+
 impl Scorer {
-    fn answer(&mut self, call: Call<'_>, request: &Request<'_>) -> Result<JsValue, JsError> {
+    fn answer(&mut self, call: Call<'_>, query: &str, recents: &str, now: f64) -> String {
         let clock = |zone: Option<&str>| {
-            let zone = zone.map_or(JsValue::UNDEFINED, JsValue::from_str);
-            let minute = self.clock.as_ref()?.call1(&JsValue::NULL, &zone).ok()?.as_f64()?;
+            let minute = minute_of_week(zone);
             (minute >= 0.0).then_some(minute as u16)
         };
         let (visitor, device) = (self.visitor.as_deref(), self.device);
         let context = Context { visitor, device, clock: Some(&clock), ..Context::default() };
-        let request = Request { context, ..*request };
-        let found = answer(&self.snapshot, call, &request, &mut self.scratch).map_err(problem)?;
-        Ok(found.serialize(&Serializer::json_compatible())?)
+        let recents = Recents::parse(recents);
+        let mut lines = query.split('\n');
+        let pairs = core::iter::from_fn(|| lines.next().zip(lines.next()));
+        let found = Query::read(pairs).and_then(|query| {
+            let request = Request { context, ..Request::new(&query, &recents, Timestamp(now as i64)) };
+            answer(&self.snapshot, call, &request, &mut self.scratch).map(|answer| json::answer(&answer))
+        });
+        found.unwrap_or_else(|error| json::problem(&error))
     }
-}
-
-fn problem(error: QueryError) -> JsError {
-    JsError::new(&format!("{}: {}", error.field, error.detail))
 }

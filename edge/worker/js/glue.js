@@ -1,6 +1,8 @@
 // What the Worker asks of a request and of a response, each in one call: a crossing between wasm and JavaScript
 // costs about as much as scoring a visitor.
 
+import { device } from "../../visitor.js";
+
 // The request's method, address and the headers in `head.rs`, a line each. None of them can hold a line break.
 export function head(request) {
   const { method, url, headers } = request;
@@ -15,35 +17,10 @@ export function head(request) {
 // What rules ask of a visitor: device, time zone, continent and subdivision, a line each. Only called where a snapshot
 // has rules or finer regions than countries.
 export function details({ headers, cf }) {
-  const agent = headers.get("user-agent") ?? "";
   const hint = headers.get("sec-ch-ua-mobile");
-  let device = agent || hint ? "desktop" : "";
-  if (hint === "?1" || /Mobi/i.test(agent)) device = "mobile";
-  if (/iPad|Tablet|Android(?!.*Mobile)/i.test(agent)) device = "tablet";
   const line = (value) => (typeof value === "string" ? value : "");
-  return `${device}\n${line(cf?.timezone)}\n${line(cf?.continent)}\n${line(cf?.regionCode)}`;
-}
-
-const clocks = new Map();
-
-// The minute of the week in a time zone, Monday 00:00 the first; -1 where there is no such zone.
-export function minuteOfWeek(zone) {
-  const minute = Math.floor(Date.now() / 60_000);
-  const known = clocks.get(zone);
-  if (known?.minute === minute) return known.ofWeek;
-  let ofWeek = -1;
-  try {
-    const options = { timeZone: zone, weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-    const format = known?.format ?? new Intl.DateTimeFormat("en-GB", options);
-    const parts = Object.fromEntries(format.formatToParts(minute * 60_000).map(({ type, value }) => [type, value]));
-    const day = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].indexOf(parts.weekday);
-    ofWeek = (day * 24 + Number(parts.hour)) * 60 + Number(parts.minute);
-    // Visitors' zones are some four hundred; whoever makes up others gets no room.
-    if (known || clocks.size < 500) clocks.set(zone, { minute, ofWeek, format });
-  } catch {
-    console.error(`'${zone}' is no time zone; rules by its hours do not count`);
-  }
-  return ofWeek;
+  const by = device(headers.get("user-agent") ?? "", hint ? hint === "?1" : undefined);
+  return `${by}\n${line(cf?.timezone)}\n${line(cf?.continent)}\n${line(cf?.regionCode)}`;
 }
 
 // Whether `signature` (base64url) is the HMAC-SHA-256 of `text` by `secret`.

@@ -21,8 +21,6 @@ extern "C" {
     pub fn head(request: &Request) -> String;
     /// The request's lines, as [`crate::context::Details::read`] takes them.
     pub fn details(request: &Request) -> String;
-    #[wasm_bindgen(js_name = minuteOfWeek)]
-    fn minute_of_week_in(zone: &str) -> i32;
     #[wasm_bindgen(js_name = verify, catch)]
     async fn verify_with(secret: &str, text: &str, signature: &str) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_name = body, catch)]
@@ -49,6 +47,12 @@ extern "C" {
     fn respond_with(status: u16, lines: &str, tag: &str, body: Option<&str>) -> JsValue;
     #[wasm_bindgen(js_name = respond)]
     fn respond_with_stream(status: u16, lines: &str, tag: &str, body: JsValue) -> JsValue;
+}
+
+#[wasm_bindgen(module = "/../visitor.js", wasm_bindgen = worker::wasm_bindgen)]
+extern "C" {
+    #[wasm_bindgen(js_name = minuteOfWeek)]
+    fn minute_of_week_in(zone: &str) -> i32;
 }
 
 /// The time in ms since 1970. In production it stands still while a request computes.

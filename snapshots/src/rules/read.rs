@@ -14,37 +14,38 @@ use crate::{
 };
 
 /// Reads a list of at most `most` values.
-fn list<'a, T>(
-    reader: &mut Reader<'a>,
+fn list<T: Default>(
+    reader: &mut Reader<'_>,
     most: usize,
-    mut read: impl FnMut(&mut Reader<'a>) -> Option<T>,
-) -> Option<Vec<T>> {
-    let count = reader.array()? as usize;
-    if count > most {
-        return None;
+    into: &mut Vec<T>,
+    read: fn(&mut T, &mut Reader<'_>) -> Option<()>,
+) -> Option<()> {
+    into.clear();
+    for _ in 0..reader.array().filter(|count| *count as usize <= most)? {
+        let mut one = T::default();
+        read(&mut one, reader)?;
+        into.push(one);
     }
-    let mut list = Vec::new();
-    for _ in 0..count {
-        list.push(read(reader)?);
-    }
-    Some(list)
+    Some(())
 }
 
-fn text(reader: &mut Reader<'_>) -> Option<String> {
-    Some(reader.str()?.to_owned())
+fn text(into: &mut String, reader: &mut Reader<'_>) -> Option<()> {
+    into.clear();
+    into.push_str(reader.str()?);
+    Some(())
 }
 
-fn texts(reader: &mut Reader<'_>) -> Option<Vec<String>> {
-    list(reader, MAX_NAMES, text)
+fn texts(reader: &mut Reader<'_>, into: &mut Vec<String>) -> Option<()> {
+    list(reader, MAX_NAMES, into, text)
 }
 
 /// Texts of which each names one of `known`; others name none.
-fn named<T: Copy>(reader: &mut Reader<'_>, known: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
-    let mut named = Vec::new();
+fn named<T>(reader: &mut Reader<'_>, into: &mut Vec<T>, known: impl Fn(&str) -> Option<T>) -> Option<()> {
+    into.clear();
     for _ in 0..reader.array().filter(|count| *count <= MAX_VARIANTS as u32)? {
-        named.extend(known(reader.str()?));
+        into.extend(known(reader.str()?));
     }
-    Some(named)
+    Some(())
 }
 
 fn bool(reader: &mut Reader<'_>) -> Option<bool> {
@@ -58,19 +59,19 @@ fn within(reader: &mut Reader<'_>, least: f32, most: f32) -> Option<f32> {
 }
 
 fn whole(reader: &mut Reader<'_>, least: u16, most: u16) -> Option<u16> {
-    Some(u16::try_from(reader.u64()?).unwrap_or(most).clamp(least, most))
+    Some(u16::try_from(reader.u64()?).unwrap_or(most).max(least).min(most))
 }
 
-fn price(reader: &mut Reader<'_>) -> Option<f64> {
+fn price(reader: &mut Reader<'_>) -> Option<Option<f64>> {
     match reader.token()? {
-        Token::Unsigned(number) => Some(number as f64),
-        Token::Float(number) => Some(number.max(0.0)),
+        Token::Unsigned(number) => Some(Some(number as f64)),
+        Token::Float(number) => Some(Some(number.max(0.0))),
         _ => None,
     }
 }
 
-fn time(reader: &mut Reader<'_>) -> Option<Timestamp> {
-    Timestamp::parse(reader.str()?)
+fn time(reader: &mut Reader<'_>) -> Option<Option<Timestamp>> {
+    Timestamp::parse(reader.str()?).map(Some)
 }
 
 fn time_of_day(reader: &mut Reader<'_>) -> Option<TimeOfDay> {
@@ -78,206 +79,149 @@ fn time_of_day(reader: &mut Reader<'_>) -> Option<TimeOfDay> {
 }
 
 impl Match {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut read = Self::default();
-        reader.map(|reader, key| {
-            match key {
-                "items" => read.items = texts(reader)?,
-                "categories" => read.categories = texts(reader)?,
-                "brands" => read.brands = texts(reader)?,
-                "price_min" => read.price_min = Some(price(reader)?),
-                "price_max" => read.price_max = Some(price(reader)?),
-                "newer_than_days" => read.newer_than_days = Some(whole(reader, 0, u16::MAX)?),
-                _ => reader.skip()?,
-            }
-            Some(())
-        })?;
-        Some(read)
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        reader.map(&mut |reader, key| match key {
+            "items" => texts(reader, &mut self.items),
+            "categories" => texts(reader, &mut self.categories),
+            "brands" => texts(reader, &mut self.brands),
+            "price_min" => price(reader).map(|read| self.price_min = read),
+            "price_max" => price(reader).map(|read| self.price_max = read),
+            "newer_than_days" => whole(reader, 0, u16::MAX).map(|read| self.newer_than_days = Some(read)),
+            _ => reader.skip(),
+        })
     }
 }
 
 impl When {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut read = Self::default();
-        reader.map(|reader, key| {
-            match key {
-                "placements" => {
-                    let surface = |name: &str| Surface::ALL.into_iter().find(|known| known.name() == name);
-                    read.placements = named(reader, surface)?;
-                }
-                "regions" => read.regions = texts(reader)?,
-                "devices" => read.devices = named(reader, Device::from_name)?,
-                "segments" => read.segments = texts(reader)?,
-                "returning" => read.returning = Some(bool(reader)?),
-                "hours" => read.hours = Some(Hours::read(reader)?),
-                "from" => read.from = Some(time(reader)?),
-                "until" => read.until = Some(time(reader)?),
-                _ => reader.skip()?,
-            }
-            Some(())
-        })?;
-        Some(read)
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let surface = |name: &str| Surface::ALL.into_iter().find(|known| known.name() == name);
+        reader.map(&mut |reader, key| match key {
+            "placements" => named(reader, &mut self.placements, surface),
+            "regions" => texts(reader, &mut self.regions),
+            "devices" => named(reader, &mut self.devices, Device::from_name),
+            "segments" => texts(reader, &mut self.segments),
+            "returning" => bool(reader).map(|read| self.returning = Some(read)),
+            "hours" => self.hours.get_or_insert_default().read(reader),
+            "from" => time(reader).map(|read| self.from = read),
+            "until" => time(reader).map(|read| self.until = read),
+            _ => reader.skip(),
+        })
     }
 }
 
 impl Hours {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut read = Self::default();
-        reader.map(|reader, key| {
-            match key {
-                "days" => {
-                    let day = |name: &str| Some(Day::ALL.into_iter().find(|(_, known)| *known == name)?.0);
-                    read.days = named(reader, day)?;
-                }
-                "from" => read.from = time_of_day(reader)?,
-                "to" => read.to = time_of_day(reader)?,
-                "timezone" => read.timezone = Some(text(reader)?),
-                _ => reader.skip()?,
-            }
-            Some(())
-        })?;
-        Some(read)
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let day = |name: &str| Some(Day::ALL.into_iter().find(|(_, known)| *known == name)?.0);
+        reader.map(&mut |reader, key| match key {
+            "days" => named(reader, &mut self.days, day),
+            "from" => time_of_day(reader).map(|read| self.from = read),
+            "to" => time_of_day(reader).map(|read| self.to = read),
+            "timezone" => text(self.timezone.get_or_insert_default(), reader),
+            _ => reader.skip(),
+        })
     }
 }
 
 impl Rule {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut read = Self::default();
-        reader.map(|reader, key| {
-            match key {
-                "name" => read.name = text(reader)?,
-                "enabled" => read.enabled = bool(reader)?,
-                "when" => read.when = When::read(reader)?,
-                "exclude" => read.exclude = Some(Match::read(reader)?),
-                "only" => read.only = Some(Match::read(reader)?),
-                "boost" => read.boost = Some(Boost::read(reader)?),
-                "fresh" => read.fresh = Some(Fresh::read(reader)?),
-                "pin" => read.pin = Some(Pin::read(reader)?),
-                "diversify" => read.diversify = Some(Diversify::read(reader)?),
-                "exclude_bought" => read.exclude_bought = bool(reader)?,
-                "strategy" => read.strategy = Some(text(reader)?),
-                "explore" => read.explore = Some(Explore::read(reader)?),
-                _ => reader.skip()?,
-            }
-            Some(())
-        })?;
-        Some(read)
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        reader.map(&mut |reader, key| match key {
+            "name" => text(&mut self.name, reader),
+            "enabled" => bool(reader).map(|read| self.enabled = read),
+            "when" => self.when.read(reader),
+            "exclude" => self.exclude.get_or_insert_default().read(reader),
+            "only" => self.only.get_or_insert_default().read(reader),
+            "boost" => self.boost.insert(Boost { by: 1.0, ..Boost::default() }).read(reader),
+            "fresh" => self.fresh.insert(Fresh { days: 1, by: 1.0 }).read(reader),
+            "pin" => self.pin.insert(Pin { at: 1, ..Pin::default() }).read(reader),
+            "diversify" => self.diversify.get_or_insert_default().read(reader),
+            "exclude_bought" => bool(reader).map(|read| self.exclude_bought = read),
+            "strategy" => text(self.strategy.get_or_insert_default(), reader),
+            "explore" => self.explore.get_or_insert_default().read(reader),
+            _ => reader.skip(),
+        })
     }
 }
 
 impl Boost {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut read = Self { by: 1.0, ..Self::default() };
-        reader.map(|reader, key| {
-            match key {
-                "match" => read.items = Match::read(reader)?,
-                "by" => read.by = within(reader, 1.0 / MAX_FACTOR, MAX_FACTOR)?,
-                _ => reader.skip()?,
-            }
-            Some(())
-        })?;
-        Some(read)
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        reader.map(&mut |reader, key| match key {
+            "match" => self.items.read(reader),
+            "by" => within(reader, 1.0 / MAX_FACTOR, MAX_FACTOR).map(|read| self.by = read),
+            _ => reader.skip(),
+        })
     }
 }
 
 impl Fresh {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut read = Self { days: 1, by: 1.0 };
-        reader.map(|reader, key| {
-            match key {
-                "days" => read.days = whole(reader, 1, 3_650)?,
-                "by" => read.by = within(reader, 1.0, MAX_FACTOR)?,
-                _ => reader.skip()?,
-            }
-            Some(())
-        })?;
-        Some(read)
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        reader.map(&mut |reader, key| match key {
+            "days" => whole(reader, 1, 3_650).map(|read| self.days = read),
+            "by" => within(reader, 1.0, MAX_FACTOR).map(|read| self.by = read),
+            _ => reader.skip(),
+        })
     }
 }
 
 impl Pin {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut read = Self { at: 1, ..Self::default() };
-        reader.map(|reader, key| {
-            match key {
-                "item" => read.item = text(reader)?,
-                "at" => read.at = whole(reader, 1, MAX_POSITION.into())? as u8,
-                _ => reader.skip()?,
-            }
-            Some(())
-        })?;
-        Some(read)
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        reader.map(&mut |reader, key| match key {
+            "item" => text(&mut self.item, reader),
+            "at" => whole(reader, 1, MAX_POSITION.into()).map(|read| self.at = read as u8),
+            _ => reader.skip(),
+        })
     }
 }
 
 impl Diversify {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut read = Self::default();
-        reader.map(|reader, key| {
-            match key {
-                "by" => read.by = if reader.str()? == "brand" { Facet::Brand } else { Facet::Category },
-                "at_most" => read.at_most = whole(reader, 1, MAX_POSITION.into())? as u8,
-                "decay" => read.decay = within(reader, f32::MIN_POSITIVE, 1.0)?,
-                _ => reader.skip()?,
-            }
-            Some(())
-        })?;
-        Some(read)
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let facet = |name| if name == "brand" { Facet::Brand } else { Facet::Category };
+        reader.map(&mut |reader, key| match key {
+            "by" => reader.str().map(|name| self.by = facet(name)),
+            "at_most" => whole(reader, 1, MAX_POSITION.into()).map(|read| self.at_most = read as u8),
+            "decay" => within(reader, f32::MIN_POSITIVE, 1.0).map(|read| self.decay = read),
+            _ => reader.skip(),
+        })
     }
 }
 
 impl Explore {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut read = Self::default();
-        reader.map(|reader, key| {
-            match key {
-                "share" => read.share = within(reader, 0.0, 1.0)?,
-                _ => reader.skip()?,
-            }
-            Some(())
-        })?;
-        Some(read)
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        reader.map(&mut |reader, key| match key {
+            "share" => within(reader, 0.0, 1.0).map(|read| self.share = read),
+            _ => reader.skip(),
+        })
     }
 }
 
 impl Experiment {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut read = Self::default();
-        reader.map(|reader, key| {
-            match key {
-                "id" => read.id = text(reader)?,
-                "enabled" => read.enabled = bool(reader)?,
-                "layer" => read.layer = text(reader)?,
-                "salt" => read.salt = text(reader)?,
-                "traffic" => {
-                    reader.array().filter(|count| *count == 2)?;
-                    read.traffic = [within(reader, 0.0, 1.0)?, within(reader, 0.0, 1.0)?];
-                }
-                "when" => read.when = When::read(reader)?,
-                "variants" => read.variants = list(reader, MAX_VARIANTS, Variant::read)?,
-                _ => reader.skip()?,
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        reader.map(&mut |reader, key| match key {
+            "id" => text(&mut self.id, reader),
+            "enabled" => bool(reader).map(|read| self.enabled = read),
+            "layer" => text(&mut self.layer, reader),
+            "salt" => text(&mut self.salt, reader),
+            "traffic" => {
+                reader.array().filter(|count| *count == 2)?;
+                self.traffic = [within(reader, 0.0, 1.0)?, within(reader, 0.0, 1.0)?];
+                Some(())
             }
-            Some(())
-        })?;
-        Some(read)
+            "when" => self.when.read(reader),
+            "variants" => list(reader, MAX_VARIANTS, &mut self.variants, Variant::read),
+            _ => reader.skip(),
+        })
     }
 }
 
 impl Variant {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut read = Self::default();
-        reader.map(|reader, key| {
-            match key {
-                "name" => read.name = text(reader)?,
-                "weight" => read.weight = within(reader, 0.0, 1e6)?,
-                "strategy" => read.strategy = Some(text(reader)?),
-                "rules_on" => read.rules_on = texts(reader)?,
-                "rules_off" => read.rules_off = texts(reader)?,
-                _ => reader.skip()?,
-            }
-            Some(())
-        })?;
-        Some(read)
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        reader.map(&mut |reader, key| match key {
+            "name" => text(&mut self.name, reader),
+            "weight" => within(reader, 0.0, 1e6).map(|read| self.weight = read),
+            "strategy" => text(self.strategy.get_or_insert_default(), reader),
+            "rules_on" => texts(reader, &mut self.rules_on),
+            "rules_off" => texts(reader, &mut self.rules_off),
+            _ => reader.skip(),
+        })
     }
 }
 
@@ -288,19 +232,14 @@ impl Rules {
     /// [`Error::Section`] when it is cut, a field holds another type, or a list is too long.
     pub fn open(section: &[u8]) -> Result<Self, Error> {
         let mut read = Self::default();
-        let mut reader = Reader(section);
-        let whole = reader.map(|reader, key| {
-            match key {
-                "rules" => read.rules = list(reader, MAX_RULES, Rule::read)?,
-                "strategies" => read.strategies = strategy::read(reader).ok()?,
-                "experiments" => read.experiments = list(reader, MAX_EXPERIMENTS, Experiment::read)?,
-                _ => reader.skip()?,
-            }
-            Some(())
+        let whole = Reader(section).map(&mut |reader, key| match key {
+            "rules" => list(reader, MAX_RULES, &mut read.rules, Rule::read),
+            "strategies" => strategy::read(reader).ok().map(|strategies| read.strategies = strategies),
+            "experiments" => list(reader, MAX_EXPERIMENTS, &mut read.experiments, Experiment::read),
+            _ => reader.skip(),
         });
-        whole
-            .map(|()| read)
-            .ok_or(Error::Section { section: NAME, detail: "it is cut, or a field is none of its kind" })
+        let detail = "it is cut, or a field is none of its kind";
+        whole.map(|()| read).ok_or(Error::Section { section: NAME, detail })
     }
 
     /// Packs the document. It should have been checked ([`Rules::check`]).

@@ -1,6 +1,6 @@
 import type { Answer, Item } from "./types.js";
 import init, { Scorer } from "./scorer.js";
-import { device, minuteOfWeek, visitor } from "./visitor.js";
+import { device, visitor } from "./visitor.js";
 
 /** A page that answers by itself, as the edge would from the same snapshot. */
 export interface Fallback {
@@ -71,6 +71,9 @@ async function fetched({ get, keep }: Source, url: string, cachedFirst: boolean)
   }
 }
 
+/** The names and values of a query, a line each; neither may hold a control character. */
+const lines = (query: string) => [...new URLSearchParams(query)].flat().map((text) => text.replaceAll("\n", "\0")).join("\n");
+
 /** Opens the scorer and the region's snapshot. Rejects where either cannot be had. */
 export async function open(source: Source): Promise<Fallback> {
   const at = (key: string) => `${source.from}/${key}`;
@@ -116,11 +119,13 @@ export async function open(source: Source): Promise<Fallback> {
   const refresh = () => load(false);
 
   function tell(): Scorer {
-    scorer.tell(visitor(), device(), minuteOfWeek);
+    scorer.tell(visitor(), device());
     return scorer;
   }
 
-  function answer(found: Answer): Answer {
+  function answer(json: string): Answer {
+    const found: Answer & { field?: string; detail?: string } = JSON.parse(json);
+    if (found.detail) throw new Error(`${found.field}: ${found.detail}`);
     // The answer does not wait for it.
     if (Date.now() - looked > FRESH_MS) {
       looked = Date.now();
@@ -132,10 +137,10 @@ export async function open(source: Source): Promise<Fallback> {
   }
 
   return {
-    recommend: (query, recents) => answer(tell().recommend(query, recents, Date.now())),
-    similar: (id, query) => answer(scorer.similar(id, query, Date.now())),
-    popular: (query) => answer(scorer.popular(query, Date.now())),
-    item: (id) => scorer.item(id) ?? undefined,
+    recommend: (query, recents) => answer(tell().recommend(lines(query), recents, Date.now())),
+    similar: (id, query) => answer(scorer.similar(id, lines(query), Date.now())),
+    popular: (query) => answer(scorer.popular(lines(query), Date.now())),
+    item: (id) => JSON.parse(scorer.item(id)) ?? undefined,
     refresh,
   };
 }

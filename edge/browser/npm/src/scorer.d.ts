@@ -1,14 +1,13 @@
-// What wasm-bindgen makes of `edge/browser/src/lib.rs`.
-import type { Answer, Item } from "./types.js";
+// What wasm-bindgen makes of `edge/browser/src/lib.rs`. A query's names and values are a line each; answers are JSON.
 
 export default function init(options: { module_or_path: Response | BufferSource }): Promise<unknown>;
 
 export class Scorer {
   constructor(blobs: Uint8Array, lengths: Uint32Array);
-  tell(visitor: string | undefined, device: string | undefined, clock: (zone?: string) => number): void;
-  recommend(query: string, recents: string, now: number): Answer;
-  similar(id: string, query: string, now: number): Answer;
-  popular(query: string, now: number): Answer;
-  item(id: string): Item | undefined;
+  tell(visitor: string | undefined, device: string): void;
+  recommend(query: string, recents: string, now: number): string;
+  similar(id: string, query: string, now: number): string;
+  popular(query: string, now: number): string;
+  item(id: string): string;
   free(): void;
 }
