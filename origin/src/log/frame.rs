@@ -398,6 +398,20 @@ mod tests {
         }
 
         #[test]
+        fn records_with_a_byte_changed_read_or_are_refused(events in events(), at in any::<prop::sample::Index>(), to: u8) {
+            let mut bytes = write(&events, 7, &mut Numbers::default());
+            let at = HEADER + at.index(bytes.len() - HEADER);
+            bytes[at] = to;
+            let checksum = xxh3_64(&bytes[8..]);
+            bytes[..8].copy_from_slice(&checksum.to_le_bytes());
+            let mut names = Vec::new();
+            if let Some((first, next, records)) = read(&bytes, &mut names) {
+                prop_assert_eq!((first, next), (7, 7 + events.len() as u64));
+                prop_assert!(names.len() <= 4 * records.len());
+            }
+        }
+
+        #[test]
         fn any_records_read_or_are_refused(records in proptest::collection::vec(any::<u8>(), 1..300), span in 1u32..) {
             let mut open = Draft { records, span, at: 0 };
             let mut bytes = Vec::new();

@@ -3,7 +3,7 @@
 use super::{
     edge::Edge,
     state::Shared,
-    traces::{Parent, Span},
+    traces::{Parent, Span, Work},
 };
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -119,7 +119,11 @@ impl Default for Metrics {
         };
         let registry = &mut metrics.registry;
         registry.register("events_ingested", "Events stored durably", metrics.events_ingested.clone());
-        registry.register("events_processed", "Events in the tables", metrics.events_processed.clone());
+        registry.register(
+            "events_processed",
+            "Events counted into the tables, those counted again after a start too",
+            metrics.events_processed.clone(),
+        );
         let errors = metrics.event_processing_errors.clone();
         registry.register("event_processing_errors", "Events that could not be taken", errors);
         let help = "Time to make a group of events durable";
@@ -196,8 +200,8 @@ pub async fn observe(State(service): State<Shared>, request: Request, next: Next
         tracing::debug!(route, method, status = status.as_u16(), seconds, "request");
     }
     if service.traces.are_on() {
-        let (route, method) = (route.clone(), method.clone());
-        let span = Span { parent, route, method, status: status.as_u16(), took: began.elapsed() };
+        let work = Work::Request { method: method.clone(), route: route.clone(), status: status.as_u16() };
+        let span = Span { parent, work, took: began.elapsed() };
         service.traces.send(span, &service.metrics);
     }
     service.metrics.took.get_or_create(&Route { route: route.clone() }).observe(seconds);

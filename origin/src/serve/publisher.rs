@@ -241,6 +241,8 @@ impl<'a> Publisher<'a> {
 
     /// Sends what changed, if it matters, or has waited long enough.
     fn publish(&mut self) -> Result<()> {
+        // Nobody waits for what goes nowhere.
+        self.hurry &= self.to.is_some();
         let (Some(to), Some((_, refresher))) = (&self.to, &self.model) else { return Ok(()) };
         let worth = self.matters || self.published.elapsed() >= SLIGHT;
         let due = Instant::now() >= self.due && worth;
@@ -250,9 +252,12 @@ impl<'a> Publisher<'a> {
         let (config, began) = (&self.service.config, Instant::now());
         let now = Timestamp(jiff::Timestamp::now().as_millisecond());
         let alone = publish::alone(config)?;
-        let outcome = publish::publish(refresher.built(), &**to, now, KEEP, false, &mut self.known, |_| {})?;
+        let outcome = publish::publish(refresher.built(), &**to, now, KEEP, false, &mut self.known, |_| {});
         drop(alone);
         let took = began.elapsed();
+        let failed = outcome.as_ref().err().map(|error| format!("{error:#}"));
+        self.service.traces.job("publish", took, failed, &self.service.metrics);
+        let outcome = outcome?;
         if outcome.wrote > 0 {
             tracing::info!(
                 keys = outcome.wrote,
@@ -277,13 +282,15 @@ impl<'a> Publisher<'a> {
         let service = self.service;
         let stored = *service.events.position().borrow();
         if let Some((child, since)) = &mut self.learning {
-            let ended = match child.try_wait() {
+            let failed = match child.try_wait() {
                 Ok(None) => return,
-                Ok(Some(status)) if status.success() => "succeeded".to_owned(),
-                Ok(Some(status)) => format!("failed: {status}"),
-                Err(error) => format!("failed: {error}"),
+                Ok(Some(status)) if status.success() => None,
+                Ok(Some(status)) => Some(format!("failed: {status}")),
+                Err(error) => Some(format!("failed: {error}")),
             };
             let took = since.elapsed();
+            service.traces.job("learn", took, failed.clone(), &service.metrics);
+            let ended = failed.unwrap_or_else(|| "succeeded".to_owned());
             tracing::info!(outcome = ended, seconds = took.as_secs_f64(), "learning ended");
             self.learning = None;
             let pause = Duration::from_secs(service.config.serve.tables_every_s).max(took * SHARE);

@@ -1,4 +1,4 @@
-//! OpenTelemetry traces: a span a request, sent to a collector as OTLP/HTTP in JSON.
+//! OpenTelemetry traces: a span a request, and one each time the service publishes or learns, sent to a collector as OTLP/HTTP in JSON.
 //!
 //! Written here because the crates for it take tonic, prost and some twenty others with them, for one POST of JSON
 //! (protocol: OTLP 1.0, `POST /v1/traces`, ids in hexadecimal; context: W3C Trace Context, header `traceparent`). A
@@ -32,19 +32,36 @@ pub struct Parent {
     sampled: bool,
 }
 
-/// A request that was answered.
+/// Something that was done.
 #[derive(Debug)]
 pub struct Span {
     /// The trace that it belongs to, where the caller named one.
     pub parent: Option<Parent>,
-    /// Its method.
-    pub method: String,
-    /// The pattern of its address, so that no id becomes part of a name.
-    pub route: String,
-    /// How it ended.
-    pub status: u16,
+    /// What.
+    pub work: Work,
     /// How long it took until now.
     pub took: Duration,
+}
+
+/// What a span is of.
+#[derive(Debug)]
+pub enum Work {
+    /// A request that was answered.
+    Request {
+        /// Its method.
+        method: String,
+        /// The pattern of its address, so that no id becomes part of a name.
+        route: String,
+        /// How it ended.
+        status: u16,
+    },
+    /// What the service does by itself.
+    Job {
+        /// Its name.
+        name: &'static str,
+        /// Why it failed, if it did.
+        error: Option<String>,
+    },
 }
 
 fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
@@ -116,6 +133,11 @@ impl Traces {
         self.0.is_some()
     }
 
+    /// Sends a span of what the service did by itself.
+    pub fn job(&self, name: &'static str, took: Duration, error: Option<String>, metrics: &Metrics) {
+        self.send(Span { parent: None, work: Work::Job { name, error }, took }, metrics);
+    }
+
     /// Sends a span, unless its caller decided against; one too many is lost and counted.
     pub fn send(&self, span: Span, metrics: &Metrics) {
         let wanted = span.parent.is_none_or(|parent| parent.sampled);
@@ -160,19 +182,32 @@ impl Span {
         let nanos = |at: SystemTime| {
             at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos().to_string()
         };
+        const INTERNAL: u8 = 1;
+        const SERVER: u8 = 2;
+        const ERROR: u8 = 2;
+        let (name, kind, attributes, status) = match &self.work {
+            Work::Request { method, route, status } => {
+                let code =
+                    json!({"key": "http.response.status_code", "value": {"intValue": status.to_string()}});
+                let attributes =
+                    json!([text("http.request.method", method), text("http.route", route), code]);
+                let ended = if *status >= 500 { json!({"code": ERROR}) } else { json!({}) };
+                (format!("{method} {route}"), SERVER, attributes, ended)
+            }
+            Work::Job { name, error } => {
+                let failed = |error| json!({"code": ERROR, "message": error});
+                ((*name).to_owned(), INTERNAL, json!([]), error.as_ref().map_or(json!({}), failed))
+            }
+        };
         let mut span = json!({
             "traceId": hex(&self.parent.map_or_else(random, |parent| parent.trace)),
             "spanId": hex(&random::<8>()),
-            "name": format!("{} {}", self.method, self.route),
-            "kind": 2, // SPAN_KIND_SERVER
+            "name": name,
+            "kind": kind,
             "startTimeUnixNano": nanos(ended - self.took),
             "endTimeUnixNano": nanos(ended),
-            "attributes": [
-                text("http.request.method", &self.method),
-                text("http.route", &self.route),
-                {"key": "http.response.status_code", "value": {"intValue": self.status.to_string()}},
-            ],
-            "status": if self.status >= 500 { json!({"code": 2}) } else { json!({}) },
+            "attributes": attributes,
+            "status": status,
         });
         if let Some(parent) = self.parent {
             span["parentSpanId"] = hex(&parent.span).into();

@@ -4,11 +4,13 @@ use crate::service::{Service, peer, until};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
-#[test]
-fn a_request_becomes_a_span_of_its_callers_trace() {
-    let spans = Arc::new(Mutex::new(Vec::new()));
+type Spans = Arc<Mutex<Vec<Value>>>;
+
+/// A collector's address, and the spans that it got.
+fn collector() -> (String, Spans) {
+    let spans = Spans::default();
     let seen = Arc::clone(&spans);
-    let collector = peer(move |request| {
+    let address = peer(move |request| {
         let (head, body) = request.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("POST /v1/traces "), "{head}");
         let body: Value = serde_json::from_str(body).unwrap();
@@ -16,6 +18,28 @@ fn a_request_becomes_a_span_of_its_callers_trace() {
         seen.lock().unwrap().extend(scope["spans"].as_array().unwrap().clone());
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}".to_owned()
     });
+    (address.to_string(), spans)
+}
+
+#[test]
+fn publishing_and_learning_become_spans() {
+    let (collector, spans) = collector();
+    let config = format!("[serve]\npublish_to = \"published\"\ntraces_to = \"http://{collector}\"\n");
+    let service = Service::start_shop(&config);
+    let caller = service.with_key(&service.key("admin"));
+    let named = |name: &str| spans.lock().unwrap().iter().find(|span| span["name"] == name).cloned();
+    until("the span of publishing", || named("publish").is_some());
+    assert_eq!(caller.post("/v1/admin/learn", &Value::Null).status, 202);
+    until("the span of learning", || named("learn").is_some());
+    for name in ["publish", "learn"] {
+        let span = named(name).unwrap();
+        assert_eq!((&span["kind"], &span["status"]), (&json!(1), &json!({})), "{span}");
+    }
+}
+
+#[test]
+fn a_request_becomes_a_span_of_its_callers_trace() {
+    let (collector, spans) = collector();
     let service = Service::start_with(&format!("[serve]\ntraces_to = \"http://{collector}\"\n"), &[]);
     let caller = service.with_key(&service.key("catalogue"));
     let (trace, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
