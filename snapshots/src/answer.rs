@@ -13,6 +13,7 @@ use crate::{
     event::Kind,
     query::{Placement, Query, QueryError},
     recents::Recents,
+    rows::RowKey,
     rules::{Context, Decision, Situation, Surface},
     score::{MAX_SEEDS, Scratch, Seed},
     snapshot::Snapshot,
@@ -60,9 +61,6 @@ pub enum Call<'a> {
     /// Items like the one with this id.
     Similar(&'a str),
 }
-
-/// A row that an answer reads: its table, one of [`TABLES`](crate::rows::TABLES), and its item.
-pub type RowKey = (&'static str, u32);
 
 /// What is decided of an answer before anything is scored.
 struct Plan<'s, 'a> {

@@ -33,6 +33,7 @@ pub mod rules;
 pub mod score;
 mod set;
 pub mod shards;
+pub mod signal;
 mod snapshot;
 pub mod strategy;
 mod text;

@@ -1,6 +1,6 @@
 //! The manifest: the small key, written last, that names the blobs a region's snapshot consists of.
 
-use crate::{answer::RowKey, error::Error, time::Timestamp};
+use crate::{error::Error, rows::RowKey, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_128;

@@ -47,6 +47,8 @@ pub const KNN: &str = "knn";
 pub const BOUGHT: &str = "bought";
 /// The tables there are, in the order in which the scorer counts them.
 pub const TABLES: [&str; 3] = [COVIEW, KNN, BOUGHT];
+/// A row that an answer reads: its table, one of [`TABLES`], and its item.
+pub type RowKey = (&'static str, u32);
 /// Version of their layout.
 pub const VERSION: u32 = 1;
 /// The most neighbours a row holds.

@@ -10,46 +10,15 @@
 
 use crate::{
     event::Kind,
-    rows::{self, Table},
+    rows::Table,
+    signal::Signal,
     snapshot::Snapshot,
-    strategy::{Seen, Strategy},
+    strategy::{Seen, Strategy, TABLES},
 };
-use serde::Serialize;
 use std::collections::BinaryHeap;
 
 /// The most seeds a request counts.
 pub const MAX_SEEDS: usize = 50;
-
-/// What chiefly put an item into an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Signal {
-    /// Seen together with a recent.
-    Coview,
-    /// Bought together with a recent.
-    Bought,
-    /// Like a recent.
-    Knn,
-    /// Wanted in the region.
-    Popularity,
-    /// Wanted lately.
-    Recency,
-    /// A rule put it at its position.
-    Pinned,
-    /// Shown to learn how it does.
-    Exploration,
-}
-
-impl Signal {
-    /// The table whose rows it sums, one of [`rows::TABLES`].
-    pub(crate) const fn table(self) -> &'static str {
-        match self {
-            Self::Bought => rows::BOUGHT,
-            Self::Knn => rows::KNN,
-            _ => rows::COVIEW,
-        }
-    }
-}
 
 /// One of the recents, as the tables know it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,9 +45,6 @@ pub struct Scored {
     /// Index of the recent it came from; `None` for popularity and recency.
     pub because: Option<u32>,
 }
-
-/// The most tables that a strategy reads, and so a candidate's sums: each costs every candidate.
-pub const TABLES: usize = 2;
 
 /// What the tables say of one item.
 #[derive(Clone, Copy, Default)]

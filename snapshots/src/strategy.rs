@@ -5,10 +5,12 @@ use crate::{
     error::Error,
     event::Kind,
     msgpack::{Reader, Token},
-    score::{Signal, TABLES},
+    signal::Signal,
 };
 use serde::{Deserialize, Serialize};
 
+/// The most tables that a strategy reads, and so a candidate's sums: each costs every candidate.
+pub const TABLES: usize = 2;
 /// Name of the section.
 pub const NAME: &str = "strategies";
 /// Version of its layout.

@@ -3,7 +3,7 @@
 
 use snapshots::answer::{Answer, Degraded, ItemView, Recommended};
 use snapshots::query::QueryError;
-use snapshots::score::Signal;
+use snapshots::signal::Signal;
 
 /// A text of JSON that is being written, and what stands before the next member: `{` or `,`.
 struct Writer(String, char);

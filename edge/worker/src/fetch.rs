@@ -28,9 +28,6 @@ use worker::wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::worker_sys::{Context as JsContext, web_sys};
 use worker::{Context, Env, console_error};
 
-/// The binding of the KV namespace with the snapshots.
-pub const KV: &str = "SNAPSHOTS";
-
 /// When a client that asked too often is to ask again, in seconds: a rate limit counts over 10 s or 60 s.
 const LIMITED_RETRY_AFTER_S: &str = "10";
 

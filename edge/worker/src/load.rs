@@ -1,12 +1,11 @@
 //! Reading snapshots from KV, and finding the one that a visitor is answered from.
 
 use crate::config::Config;
-use crate::fetch::KV;
 use crate::platform::now;
 use crate::store::{Freshness, Loaded, Look, Outcome, Ready, Store};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use snapshots::answer::RowKey;
 use snapshots::manifest::{BlobRef, Manifest, Place, RowRange, WORLD, blob_key, content_hash, manifest_key};
+use snapshots::rows::RowKey;
 use snapshots::{Bytes, Shard, Snapshot, shards};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,6 +13,8 @@ use std::time::Duration;
 use worker::wasm_bindgen::JsValue;
 use worker::{Context, Delay, Env, KvStore, console_error, console_log};
 
+/// The binding of the KV namespace with the snapshots.
+const KV: &str = "SNAPSHOTS";
 /// The shortest time KV lets a value be cached at the edge, in seconds.
 const MIN_CACHE_S: u64 = 30;
 /// How long blobs are cached at the edge, in seconds: they never change.

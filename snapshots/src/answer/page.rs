@@ -3,8 +3,9 @@
 use super::{Plan, lens::Lens};
 use crate::{
     rules::{Decision, Diversify},
-    score::{Scored, Scratch, Signal},
+    score::{Scored, Scratch},
     set::Set,
+    signal::Signal,
 };
 
 /// How many items of the popularity order, and then of the others, one request looks at to fill a filtered page: a bound on the time of

@@ -2,7 +2,7 @@ mod ruled;
 
 use super::*;
 use crate::fixture::{self, NOW};
-use crate::score::Signal;
+use crate::signal::Signal;
 use proptest::prelude::*;
 
 fn query(text: &str) -> Query {

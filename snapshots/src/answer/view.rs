@@ -1,11 +1,6 @@
 //! Items and pages as they go over the wire.
 
-use crate::{
-    ids::ItemId,
-    rules::Assignment,
-    score::{Scored, Signal},
-    snapshot::Snapshot,
-};
+use crate::{ids::ItemId, rules::Assignment, score::Scored, signal::Signal, snapshot::Snapshot};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 

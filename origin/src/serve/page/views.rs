@@ -18,7 +18,8 @@ use snapshots::{
     query::Query,
     recents::Recents,
     rows::Table,
-    score::{Scratch, Signal},
+    score::Scratch,
+    signal::Signal,
     time::Timestamp,
 };
 

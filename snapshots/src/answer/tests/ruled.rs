@@ -7,7 +7,8 @@ use crate::{
     query::Query,
     recents::Recents,
     rules::{Boost, Context, Diversify, Explore, Facet, Fresh, Match, Pin, Rule, Rules, Ruleset},
-    score::{Scratch, Signal},
+    score::Scratch,
+    signal::Signal,
     snapshot::Snapshot,
 };
 use proptest::prelude::*;
