@@ -9,10 +9,13 @@ const DOWN = /ERR_FAILED|ERR_INTERNET_DISCONNECTED|status of (4|5)\d\d/;
 const LIST = [{ id: "fixed-1", name: "Fixed" }, { id: "fixed-2", name: "Fixed too" }];
 
 inBrowser("the client", (visit) => {
+  async function blank(page) {
+    await page.route(/\/test(\?|$)/, (route) => route.fulfill({ contentType: "text/html", body: PAGE }));
+    await page.goto(`${base}/test`);
+  }
   /** Opens an empty page of the shop's own site, with a client made of `options` in `verge`. */
-  async function open(page, options = {}, { address = `${base}/test`, consent = true } = {}) {
-    await page.route("**/test", (route) => route.fulfill({ contentType: "text/html", body: PAGE }));
-    await page.goto(address);
+  async function open(page, options = {}, { consent = true } = {}) {
+    await blank(page);
     await make(page, { items: LIST, region: "gb", ...options }, consent);
   }
   const make = (page, options, consent) =>
@@ -74,7 +77,7 @@ inBrowser("the client", (visit) => {
           const answer = await verge.recommend(params);
           return { answer, took: performance.now() - began };
         }, params);
-        console.log(`${state}: the page's answer took ${took.toFixed(0)} ms, of which 300 are the deadline where the edge is slow`);
+        console.log(`${state}: the page's answer took ${took.toFixed(0)} ms${state === "slow" ? ", of which 300 are the deadline" : ""}`);
         assert.equal(answer.source, "browser");
         assert.deepEqual([answer.items, answer.next, answer.strategy, answer.region], [expected.items, expected.next, expected.strategy, "gb"]);
         const { items } = await page.evaluate((id) => verge.similar(id, { limit: 7 }), first);
@@ -245,9 +248,42 @@ inBrowser("the client", (visit) => {
       for (let tries = 0; !(await cookie()).startsWith("1|c:c:") && tries < 50; tries++) await page.waitForTimeout(50);
       assert.match(await cookie(), /^1\|c:c:\w+\|b:v/);
       await page.goBack();
-      assert.deepEqual(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes("event"))), []);
+      // The next page sees by the cookie that it arrived.
+      await make(page, { region: "gb" }, true);
+      await page.evaluate(() => verge.flush());
+      await page.waitForFunction(() => !Object.keys(localStorage).some((key) => key.includes("event")));
       assert.equal(sent.filter(({ item }) => item === "c").length, 1);
+      assert.match(await cookie(), /^1\|c:c:\w+\|b:v/);
     }, { expected: DOWN }));
+
+  test("what is lost as a page goes, the next page sends again with the same id", () =>
+    visit(async (page) => {
+      const sent = [];
+      page.on("request", (request) => request.url().endsWith("/v1/events") && sent.push(...request.postDataJSON()));
+      await blank(page);
+      const kept = () => page.evaluate(() =>
+        Object.keys(localStorage).filter((key) => key.includes("event")).sort().map((key) => JSON.parse(localStorage[key])));
+      // A network that takes the request and loses it.
+      await page.evaluate(async (items) => {
+        const { createClient } = await import("/verge/index.js");
+        const fetch = (url, init) => (url.includes("/events") ? new Promise(() => {}) : globalThis.fetch(url, init));
+        const verge = createClient({ fetch, items });
+        verge.track({ kind: "impression", item: "a" }, { kind: "view", item: "b" });
+      }, LIST);
+      await page.goto(`${base}/test?next`);
+      const left = await kept();
+      assert.deepEqual(left.map(({ event: { kind, item } }) => [kind, item]), [["impression", "a"], ["view", "b"]]);
+      assert.ok(left.every(({ left }) => left > 0));
+      await make(page, { region: "gb" }, true);
+      // What is on its way is no news to the next answer, nor sent at once again.
+      assert.equal((await recommend(page)).source, "edge");
+      await page.evaluate(() => verge.flush());
+      assert.deepEqual(sent, []);
+      await page.waitForFunction(() => !Object.keys(localStorage).some((key) => key.includes("event")));
+      assert.deepEqual(sent.map(({ kind, item, id }) => [kind, item, id]), left.map(({ event: { kind, item, id } }) => [kind, item, id]));
+      const cookie = (await page.context().cookies()).find(({ name }) => name === "verge_recents").value;
+      assert.match(cookie, /^1\|b:v:\w+$/);
+    }));
 
   test("two tabs send each event once", () =>
     visit(async (page) => {

@@ -1,7 +1,7 @@
 import { VergeError } from "./errors.js";
 import type { Fallback } from "./fallback.js";
-import { createQueue } from "./queue.js";
-import { COOKIE, encode, parse, touch } from "./recents.js";
+import { createQueue, type Queued } from "./queue.js";
+import { COOKIE, encode, parse, tells, touch } from "./recents.js";
 import { createStore } from "./store.js";
 import type { Answer, Event, Item, ListParams, Recent, RecommendParams } from "./types.js";
 
@@ -67,7 +67,7 @@ export function createClient(options: ClientOptions = {}): Client {
   const snapshots = options.snapshots ?? `${endpoint}/v1/snapshots`;
   const consents = () => (typeof consent === "function" ? consent() : consent);
   const store = createStore(consents);
-  const queue = createQueue(store, send);
+  const queue = createQueue(store, send, arrived);
   let fallback: Promise<Fallback> | undefined;
   let opened: string | undefined;
 
@@ -78,9 +78,16 @@ export function createClient(options: ClientOptions = {}): Client {
 
   function recents(): Recent[] {
     if (!hasCookie()) return parse(store.get("recents") ?? "");
-    const cookie = document.cookie.split("; ").find((pair) => pair.startsWith(`${COOKIE}=`));
-    const kept = parse(cookie?.slice(COOKIE.length + 1) ?? "");
-    return queue.pending().reduce((recents, { event, time }) => touch(recents, event, time), kept);
+    return queue.pending().reduce((recents, { event, time }) => touch(recents, event, time), cookie());
+  }
+
+  function cookie(): Recent[] {
+    const pair = document.cookie.split("; ").find((pair) => pair.startsWith(`${COOKIE}=`));
+    return parse(pair?.slice(COOKIE.length + 1) ?? "");
+  }
+
+  function arrived({ event, time }: Queued): boolean {
+    return hasCookie() && tells(cookie(), event, time);
   }
 
   const credentials = (): RequestCredentials => (consents() ? "include" : "omit");

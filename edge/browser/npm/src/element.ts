@@ -8,7 +8,7 @@
  * @module
  */
 import { createClient, type Answer, type Client, type Placement, type Recommendation } from "./index.js";
-import { link, price, sheet } from "./view.js";
+import { link, prepare, price, sheet } from "./view.js";
 
 /** Clients by endpoint and region, where a page sets none: elements share them. */
 const clients = new Map<string, Client>();
@@ -21,6 +21,13 @@ function shared(element: Element): Client {
   const client = clients.get(key) ?? createClient({ ...(endpoint && { endpoint }), ...(region && { region }) });
   clients.set(key, client);
   return client;
+}
+
+/** What stands for a picture where there is none: the name's first letter. */
+function blank(name: string): HTMLElement {
+  const box = Object.assign(document.createElement("i"), { className: "image", ariaHidden: "true" });
+  box.dataset["letter"] = [...name][0] ?? "";
+  return box;
 }
 
 // On a server there are no elements; importing this is no error there.
@@ -63,7 +70,10 @@ export class VergeRecommendations extends Base {
     }
     this.#seen = new IntersectionObserver((entries) => entries.forEach((entry) => this.#impression(entry)), { threshold: 0.5 });
     const mine = [...this.querySelectorAll<HTMLElement>("[data-item]")];
-    if (!mine.length) return void this.refresh();
+    if (!mine.length) {
+      prepare();
+      return void this.refresh();
+    }
     // A server has asked already.
     const items = mine.map(({ dataset }) => ({ id: dataset["item"] ?? "" }));
     this.answer = { items, request: this.dataset["request"] ?? null } as Answer;
@@ -152,7 +162,7 @@ export class VergeRecommendations extends Base {
       const text = texts[element.dataset["verge"]!] ?? "";
       if (!(element instanceof HTMLImageElement)) element.textContent = text;
       else if (/^(https?:|data:image\/|[^:]+$)/i.test(text)) Object.assign(element, { src: text, alt: "", loading: "lazy" });
-      else element.replaceWith(Object.assign(document.createElement("i"), { className: "image" }));
+      else element.replaceWith(blank(texts["name"]!));
     }
     this.#watch(card, item, answer);
     return card;

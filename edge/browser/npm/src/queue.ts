@@ -8,11 +8,14 @@ export interface Queued {
   /** When it happened, in ms by this device's clock. */
   time: number;
   event: Event;
+  /** When it was sent by a page that went without hearing whether it arrived, in ms. */
+  left?: number;
 }
 
 /** Events on their way to the edge. */
 export interface Queue {
   add(event: Event): void;
+  /** What was not sent yet. */
   pending(): Queued[];
   /** Sends what is pending; resolves when it was delivered, or could not be. */
   flush(): Promise<void>;
@@ -26,6 +29,8 @@ const BATCH = 25;
 const MAX_AGE_MS = 30 * 86_400_000;
 const MAX_WAIT_MS = 60_000;
 const SETTLE_MS = 50;
+/** How long what was sent by a page that went may take, before it is looked for. */
+const ARRIVE_MS = 3_000;
 /** An event says when it happened only if that was so long ago: the edge's clock is better than the device's. */
 const TELL_TIME_MS = 60_000;
 
@@ -34,19 +39,27 @@ const isFinal = (status: number) => status > 0 && status < 500 && status !== 408
 
 const random = () => crypto.getRandomValues(new Uint32Array(2)).join("-");
 
-/** `send` posts a body and gives the HTTP status, 0 for no answer. Each event has a key of its own, so that tabs share a queue. */
-export function createQueue(store: Store, send: (body: string) => Promise<number>): Queue {
+/**
+ * `send` posts a body and gives the HTTP status, 0 for no answer; `arrived` tells of events which the edge shows to have.
+ * Each event has a key of its own, so that tabs share a queue.
+ */
+export function createQueue(
+  store: Store,
+  send: (body: string) => Promise<number>,
+  arrived: (event: Queued) => boolean,
+): Queue {
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let due = Infinity;
   let sending: Promise<void> | undefined;
   let underWay: Queued[] = [];
   let failures = 0;
   let count = 0;
 
-  function pending(): Queued[] {
+  function all(): Queued[] {
     return store.keys(KEY).flatMap((key) => {
       try {
-        const { time, event } = JSON.parse(store.get(key) ?? "") as Queued;
-        if (Date.now() - time < MAX_AGE_MS) return [{ key, time, event }];
+        const kept = JSON.parse(store.get(key) ?? "") as Queued;
+        if (Date.now() - kept.time < MAX_AGE_MS) return [{ ...kept, key }];
       } catch {
         // Another hand wrote it.
       }
@@ -55,6 +68,7 @@ export function createQueue(store: Store, send: (body: string) => Promise<number
     });
   }
 
+  const pending = () => all().filter(({ left }) => !left);
   const drop = (events: Queued[]) => events.forEach(({ key }) => store.remove(key));
 
   function post(events: Queued[]): Promise<number> {
@@ -64,8 +78,10 @@ export function createQueue(store: Store, send: (body: string) => Promise<number
 
   async function sendAll(): Promise<void> {
     for (;;) {
-      underWay = pending().slice(0, BATCH);
-      if (!underWay.length) return;
+      const late = all().filter(({ left = 0 }) => Date.now() - left >= ARRIVE_MS);
+      drop(late.filter((event) => event.left && arrived(event)));
+      underWay = late.filter(({ key }) => store.get(key)).slice(0, BATCH);
+      if (!underWay.length) return all().length ? schedule(ARRIVE_MS) : undefined;
       const status = await post(underWay);
       if (!isFinal(status)) {
         underWay = [];
@@ -93,29 +109,33 @@ export function createQueue(store: Store, send: (body: string) => Promise<number
 
   function flush(): Promise<void> {
     clearTimeout(timer);
-    timer = undefined;
+    due = Infinity;
     sending ??= sendAlone().finally(() => (sending = undefined));
     return sending;
   }
 
   function schedule(wait: number): void {
-    timer ??= setTimeout(() => void flush(), wait);
+    if (Date.now() + wait >= due) return;
+    due = Date.now() + wait;
+    clearTimeout(timer);
+    timer = setTimeout(() => void flush(), wait);
     // A server may end while the edge is down.
     (timer as { unref?: () => void }).unref?.();
   }
 
-  /** The page goes: what the edge is well enough to take is sent without waiting for the answer. */
+  /** The page goes, and will not hear the answers: what the edge is well enough to take is sent, and kept until it shows to have it. */
   function leave(): void {
     if (failures || navigator.onLine === false) return;
-    const events = pending();
-    const unsent = events.filter(({ key }) => !underWay.some((sent) => sent.key === key)).slice(0, BATCH);
+    const unsent = pending().filter(({ key }) => !underWay.some((sent) => sent.key === key)).slice(0, BATCH);
     if (unsent.length) void post(unsent);
-    drop([...underWay, ...unsent]);
+    for (const { key, ...event } of [...underWay, ...unsent]) store.set(key, JSON.stringify({ ...event, left: Date.now() }));
+    // It may come back from the browser's cache.
+    schedule(ARRIVE_MS);
   }
 
   globalThis.addEventListener?.("pagehide", leave);
   globalThis.addEventListener?.("online", () => void flush());
-  if (pending().length) schedule(0);
+  if (all().length) schedule(0);
 
   return {
     add(event) {
@@ -129,6 +149,6 @@ export function createQueue(store: Store, send: (body: string) => Promise<number
     },
     pending,
     flush,
-    clear: () => drop(pending()),
+    clear: () => drop(all()),
   };
 }

@@ -6,6 +6,8 @@ const KINDS = { v: "view", c: "click", a: "cart", p: "purchase" } as const;
 const LETTERS = "vcap";
 const MAX_ENTRIES = 50;
 const MAX_BYTES = 3072;
+/** By how many minutes the clocks of edge and device may differ. */
+const CLOCKS = 5;
 
 /** Name of the cookie. */
 export const COOKIE = "verge_recents";
@@ -45,6 +47,14 @@ export function touch(recents: Recent[], { kind, item }: Event, now: number): Re
     minutes: Math.max(minutes, known?.minutes ?? 0),
   };
   return [first, ...recents.filter((recent) => recent !== known)].slice(0, MAX_ENTRIES);
+}
+
+/** Whether they hold what an event of this time leaves; an impression leaves nothing. */
+export function tells(recents: Recent[], { kind, item }: Event, time: number): boolean {
+  const isLike = (known: Recent) =>
+    known.item === item && LETTERS.indexOf(code(known.kind)) >= LETTERS.indexOf(code(kind)) &&
+    Math.abs(known.minutes - time / 60_000) < CLOCKS;
+  return kind !== "impression" && recents.some(isLike);
 }
 
 const code = (kind: string) => (kind === "cart" ? "a" : (kind[0] ?? "v"));

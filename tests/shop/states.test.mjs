@@ -1,0 +1,80 @@
+// What a visitor sees in every state of edge, network, storage and consent: the element with a fixed list to fall to, and
+// the shop, which has none. Pictures of each are kept where SCREENSHOTS says so.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { base, inBrowser, picture } from "./browser.mjs";
+
+const LIST = [{ id: "fixed-1", name: "Always wanted", price: 12.5, currency: "GBP" }, { id: "fixed-2", name: "Always there" }];
+const ELEMENT = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Test</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;margin:24px}</style>
+<script type="module">
+  import { createClient } from "/verge/index.js";
+  import "/verge/element.js";
+  const list = document.querySelector("verge-recommendations");
+  globalThis.verge = list.client = createClient({ region: "gb", items: ${JSON.stringify(LIST)}, consent: !location.search });
+</script>
+<verge-recommendations limit="6" heading="For you" href="/p/{id}"></verge-recommendations>`;
+
+const fail = (status) => (page) => page.route("**/v1/**", (route) => route.fulfill({ status }));
+const deny = (page) => page.addInitScript(() => {
+  const thrown = { get() { throw new DOMException("denied", "SecurityError"); } };
+  for (const name of ["localStorage", "caches"]) Object.defineProperty(globalThis, name, thrown);
+});
+const corrupt = (page) => page.route("**/v1/snapshots/blob/*", async (route) => {
+  const response = await route.fetch();
+  const body = Buffer.from(await response.body());
+  body[body.length >> 1] ^= 0x10;
+  await route.fulfill({ response, body });
+});
+/** What happens before the first visit, what then, and who answers the second one. */
+const STATES = {
+  "edge up": { then: () => {}, answers: "edge" },
+  slow: { then: (page) => page.route("**/v1/**", (route) => setTimeout(() => route.continue().catch(() => {}), 3000)), answers: "browser" },
+  "status 500": { then: fail(500), answers: "browser" },
+  unreachable: { then: (page) => page.route("**/v1/**", (route) => route.abort()), answers: "browser" },
+  offline: { then: (page) => page.context().setOffline(true), answers: "browser" },
+  "corrupt snapshot": { before: corrupt, then: (page) => page.route(/v1\/(?!snapshots)/, (route) => route.abort()), answers: "static" },
+  "storage denied": { before: deny, then: fail(503), answers: "browser" },
+  "consent withheld": { then: () => {}, answers: "edge", search: "?no" },
+};
+
+inBrowser("what is seen", (visit) => {
+  for (const [state, { before, then, answers, search = "" }] of Object.entries(STATES)) {
+    test(`${state}: the element shows what ${answers} answers`, () =>
+      visit(async (page) => {
+        await before?.(page);
+        await page.route(/\/test(\?|$)/, (route) => route.fulfill({ contentType: "text/html", body: ELEMENT }));
+        await page.goto(`${base}/test${search}`);
+        const cards = page.locator("verge-recommendations [part=card]:not(.bone)");
+        await cards.first().waitFor();
+        assert.equal(await page.evaluate(() => verge.prepare()), answers !== "static");
+        await then(page);
+        const answer = page.evaluate(async () => {
+          const list = document.querySelector("verge-recommendations");
+          await list.refresh();
+          return list.answer.source;
+        });
+        assert.equal(await answer, answers);
+        assert.equal(await cards.count(), answers === "static" ? LIST.length : 6);
+        await picture(page.locator("verge-recommendations"), `element-${state.replaceAll(" ", "-")}`);
+      }, { expected: /ERR_|status of (4|5)/ }));
+
+    // The shop asks for none.
+    if (state !== "consent withheld") test(`${state}: the shop goes on, or says what is wrong`, () =>
+      visit(async (page) => {
+        await before?.(page);
+        await page.goto(`${base}/?region=gb`);
+        const first = page.locator(".rail .card:not(.waiting) > a").first();
+        await first.waitFor();
+        await page.waitForLoadState("networkidle");
+        await then(page);
+        await first.click();
+        await page.locator(".item h1, [role=alert]").first().waitFor();
+        await page.waitForFunction(() => !document.querySelector("[aria-busy], .waiting"));
+        await page.waitForFunction(() => document.querySelector("[role=alert]") || [...document.querySelectorAll("verge-recommendations")].every(({ answer }) => answer));
+        assert.equal(await page.locator(".item h1").count(), answers === "static" ? 0 : 1, state);
+        await picture(page, `shop-${state.replaceAll(" ", "-")}`);
+      }, { expected: /ERR_|status of (4|5)/ }));
+  }
+});
