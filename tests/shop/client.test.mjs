@@ -134,6 +134,22 @@ inBrowser("the client", (visit) => {
       assert.equal(aborted, "AbortError");
     }, { expected: /status of 400/ }));
 
+  test("a page of something else at the edge's address is no answer", () =>
+    visit(async (page) => {
+      await open(page, { endpoint: `${base}/` });
+      assert.equal((await recommend(page)).source, "edge");
+      for (const status of [200, 403, 404]) {
+        await edge(page, (route) => route.fulfill({ status, contentType: "text/html", body: "<h1>Log in</h1>" }));
+        assert.equal((await recommend(page)).source, "static");
+      }
+    }, { expected: DOWN }));
+
+  test("on a server a client without an endpoint says so", async () => {
+    const { createClient } = await import(new URL("../../target/shop/verge/index.js", import.meta.url));
+    const error = await createClient().popular().catch((error) => error);
+    assert.match(`${error}: ${error.detail}`, /^VergeError: There is no page .*createClient/);
+  });
+
   test("a first visit while the edge is unreachable shows the fixed list", () =>
     visit(async (page) => {
       await edge(page, unreachable);

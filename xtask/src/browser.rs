@@ -17,8 +17,12 @@ const MODULES: [(&str, Option<&str>); 4] = [
     ("element", Some("./index.js")),
     ("server", None),
 ];
-/// What the package holds as it is.
+/// What the package holds as it is: of its own, and of the whole project.
 const AS_IT_IS: [&str; 3] = ["package.json", "README.md", "recipes"];
+const LICENSES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
+/// Prints the size of each file that it is given after brotli, as the web serves it.
+const BROTLI: &str = "const { brotliCompressSync } = require('zlib'), { readFileSync } = require('fs');
+for (const file of process.argv.slice(1)) console.log(brotliCompressSync(readFileSync(file)).length);";
 
 /// The budgets, in bytes after gzip.
 const BUDGETS: [(&str, usize); 3] =
@@ -39,6 +43,7 @@ pub fn build(steps: &Steps) -> Result<String> {
             copy(&from, &package)?;
         }
     }
+    LICENSES.into_iter().try_for_each(|name| copy(&root().join(name), &package))?;
     let mut types = tools::npm_program("tsc");
     steps.run("types", types.arg("--project").arg(&sources).arg("--outDir").arg(&package))?;
     let mut docs = tools::npm_program("typedoc");
@@ -46,7 +51,7 @@ pub fn build(steps: &Steps) -> Result<String> {
         "API documentation",
         docs.arg("--options").arg(sources.join("typedoc.json")).arg("--out").arg(package.join("api")),
     )?;
-    sizes(&package)
+    sizes(steps, &package)
 }
 
 /// Builds what a page loads: the package's modules and the scorer. Returns their directory.
@@ -109,11 +114,15 @@ fn copy(file: &Path, directory: &Path) -> Result<()> {
     fs::write(&to, bytes).with_context(|| format!("cannot write {}", to.display()))
 }
 
-/// What each file that a page loads takes, gzipped, beside its budget.
-fn sizes(package: &Path) -> Result<String> {
+/// What each file that a page loads takes, gzipped, beside its budget, and after brotli.
+fn sizes(steps: &Steps, package: &Path) -> Result<String> {
+    let files = ["index.js", "element.js", "server.js", "fallback.js", "scorer.js", "scorer_bg.wasm"];
+    let paths = files.map(|file| package.join(file));
+    let brotli =
+        steps.run("sizes", tools::npm_program("node").arg("--eval").arg(BROTLI).arg("--").args(&paths))?;
     let mut lines = Vec::new();
-    for file in ["index.js", "element.js", "server.js", "fallback.js", "scorer.js", "scorer_bg.wasm"] {
-        let bytes = fs::read(package.join(file))?;
+    for ((file, path), brotli) in files.into_iter().zip(&paths).zip(brotli.lines()) {
+        let bytes = fs::read(path)?;
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
         gzip.write_all(&bytes)?;
         let kib = |bytes: usize| bytes as f64 / 1024.0;
@@ -124,8 +133,9 @@ fn sizes(package: &Path) -> Result<String> {
             format!(" of {:.0}{over}", kib(budget))
         });
         lines.push(format!(
-            "{file:15} {:6.1} KiB, {:5.1} KiB gzipped{beside}",
+            "{file:15} {:6.1} KiB, {:5.1} KiB by brotli, {:5.1} KiB gzipped{beside}",
             kib(bytes.len()),
+            kib(brotli.trim().parse()?),
             kib(gzipped)
         ));
     }

@@ -62,7 +62,8 @@ const PATIENCE = 10;
 
 /** Makes a client. It touches no global of a page before it is used, and works in pages, workers and on servers. */
 export function createClient(options: ClientOptions = {}): Client {
-  const { endpoint = "", region, consent = true, deadline = 300, items = [] } = options;
+  const { region, consent = true, deadline = 300, items = [] } = options;
+  const endpoint = options.endpoint === null ? null : (options.endpoint ?? "").replace(/\/$/, "");
   const get = options.fetch ?? ((...request: Parameters<typeof fetch>) => fetch(...request));
   const snapshots = options.snapshots ?? `${endpoint}/v1/snapshots`;
   const consents = () => (typeof consent === "function" ? consent() : consent);
@@ -111,8 +112,9 @@ export function createClient(options: ClientOptions = {}): Client {
     const response = await get(`${endpoint}/v1/${path}`, { signal, credentials: credentials() });
     const body = await response.json().catch(() => null);
     if (response.ok && body) return body;
-    const { title = "The answer makes no sense", detail = `${path} answered ${response.status}`, field } = body ?? {};
-    throw new VergeError(title, response.status, detail, field);
+    // What is no problem of the edge's own comes from something before it, and is no answer.
+    if (!body?.title) throw new VergeError("The answer makes no sense", 0, `${response.url} answered ${response.status}, and no JSON of Verge's`);
+    throw new VergeError(body.title, response.status, body.detail, body.field);
   }
 
   /** What this page answers by itself; rejects where it cannot. */
@@ -129,6 +131,9 @@ export function createClient(options: ClientOptions = {}): Client {
   /** Asks the edge, and the page too once the edge is late; the first answer wins. */
   async function race<T>(path: string, answer: (page: Fallback) => T, signal?: AbortSignal): Promise<T | undefined> {
     signal?.throwIfAborted();
+    if (!globalThis.location && endpoint !== null && !/^https?:/.test(endpoint)) {
+      throw new VergeError("There is no page to take the edge's address from", 0, 'name it: createClient({ endpoint: "https://shop.example" })');
+    }
     const giveUp = new AbortController();
     const stop = () => giveUp.abort(signal?.reason);
     signal?.addEventListener("abort", stop);
@@ -141,7 +146,7 @@ export function createClient(options: ClientOptions = {}): Client {
       if (early) return early;
     } catch (error) {
       signal?.throwIfAborted();
-      if (error instanceof VergeError && error.status < 500 && ![408, 429].includes(error.status)) throw error;
+      if (error instanceof VergeError && error.status && error.status < 500 && ![408, 429].includes(error.status)) throw error;
     }
     try {
       return await Promise.any([edge, local().then(answer)]);
