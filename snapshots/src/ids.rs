@@ -7,7 +7,7 @@
 //! digits take 4 bits. A permutation leads from index to place among the sorted ids, and back.
 //!
 //! 250,000 numeric ids of seven digits take 16 bits of text and 21.5 of permutation each. An id is found by halving
-//! over the whole ids, 14 digits of them compared at once, then going through 16; an index by the permutation and up to 16. Nothing is allocated.
+//! over the whole ids, 14 digits of them compared at once, then going through 16; an index by the permutation and up to 16.
 //!
 //! Five parts: the widths (whole length, kept, following, a byte's) and the count as `u32`; the bytes that occur,
 //! sorted; the blocks' first bits; the text; the permutation. At most [`MAX_ITEMS`] ids of 1 to 128 bytes.
@@ -31,29 +31,48 @@ pub const MAX_ITEMS: usize = 1 << 24;
 /// Ids a block.
 const BLOCK: usize = 16;
 
-/// An item's id, held by value so that a look-up allocates nothing.
-#[derive(Clone, Copy)]
-pub struct ItemId {
-    bytes: [u8; MAX_ITEM_ID],
-    length: u8,
+/// An item's id. One that is no longer than a UUID is held by value, so that looking it up allocates nothing.
+#[derive(Clone)]
+pub struct ItemId(Text);
+
+/// Bytes of an id that are held by value.
+const SHORT: usize = 38;
+
+#[derive(Clone)]
+enum Text {
+    Short([u8; SHORT], u8),
+    Long(Box<str>),
+}
+
+impl ItemId {
+    fn new(text: &str) -> Self {
+        let (mut bytes, length) = ([0; SHORT], text.len());
+        match (bytes.get_mut(..length), u8::try_from(length)) {
+            (Some(short), Ok(length)) => {
+                short.copy_from_slice(text.as_bytes());
+                Self(Text::Short(bytes, length))
+            }
+            _ => Self(Text::Long(text.into())),
+        }
+    }
 }
 
 impl Deref for ItemId {
     type Target = str;
     fn deref(&self) -> &str {
-        core::str::from_utf8(self.as_bytes()).unwrap_or("")
+        match &self.0 {
+            Text::Short(bytes, length) => bytes
+                .get(..usize::from(*length))
+                .and_then(|bytes| core::str::from_utf8(bytes).ok())
+                .unwrap_or(""),
+            Text::Long(text) => text,
+        }
     }
 }
 
 impl core::fmt::Debug for ItemId {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         core::fmt::Debug::fmt(&**self, out)
-    }
-}
-
-impl ItemId {
-    fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
 }
 
@@ -80,14 +99,15 @@ pub struct Ids {
 struct Walk<'a> {
     ids: &'a Ids,
     reader: BitReader<'a>,
-    id: ItemId,
+    bytes: [u8; MAX_ITEM_ID],
+    length: u8,
 }
 
 impl<'a> Walk<'a> {
     /// At the first id of a block.
     fn new(ids: &'a Ids, block: usize) -> Option<Self> {
         let reader = BitReader::new(&ids.text, ids.blocks.get(block)?);
-        let mut walk = Self { ids, reader, id: ItemId { bytes: [0; MAX_ITEM_ID], length: 0 } };
+        let mut walk = Self { ids, reader, bytes: [0; MAX_ITEM_ID], length: 0 };
         walk.read(0, ids.widths.whole)?;
         Some(walk)
     }
@@ -99,12 +119,17 @@ impl<'a> Walk<'a> {
 
     fn read(&mut self, kept: usize, width: u32) -> Option<()> {
         let length = kept.checked_add(self.reader.take(width)? as usize)?;
-        for byte in self.id.bytes.get_mut(kept..length)? {
+        for byte in self.bytes.get_mut(kept..length)? {
             let place = self.reader.take(self.ids.widths.byte)?;
             *byte = *self.ids.alphabet.get(place as usize)?;
         }
-        self.id.length = u8::try_from(length).ok()?;
+        self.length = u8::try_from(length).ok()?;
         Some(())
+    }
+
+    /// The id where it is.
+    fn id(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
 }
 
@@ -146,8 +171,7 @@ impl Ids {
         for _ in 0..rank % BLOCK {
             walk.next()?;
         }
-        core::str::from_utf8(walk.id.as_bytes()).ok()?;
-        Some(walk.id)
+        core::str::from_utf8(walk.id()).ok().map(ItemId::new)
     }
 
     /// How many bytes of an id one load brings.
@@ -172,7 +196,7 @@ impl Ids {
         if first != window {
             return Some(first > window);
         }
-        Some(Walk::new(self, block)?.id.as_bytes() > id)
+        Some(Walk::new(self, block)?.id() > id)
     }
 
     /// The index of an id.
@@ -193,7 +217,7 @@ impl Ids {
             if rank % BLOCK > 0 {
                 walk.next()?;
             }
-            match walk.id.as_bytes().cmp(id.as_bytes()) {
+            match walk.id().cmp(id.as_bytes()) {
                 Ordering::Less => {}
                 Ordering::Equal => return self.ranks.number(u32::try_from(rank).ok()?),
                 Ordering::Greater => return None,

@@ -115,13 +115,23 @@ pub fn item<'s>(snapshot: &'s Snapshot, id: &str) -> Option<ItemView<'s>> {
 pub(super) fn shown<'s>(snapshot: &'s Snapshot, found: &[Scored]) -> Vec<Recommended<'s>> {
     let mut best = f32::INFINITY;
     let mut items = Vec::with_capacity(found.len());
+    // A few recents lead to all of a page.
+    let mut known: Vec<(u32, ItemId)> = Vec::new();
+    let mut because = |seed: u32| {
+        if let Some((_, id)) = known.iter().find(|(known, _)| *known == seed) {
+            return Some(id.clone());
+        }
+        let id = snapshot.ids.id(seed)?;
+        known.push((seed, id.clone()));
+        Some(id)
+    };
     for scored in found {
         best = best.min(scored.score);
         if let Some(item) = view(snapshot, scored.item) {
             items.push(Recommended {
                 score: (f64::from(best) * 1e4).round() / 1e4,
                 signal: scored.signal,
-                because: scored.because.and_then(|seed| snapshot.ids.id(seed)),
+                because: scored.because.and_then(&mut because),
                 item,
             });
         }
