@@ -7,10 +7,11 @@ use crate::{
         split::Split,
     },
     learn::{
-        Table, als, blend, bought, coview, embedding, item2vec, nearest, order,
+        Table, als, blend, bought,
+        choose::{Held, Numbers},
+        coview, embedding, item2vec, nearest, order,
         orders::{self, Again},
         popularity::Counts,
-        repeats,
         sessions::Sessions,
         walk,
     },
@@ -26,7 +27,7 @@ use snapshots::{
     ids,
     manifest::{BlobRef, Manifest, RowRange, WORLD},
     rows::{self, Rows},
-    strategy::{self, Strategy},
+    strategy,
     time::Timestamp,
 };
 use std::{
@@ -59,8 +60,8 @@ pub struct BuildArgs {
     /// Serve the new model without judging it, which takes about as long as building again
     #[arg(long)]
     no_judge: bool,
-    /// Learn the tables alone, by the neighbours that the last whole build found, and serve them unjudged in the
-    /// place of the model that serves, without keeping them as one
+    /// Learn the tables alone, by the numbers and neighbours that the last whole build found, and serve them unjudged
+    /// in the place of the model that serves, without keeping them as one
     #[arg(long, conflicts_with_all = ["out", "no_judge"])]
     tables: bool,
     /// Models kept to go back to, besides the one that serves and the one before it
@@ -201,26 +202,38 @@ pub struct Learnt {
 }
 
 /// The co-view table of sessions by a recipe, walked.
-fn walked_coview(sessions: &Sessions, items: usize, recipe: &Recipe) -> Table {
-    let coview = coview::learn(sessions, items, &recipe.coview, walk::KEPT.max(usize::from(recipe.k)));
-    walk::walk(coview, &sessions.events(items), recipe.walk, recipe.few)
+fn walked_coview(sessions: &Sessions, items: usize, coview: &coview::Recipe, recipe: &Recipe) -> Table {
+    let table = coview::learn(sessions, items, coview, walk::KEPT.max(usize::from(recipe.k)));
+    walk::walk(table, &sessions.events(items), recipe.walk, recipe.few)
 }
 
 /// The co-view table by a recipe, with learnt neighbours folded in.
 pub fn fold_coview(prepared: &Prepared, learnt: &Table, recipe: &Recipe) -> Table {
-    let coview = walked_coview(&prepared.sessions, learnt.len(), recipe);
+    let coview = walked_coview(&prepared.sessions, learnt.len(), &recipe.coview, recipe);
     blend::fold(&coview, learnt, recipe.fold, usize::from(recipe.k))
 }
 
-/// The recipe with strategies: where it names none, the defaults, with boosts of repeats estimated from the log.
-pub fn with_strategies(prepared: &Prepared, recipe: &Recipe) -> Recipe {
+/// The recipe with strategies. Where it names none the log makes them: it tells the boosts of what was seen and, if the
+/// recipe leaves co-view at its defaults, chooses the numbers of [`Numbers`].
+pub fn settle(prepared: &Prepared, recipe: &Recipe, report: &mut impl FnMut(&str)) -> Recipe {
     if !recipe.strategies.is_empty() {
         return recipe.clone();
     }
-    let (older, count) = repeats::older(&prepared.sessions);
-    let table = walked_coview(&older, prepared.order.len(), recipe);
-    let repeats = repeats::estimate(&prepared.sessions, count, &table, &Strategy::default());
-    Recipe { strategies: recipe::strategies(repeats), ..recipe.clone() }
+    let learn = |sessions: &Sessions, coview: &coview::Recipe| {
+        let mut table = walked_coview(sessions, prepared.order.len(), coview, recipe);
+        table.iter_mut().for_each(|row| row.truncate(recipe.k.into()));
+        table
+    };
+    let held = Held::of(&prepared.sessions);
+    let start = Numbers { coview: recipe.coview, ..Numbers::default() };
+    let numbers = if recipe.coview == coview::Recipe::default() {
+        let (numbers, told) = held.choose(start, learn);
+        report(&format!("chosen by the log's end: {}", if told.is_empty() { "the defaults" } else { &told }));
+        numbers
+    } else {
+        held.estimate(start, learn)
+    };
+    Recipe { coview: numbers.coview, strategies: recipe::strategies(&numbers), ..recipe.clone() }
 }
 
 /// Learns vectors and finds the neighbours of every item that training met.
@@ -266,26 +279,25 @@ pub fn build(
     packing: Packing,
     mut report: impl FnMut(&str),
 ) -> Result<Built> {
-    build_with(log, regions, recipe, packing, &mut report, |prepared, report| {
-        Ok(learn_neighbours(prepared, recipe, report))
+    build_with(log, regions, packing, &mut report, |prepared, report| {
+        let recipe = settle(prepared, recipe, report);
+        let learnt = learn_neighbours(prepared, &recipe, report);
+        Ok((recipe, learnt))
     })
 }
 
-/// As [`build`], with neighbours that `learnt` finds.
+/// As [`build`], with the recipe and the neighbours that `learnt` finds.
 fn build_with<R: FnMut(&str)>(
     log: &Log,
     regions: &Regions,
-    recipe: &Recipe,
     packing: Packing,
     mut report: &mut R,
-    learnt: impl FnOnce(&Prepared, &mut R) -> Result<Table>,
+    learnt: impl FnOnce(&Prepared, &mut R) -> Result<(Recipe, Table)>,
 ) -> Result<Built> {
     let prepared = Prepared::new(log)?;
     report(&format!("{} sessions of {} clicks", prepared.sessions.len(), prepared.sessions.clicks()));
-    let recipe = &with_strategies(&prepared, recipe);
-    report("boosts of repeats estimated");
-    let learnt = learnt(&prepared, report)?;
-    let coview = fold_coview(&prepared, &learnt, recipe);
+    let (recipe, learnt) = learnt(&prepared, report)?;
+    let coview = fold_coview(&prepared, &learnt, &recipe);
     report(&format!("co-view: {} neighbours", coview.iter().map(Vec::len).sum::<usize>()));
     let k = usize::from(recipe.k);
     let content = Catalogue::new(&log.items, &prepared.order).content_table(k);
@@ -402,15 +414,16 @@ pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
     }
     let packing = Packing { whole: args.whole, shard: args.shard, ..Packing::default() };
     let mut said = |text: &str| step(text);
-    let mut built = build_with(&log, &regions, &recipe, packing, &mut said, |prepared, report| {
+    let mut built = build_with(&log, &regions, packing, &mut said, |prepared, report| {
         if args.tables {
-            return neighbours::kept(prepared, &log, &config.data_dir);
+            return neighbours::kept(prepared, &log, &recipe, &config.data_dir);
         }
+        let recipe = settle(prepared, &recipe, report);
         let learnt = learn_neighbours(prepared, &recipe, report);
         if args.out.is_none() {
-            neighbours::keep(&learnt, prepared, &log, &config.data_dir)?;
+            neighbours::keep(&learnt, prepared, &log, &recipe, &config.data_dir)?;
         }
-        Ok(learnt)
+        Ok((recipe, learnt))
     })?;
     // It opens every region, so that what cannot be read back is never served.
     built.add_lite().context("what was built cannot be read back")?;

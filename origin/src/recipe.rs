@@ -3,7 +3,7 @@
 //! apply.
 
 use crate::build::write_if_new;
-use crate::learn::{als, coview, embedding, item2vec, orders::Again};
+use crate::learn::{als, choose::Numbers, coview, embedding, item2vec, orders::Again};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use snapshots::{
@@ -55,7 +55,7 @@ pub struct Recipe {
     pub item2vec: item2vec::Recipe,
     /// Those of `als`.
     pub als: als::Recipe,
-    /// The strategies of the snapshot. None given: [`strategies`], with the boosts that the log tells.
+    /// The strategies of the snapshot. None given: [`strategies`], by numbers that the log chooses; co-view's too, where they are the defaults.
     pub strategies: Vec<Strategy>,
 }
 
@@ -76,7 +76,8 @@ impl Default for Recipe {
     }
 }
 
-/// The strategies every snapshot carries unless a recipe names others. `next` boosts what was seen by `repeats`.
+/// The strategies every snapshot carries unless a recipe names others, by the numbers that the log chose. `next` alone
+/// boosts what was seen.
 ///
 /// `cart` counts everything in the cart, and a little of what was met before. It reads co-view and bought together
 /// alike: a shop has fewer orders than views, and where orders are many they say nearly the same.
@@ -87,15 +88,16 @@ impl Default for Recipe {
 /// .698 with .2 and .1 for the two. So `default`, the hybrid, lets the region tip the scales between near equals and
 /// fill what the recents leave open; with a fifth for popularity and a tenth for recency, answers to one recent of
 /// a gift shop were mostly the region's, and gave no recent as their reason.
-pub fn strategies(repeats: Repeats) -> Vec<Strategy> {
+pub fn strategies(numbers: &Numbers) -> Vec<Strategy> {
     let hybrid = Weights { coview: 0.55, knn: 0.4, bought: 0.0, popularity: 0.04, recency: 0.01 };
     let similar = Weights { coview: 0.3, knn: 0.6, bought: 0.0, popularity: 0.0, recency: 0.0 };
-    let boost = Seen::Boost(repeats);
+    let boost = Seen::Boost(numbers.repeats);
+    let chosen = || numbers.of_strategy(Strategy::default());
     let cart = Weights { coview: 0.5, knn: 0.0, bought: 0.5, popularity: 0.0, recency: 0.0 };
     let tables = Weights { coview: 1.0, knn: 0.0, bought: 0.0, popularity: 0.0, recency: 0.0 };
     vec![
-        Strategy { weights: hybrid, ..Strategy::default() },
-        Strategy { name: strategy::SIMILAR.to_owned(), weights: similar, ..Strategy::default() },
+        Strategy { weights: hybrid, ..chosen() },
+        Strategy { name: strategy::SIMILAR.to_owned(), weights: similar, ..chosen() },
         Strategy {
             name: strategy::CART.to_owned(),
             weights: cart,
@@ -105,7 +107,7 @@ pub fn strategies(repeats: Repeats) -> Vec<Strategy> {
             kinds: [0.0, 0.1, 0.1, 1.0, 0.1],
             ..Strategy::default()
         },
-        Strategy { name: strategy::NEXT.to_owned(), weights: tables, seen: boost, ..Strategy::default() },
+        Strategy { name: strategy::NEXT.to_owned(), weights: tables, seen: boost, ..chosen() },
     ]
 }
 
@@ -187,7 +189,7 @@ mod tests {
         assert_eq!(toml::from_str::<Recipe>(&recipe.to_toml().unwrap()).unwrap(), recipe);
         let sparse: Recipe = toml::from_str("walk = 0.25\nknn = \"item2vec\"\n[coview]\na = 0.75\n").unwrap();
         assert_eq!(sparse.knn, Source::Item2vec);
-        assert_eq!((sparse.coview.a, sparse.coview.g, sparse.k), (0.75, 0.5, 50));
+        assert_eq!((sparse.coview.a, sparse.coview.g, sparse.k), (0.75, coview::Recipe::default().g, 50));
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Recipe::of(dir.path()).unwrap(), Recipe::default());
         std::fs::write(dir.path().join(FILE), "[coview]\nlamda = 1.0\n").unwrap();
@@ -200,7 +202,7 @@ mod tests {
         let seen = |recipe: &Recipe, name| {
             recipe.strategies.iter().find(|strategy| strategy.name == name).map(|strategy| strategy.seen)
         };
-        let recipe = Recipe { strategies: strategies(Repeats::default()), ..Recipe::default() };
+        let recipe = Recipe { strategies: strategies(&Numbers::default()), ..Recipe::default() };
         assert_eq!(recipe.for_buying(&Again { share: 0.03, ..Again::default() }), recipe);
         let grocer = recipe.for_buying(&Again { share: 0.4, ..Again::default() });
         let Some(Seen::Boost(repeats)) = seen(&grocer, strategy::CART) else { panic!("{grocer:?}") };

@@ -4,13 +4,14 @@
 use crate::{
     build::{Built, write_if_new},
     config::Config,
+    learn::choose::Numbers,
     recipe,
     refresh::Refresher,
 };
 use anyhow::{Context, Result, anyhow, bail};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use ring::hmac;
-use snapshots::{manifest::WORLD, rules::Rules, strategy::Repeats};
+use snapshots::{manifest::WORLD, rules::Rules};
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -125,7 +126,7 @@ pub fn schema() -> String {
 /// The names of the strategies that the serving model has; of the defaults before the first build.
 pub fn learnt(config: &Config) -> Vec<String> {
     let built = Built::load(&config.snapshots_dir()).and_then(|built| built.open(WORLD));
-    let strategies = built.map_or_else(|_| recipe::strategies(Repeats::default()), |built| built.strategies);
+    let strategies = built.map_or_else(|_| recipe::strategies(&Numbers::default()), |built| built.strategies);
     strategies.into_iter().map(|strategy| strategy.name).collect()
 }
 

@@ -97,7 +97,7 @@ pub fn run(args: &TuneArgs, config: &Config) -> Result<()> {
     }
     let out = args.out.clone().unwrap_or_else(|| config.data_dir.join(recipe::FILE));
     let mut search = Search {
-        base: bench.start(&base),
+        base: bench.start(&base, &mut step),
         bench,
         trials: args.trials,
         until: args.seconds.map(|seconds| start + Duration::from_secs(seconds)),

@@ -1,10 +1,15 @@
-//! The neighbours that vectors gave, kept beside the models: learning them is most of a build, and an hour changes them
-//! little. A build of the tables alone takes them from here.
+//! The neighbours that vectors gave and the numbers that the log chose, kept beside the models: finding them is most of a
+//! build, and an hour changes them little. A build of the tables alone takes them from here.
 
 use super::{Prepared, write_if_new};
-use crate::{learn::Table, store::Log};
+use crate::{
+    learn::{Table, coview},
+    recipe::Recipe,
+    store::Log,
+};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use snapshots::strategy::Strategy;
 use std::{collections::HashMap, path::Path};
 
 /// The file in the data directory.
@@ -15,28 +20,33 @@ struct Kept {
     ids: Vec<String>,
     /// Of each id, places in `ids` and weights.
     rows: Table,
+    coview: coview::Recipe,
+    strategies: Vec<Strategy>,
 }
 
-/// Keeps a table of indices under the ids of its items.
+/// Keeps a table of indices under the ids of its items, with the numbers of a settled recipe.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn keep(table: &Table, prepared: &Prepared, log: &Log, data_dir: &Path) -> Result<()> {
+pub fn keep(table: &Table, prepared: &Prepared, log: &Log, recipe: &Recipe, data_dir: &Path) -> Result<()> {
     let ids = prepared.order.iter().map(|item| log.items[*item as usize].id.clone()).collect();
-    let bytes = rmp_serde::to_vec(&Kept { ids, rows: table.clone() }).context("cannot write neighbours")?;
+    let strategies = recipe.strategies.clone();
+    let kept = Kept { ids, rows: table.clone(), coview: recipe.coview, strategies };
+    let bytes = rmp_serde::to_vec(&kept).context("cannot write neighbours")?;
     write_if_new(&data_dir.join(FILE), &zstd::encode_all(&bytes[..], 1)?)?;
     Ok(())
 }
 
-/// The table that was kept, for the items of a log; those that came since have no neighbours in it.
+/// The table that was kept, for the items of a log; those that came since have no neighbours in it. A recipe that
+/// names no strategies is settled by the numbers that were kept.
 ///
 /// # Errors
 /// There is none, or it is damaged: a whole build makes it.
-pub fn kept(prepared: &Prepared, log: &Log, data_dir: &Path) -> Result<Table> {
+pub fn kept(prepared: &Prepared, log: &Log, recipe: &Recipe, data_dir: &Path) -> Result<(Recipe, Table)> {
     let path = data_dir.join(FILE);
     let read =
         || -> Result<Kept> { Ok(rmp_serde::from_slice(&zstd::decode_all(&std::fs::read(&path)?[..])?)?) };
-    let Kept { ids, rows } = read().with_context(|| {
+    let Kept { ids, rows, coview, strategies } = read().with_context(|| {
         format!("cannot read {}; run `verge build` without --tables first", path.display())
     })?;
     let of_id: HashMap<&str, u32> =
@@ -48,7 +58,9 @@ pub fn kept(prepared: &Prepared, log: &Log, data_dir: &Path) -> Result<Table> {
         let known = |(place, weight): (u32, f32)| Some(((*index.get(place as usize)?)?, weight));
         table[*item as usize] = row.into_iter().filter_map(known).collect();
     }
-    Ok(table)
+    let settled = !recipe.strategies.is_empty();
+    let recipe = if settled { recipe.clone() } else { Recipe { coview, strategies, ..recipe.clone() } };
+    Ok((recipe, table))
 }
 
 #[cfg(test)]
@@ -75,19 +87,24 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_found_again_by_their_ids() {
+    fn neighbours_and_numbers_are_found_again() {
         let dir = tempfile::tempdir().unwrap();
         let before = log(&["a", "b", "c"]);
         let prepared = Prepared::new(&before).unwrap();
-        assert!(kept(&prepared, &before, dir.path()).is_err());
+        let asked = Recipe { k: 9, ..Recipe::default() };
+        assert!(kept(&prepared, &before, &asked, dir.path()).is_err());
         let at = |prepared: &Prepared, item: usize| prepared.index[item];
         let mut table = vec![Vec::new(); 3];
         table[at(&prepared, 0) as usize] = vec![(at(&prepared, 1), 2.0), (at(&prepared, 2), 1.0)];
-        keep(&table, &prepared, &before, dir.path()).unwrap();
-        assert_eq!(kept(&prepared, &before, dir.path()).unwrap(), table);
+        let coview = coview::Recipe { a: 0.75, ..coview::Recipe::default() };
+        let settled = Recipe { coview, strategies: vec![Strategy::default()], ..asked.clone() };
+        keep(&table, &prepared, &before, &settled, dir.path()).unwrap();
+        assert_eq!(kept(&prepared, &before, &asked, dir.path()).unwrap(), (settled, table));
         let after = log(&["0", "a", "c"]);
         let prepared = Prepared::new(&after).unwrap();
-        let table = kept(&prepared, &after, dir.path()).unwrap();
+        let own = Recipe { strategies: vec![Strategy::default(); 2], ..asked };
+        let (recipe, table) = kept(&prepared, &after, &own, dir.path()).unwrap();
+        assert_eq!(recipe, own, "a recipe's own numbers are left alone");
         assert_eq!(table[at(&prepared, 1) as usize], [(at(&prepared, 2), 1.0)]);
         assert!(table[at(&prepared, 0) as usize].is_empty());
     }

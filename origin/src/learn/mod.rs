@@ -11,7 +11,9 @@
 pub mod als;
 pub mod blend;
 pub mod bought;
+mod candidates;
 mod cells;
+pub mod choose;
 pub mod content;
 pub mod coview;
 mod drawing;

@@ -6,27 +6,26 @@
 //! ```text
 //! P(j) = f_j^γ / Σ_k f_k^γ
 //! ```
-//! The last tenth of the clicks is held back, a table is learnt from what comes before, and its candidates are summed
-//! for each click held back. `γ`, how sharply the table tells items apart, is where the clicks on items that were new
+//! The table is learnt from clicks that came before those looked at, and its candidates are summed for each of these. `γ`, how sharply the table tells items apart, is where the clicks on items that were new
 //! to the session are the most likely; the seven numbers of [`Repeats`] are where all clicks are (maximum
 //! likelihood), with a normal prior on their logarithms of deviation 1 about the defaults. So a shop whose visitors
 //! never return to an item drives the boosts to nothing, one whose visitors do raises them, and a log too small to
 //! tell keeps the defaults. Clicks on no candidate say nothing of the odds between candidates and are passed over.
 //!
-//! Position and votes found by the same likelihood lowered the hit rate on three of four logs: they stay as they are.
+//! Position and votes found by the same likelihood lowered the hit rate on three of four logs: [`super::choose`] finds
+//! them by hits and ranks.
 //!
-//! Time is one co-view table and [`CASES`] predictions, whatever the log; there is no chance in it.
+//! Time is that of the predictions looked at; there is no chance in it.
 
-use super::{DenseRow, Table, sessions::Sessions};
+use super::{
+    Table,
+    candidates::{Candidates, Recent as Seen, boost, each},
+};
 use rayon::prelude::*;
 use snapshots::strategy::{Repeats, Strategy};
 
-/// Share of the clicks held back.
-const HELD_BACK: f64 = 0.1;
-/// The most predictions that are looked at, picked evenly.
-const CASES: usize = 16_000;
 /// The most recents that are looked at.
-const RECENTS: usize = 5;
+const RECENTS: usize = 15;
 /// Values of γ tried.
 const GAMMAS: [f32; 7] = [0.5, 0.6, 0.75, 0.9, 1.1, 1.3, 1.6];
 /// Numbers are kept within this factor of 1 …
@@ -55,106 +54,48 @@ struct Case {
     new: f32,
 }
 
-/// The sessions before the last tenth of the clicks, and how many they are.
-pub fn older(sessions: &Sessions) -> (Sessions, usize) {
-    let until = (sessions.clicks() as f64 * (1.0 - HELD_BACK)) as usize;
-    let (mut older, mut count) = (Sessions::default(), 0);
-    for session in sessions.iter() {
-        if older.clicks() + session.clicks.len() > until {
-            break;
-        }
-        older.push(session.clicks.iter().copied(), session.at);
-        count += 1;
-    }
-    (older, count)
-}
-
-/// Estimates the boosts from the sessions that follow the first `from`, by a `table` learnt from those alone, for a
-/// strategy's position and votes.
-pub fn estimate(sessions: &Sessions, from: usize, table: &Table, strategy: &Strategy) -> Repeats {
-    let held: Vec<&[u32]> = (from..sessions.len()).map(|place| sessions.get(place).clicks).collect();
-    let clicks: usize = held.iter().map(|clicks| clicks.len().saturating_sub(1)).sum();
-    let every = clicks.div_ceil(CASES).max(1);
-    let held: Vec<&[u32]> = held.into_iter().step_by(every).collect();
-    let cases: Vec<Case> = held
-        .par_iter()
-        .with_min_len(64)
-        .map_init(|| Sums::new(table, strategy), |sums, clicks| sums.cases(clicks))
-        .flatten_iter()
-        .collect();
+/// Estimates the boosts from sessions, by a `table` learnt from those before, for a strategy's position and votes.
+pub fn estimate(sessions: &[&[u32]], table: &Table, strategy: &Strategy) -> Repeats {
+    let one = |candidates: &mut Candidates<'_>, clicks: &&[u32]| {
+        let mut cases = Vec::new();
+        each(clicks, |recents, next| {
+            let near = candidates.near(&recents[..recents.len().min(RECENTS)]);
+            // An item seen long ago is neither new nor boosted.
+            if recents[near.len()..].iter().all(|recent| recent.0 != next) {
+                cases.extend(case(&candidates.of(near), near, next));
+            }
+        });
+        cases
+    };
+    let sessions = sessions.par_iter().with_min_len(64);
+    let cases: Vec<Case> =
+        sessions.map_init(|| Candidates::new(table, strategy), one).flatten_iter().collect();
     fit(&cases)
 }
 
-/// Candidates of a prefix, summed as the scorer does.
-struct Sums<'a> {
-    table: &'a Table,
-    strategy: &'a Strategy,
-    sums: DenseRow,
-    votes: DenseRow,
-}
-
-impl<'a> Sums<'a> {
-    fn new(table: &'a Table, strategy: &'a Strategy) -> Self {
-        Self { table, strategy, sums: DenseRow::new(table.len()), votes: DenseRow::new(table.len()) }
+fn case(candidates: &[(u32, f32)], recents: &[Seen], next: u32) -> Option<Case> {
+    let best = candidates.iter().map(|entry| entry.1).fold(0.0, f32::max);
+    let mut case = Case {
+        recents: [Recent::default(); RECENTS],
+        distinct: recents.len() as u8,
+        seen: recents.iter().position(|recent| recent.0 == next).map(|place| place as u8),
+        masses: [0.0; GAMMAS.len()],
+        new: 0.0,
+    };
+    for (recent, (_, count)) in case.recents.iter_mut().zip(recents) {
+        recent.count = *count;
     }
-
-    fn cases(&mut self, clicks: &[u32]) -> Vec<Case> {
-        let mut recents: Vec<(u32, u8)> = Vec::new();
-        let mut cases = Vec::new();
-        for pair in clicks.windows(2) {
-            let met = recents.iter().position(|recent| recent.0 == pair[0]);
-            let count = met.map_or(0, |place| recents.remove(place).1);
-            recents.insert(0, (pair[0], (count + 1).min(3)));
-            let near = recents.len().min(RECENTS).min(usize::from(self.strategy.recents));
-            // An item seen long ago is neither new nor boosted.
-            if recents[near..].iter().all(|recent| recent.0 != pair[1]) {
-                cases.extend(self.case(&recents[..near], pair[1]));
-            }
+    for (item, sum) in candidates {
+        let share = sum / best.max(f32::MIN_POSITIVE);
+        if let Some(place) = recents.iter().position(|recent| recent.0 == *item) {
+            case.recents[place].sum = share;
+            continue;
         }
-        cases
+        case.new = if *item == next { share } else { case.new };
+        let log = share.max(1e-9).ln();
+        case.masses.iter_mut().zip(GAMMAS).for_each(|(mass, gamma)| *mass += super::matrix::exp(gamma * log));
     }
-
-    fn case(&mut self, recents: &[(u32, u8)], next: u32) -> Option<Case> {
-        for (place, (item, _)) in recents.iter().enumerate() {
-            let weight = (place as f32 + 1.0).powf(-self.strategy.position);
-            for (neighbour, value) in &self.table[*item as usize] {
-                self.sums.add(*neighbour, weight * value);
-                self.votes.add(*neighbour, 1.0);
-            }
-        }
-        let (votes, strategy) = (self.votes.drain(|_, votes| votes), self.strategy);
-        let sums = self.sums.drain(|_, sum| sum);
-        let voted = sums
-            .iter()
-            .zip(votes)
-            .map(|((item, sum), (_, votes))| (*item, sum * (1.0 + strategy.votes * (votes - 1.0))));
-        let voted: Vec<(u32, f32)> = voted.collect();
-        let best = voted.iter().map(|entry| entry.1).fold(0.0, f32::max);
-        let mut case = Case {
-            recents: [Recent::default(); RECENTS],
-            distinct: recents.len() as u8,
-            seen: recents.iter().position(|recent| recent.0 == next).map(|place| place as u8),
-            masses: [0.0; GAMMAS.len()],
-            new: 0.0,
-        };
-        for (recent, (_, count)) in case.recents.iter_mut().zip(recents) {
-            recent.count = *count;
-        }
-        for (item, sum) in voted {
-            let share = sum / best.max(f32::MIN_POSITIVE);
-            if let Some(place) = recents.iter().position(|recent| recent.0 == item) {
-                case.recents[place].sum = share;
-                continue;
-            }
-            case.new = if item == next { share } else { case.new };
-            let log = share.max(1e-9).ln();
-            case.masses
-                .iter_mut()
-                .zip(GAMMAS)
-                .for_each(|(mass, gamma)| *mass += super::matrix::exp(gamma * log));
-        }
-        (case.seen.is_some() || case.new > 0.0).then_some(case)
-    }
+    (case.seen.is_some() || case.new > 0.0).then_some(case)
 }
 
 /// The numbers in an array, by their logarithms.
@@ -170,12 +111,8 @@ fn numbers(logs: &[f32; 7]) -> Repeats {
 
 fn boosted(case: &Case, place: usize, repeats: &Repeats) -> f32 {
     let recent = case.recents[place];
-    let (mul, add) = match place {
-        0 => (repeats.last_mul, repeats.last_add),
-        _ => (repeats.mul, repeats.add * repeats.fade.powi(place as i32 - 1)),
-    };
-    let spread = repeats.spread.powi(i32::from(case.distinct) - 1);
-    recent.sum * mul * spread + add * repeats.often.powi(i32::from(recent.count) - 1)
+    let (mul, add) = boost(repeats, place, case.distinct.into(), recent.count);
+    recent.sum * mul + add
 }
 
 /// `ln` of the likelihood of what came, less what is the same for all numbers.
@@ -239,6 +176,11 @@ fn fit(cases: &[Case]) -> Repeats {
 mod tests {
     use super::*;
     use crate::generate::random::Random;
+    use crate::learn::{
+        choose::{Held, Numbers},
+        coview,
+        sessions::Sessions,
+    };
     use snapshots::time::Timestamp;
 
     /// Visitors click five of 40 items that lie beside each other, and go back to the item before the last with
@@ -268,10 +210,8 @@ mod tests {
     }
 
     fn estimated(log: &Sessions) -> Repeats {
-        let (older, count) = older(log);
-        let recipe = crate::learn::coview::Recipe::default();
-        let table = crate::learn::coview::learn(&older, 40, &recipe, 20);
-        estimate(log, count, &table, &Strategy::default())
+        let learn = |sessions: &Sessions, recipe: &coview::Recipe| coview::learn(sessions, 40, recipe, 20);
+        Held::of(log).estimate(Numbers::default(), learn).repeats
     }
 
     #[test]

@@ -107,6 +107,13 @@ impl Sessions {
         self.clicks.len()
     }
 
+    /// The place of the first of the last sessions that hold at most so many clicks.
+    pub fn before_last(&self, clicks: usize) -> usize {
+        let until = self.clicks().saturating_sub(clicks);
+        let start = |place: usize| place.checked_sub(1).map_or(0, |before| self.ends[before].clicks);
+        (0..self.len()).find(|place| start(*place) >= until).unwrap_or(self.len())
+    }
+
     /// How often each of `items` items was clicked.
     pub fn events(&self, items: usize) -> Vec<u32> {
         let mut events = vec![0; items];
@@ -150,6 +157,16 @@ mod tests {
         let log = |a, b| [event(0, a, 0, 0), event(0, b, 0, 1), event(1, b, 0, 2), event(1, a, 0, 3)];
         assert_eq!(cut(&log(1, 2)), cut(&log(2, 1)));
         assert_eq!(cut(&log(1, 2)), [[0, 3], [1, 2]]);
+    }
+
+    #[test]
+    fn the_last_sessions_hold_so_many_clicks_or_fewer() {
+        let mut sessions = Sessions::default();
+        for length in [2, 3, 1] {
+            sessions.push(vec![0; length], Timestamp(0));
+        }
+        let places: Vec<usize> = [0, 1, 3, 4, 6, 9].map(|clicks| sessions.before_last(clicks)).into();
+        assert_eq!(places, [3, 2, 2, 1, 0, 0]);
     }
 
     #[test]

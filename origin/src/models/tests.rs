@@ -51,7 +51,7 @@ fn add(registry: &Registry, log: &Log, k: u8, now: i64) -> Model {
 
 /// A recipe whose strategy `next` shows what is popular, which in this log is nearly anything.
 fn poor() -> Recipe {
-    let strategies = crate::recipe::strategies(snapshots::strategy::Repeats::default());
+    let strategies = crate::recipe::strategies(&crate::learn::choose::Numbers::default());
     let mut poor = Recipe { strategies, ..recipe(20) };
     for strategy in &mut poor.strategies {
         strategy.weights =

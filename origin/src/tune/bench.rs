@@ -88,9 +88,9 @@ impl<'a> Bench<'a> {
         Ok(Self { log, prepared, regions, learnt, sessions, predictions })
     }
 
-    /// The recipe to start from, with the strategies that its log tells where it names none.
-    pub fn start(&self, recipe: &Recipe) -> Recipe {
-        build::with_strategies(&self.prepared, recipe)
+    /// The recipe to start from, settled where it names no strategies.
+    pub fn start(&self, recipe: &Recipe, report: &mut impl FnMut(&str)) -> Recipe {
+        build::settle(&self.prepared, recipe, report)
     }
 
     /// Learns and packs the tables of a recipe.

@@ -30,9 +30,9 @@ const fn by_factor(low: f32, high: f32, of: fn(&mut Parts) -> &mut f32) -> Knob 
 /// Numbers that need the tables learnt again, then numbers that serving alone reads.
 static KNOBS: [Knob; TABLES + 9] = [
     knob(0.05, 0.95, |parts| &mut parts.recipe.coview.a),
-    knob(0.0, 1.2, |parts| &mut parts.recipe.coview.g),
+    knob(0.0, 1.5, |parts| &mut parts.recipe.coview.g),
     by_factor(0.2, 4.0, |parts| &mut parts.recipe.coview.t),
-    knob(0.0, 0.7, |parts| &mut parts.recipe.coview.beta),
+    knob(0.0, 1.0, |parts| &mut parts.recipe.coview.beta),
     by_factor(0.3, 60.0, |parts| &mut parts.recipe.coview.lambda),
     knob(0.0, 0.5, |parts| &mut parts.recipe.coview.c),
     by_factor(0.1, 4.0, |parts| &mut parts.recipe.coview.tau),
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_point_gives_the_recipe_it_was_made_of() {
-        let strategies = crate::recipe::strategies(Repeats::default());
+        let strategies = crate::recipe::strategies(&crate::learn::choose::Numbers::default());
         let recipe = Recipe { strategies, ..Recipe::default() };
         assert_eq!(Point::of(&recipe).recipe(&recipe), recipe);
     }
