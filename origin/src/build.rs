@@ -13,7 +13,7 @@ use crate::{
         orders::{self, Again},
         popularity::Counts,
         sessions::Sessions,
-        walk,
+        trend, walk,
     },
     models::{self, Model, Registry},
     recipe::{self, Recipe, Source},
@@ -207,10 +207,12 @@ fn walked_coview(sessions: &Sessions, items: usize, coview: &coview::Recipe, rec
     walk::walk(table, &sessions.events(items), recipe.walk, recipe.few)
 }
 
-/// The co-view table by a recipe, with learnt neighbours folded in.
+/// The co-view table by a recipe, with learnt neighbours folded in, what is wanted lately first.
 pub fn fold_coview(prepared: &Prepared, learnt: &Table, recipe: &Recipe) -> Table {
-    let coview = walked_coview(&prepared.sessions, learnt.len(), &recipe.coview, recipe);
-    blend::fold(&coview, learnt, recipe.fold, usize::from(recipe.k))
+    let (sessions, items, k) = (&prepared.sessions, learnt.len(), usize::from(recipe.k));
+    let coview = walked_coview(sessions, items, &recipe.coview, recipe);
+    let folded = blend::fold(&coview, learnt, recipe.fold, walk::KEPT.max(k));
+    trend::follow(folded, &trend::factors(sessions, items), k)
 }
 
 /// The recipe with strategies. Where it names none the log makes them: it tells the boosts of what was seen and, if the

@@ -27,6 +27,7 @@ pub mod popularity;
 pub mod repeats;
 pub mod sessions;
 mod shares;
+pub mod trend;
 pub mod walk;
 
 use rayon::prelude::*;
