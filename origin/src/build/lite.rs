@@ -16,7 +16,9 @@ pub const BYTES: usize = 300_000;
 const ITEMS: usize = 10_000;
 /// More bytes than the envelope adds to its sections.
 const ENVELOPE: usize = 1_024;
-/// Neighbours a row before items are left out to save bytes: an answer fills a first page from two or three recents.
+/// Neighbours a row before items are left out to save bytes. In made-up shops of 12,000 and 40,000 items, [`BYTES`] then hold
+/// some 4,500, which know the newest item of 89 and 65 % of visits and answer 66 and 39 % of the whole snapshot's first
+/// twelve: with four neighbours 42 and 29 %, with sixteen 69 and 36 %, at fewer items known. All of [`ITEMS`] take 625 KB.
 const FEWEST: usize = 8;
 
 /// The region's most wanted items, at most [`ITEMS`], with as many neighbours a row as `bytes` allow. Where [`FEWEST`]
