@@ -7,6 +7,8 @@
 //! Memory for a million items: a table of 100 neighbours a row takes 0.8 GB, and three are held at the most (learnt
 //! neighbours, co-view, what walking makes of it); vectors take 0.3 GB (next-item), 1.0 GB (item2vec) or 0.5 GB (ALS,
 //! and as much for every million sessions) before that. A million clicks take 12 MB, and 16 MB while co-view counts.
+//! Whole builds of made-up shops, for 13 regions: 0.35 GB at the most with 50,000 items and 0.8 million events, 1.0 GB
+//! with 200,000 items and 1.2 million events.
 
 pub mod als;
 pub mod blend;
