@@ -93,8 +93,8 @@ export async function within(env, limit, request) {
 }
 
 // Writes a point of metrics.
-export function measure(env, doubles) {
-  env.METRICS.writeDataPoint({ indexes: ["verge"], doubles: [...doubles] });
+export function measure(env, point) {
+  env.METRICS.writeDataPoint(point);
 }
 
 let lastLines = "";

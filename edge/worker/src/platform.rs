@@ -2,6 +2,7 @@
 
 use crate::reply::Reply;
 use futures_util::task::AtomicWaker;
+use serde::Serialize;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -42,7 +43,7 @@ extern "C" {
     #[wasm_bindgen(js_name = within, catch)]
     async fn within_limit(env: &JsValue, limit: &str, request: &Request) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_name = measure, catch)]
-    fn write_point(env: &JsValue, doubles: &[f64]) -> Result<(), JsValue>;
+    fn write_point(env: &JsValue, point: JsValue) -> Result<(), JsValue>;
     #[wasm_bindgen(js_name = respond)]
     fn respond_with(status: u16, lines: &str, tag: &str, body: Option<&str>) -> JsValue;
     #[wasm_bindgen(js_name = respond)]
@@ -120,7 +121,14 @@ pub async fn is_within(env: &Env, limit: &str, request: &Request) -> bool {
 
 /// Writes a point of up to 20 figures to Analytics Engine.
 pub fn measure(env: &Env, doubles: &[f64]) {
-    if let Err(error) = write_point(env.as_ref(), doubles) {
+    #[derive(Serialize)]
+    struct Point<'a> {
+        indexes: [&'static str; 1],
+        doubles: &'a [f64],
+    }
+    let point = serde_wasm_bindgen::to_value(&Point { indexes: ["verge"], doubles });
+    let written = point.map_err(JsValue::from).and_then(|point| write_point(env.as_ref(), point));
+    if let Err(error) = written {
         console_error!("METRICS takes no data point: {}", text(&error));
     }
 }
