@@ -74,7 +74,7 @@ inBrowser("the package", (visit) => {
       assert.ok(packed.files.some(({ path }) => path === "index.d.ts"));
       writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module" }));
       try {
-        run("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", `./${packed.filename}`, "vite@8", "typescript@6.0", "react@19", "@types/react@19");
+        run("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", `./${packed.filename}`, "vite@8", "typescript@6.0", "react@19", "@types/react@19");
       } catch (error) {
         return t.skip(`npm cannot install Vite here: ${String(error.stderr).slice(0, 200)}`);
       }
