@@ -32,10 +32,7 @@ pub fn manifest(ready: Option<&Ready>, known: &str, is_own: bool) -> Result<Repl
     let Some(ready) = ready else { return Err(Problem::no_snapshot()) };
     if is_own {
         let manifest = &ready.loaded.manifest;
-        let tag = format!("\"{}\"", manifest.version);
-        let is_known = matches_tag(known, &tag);
-        let reply = if is_known { Reply::empty(304) } else { Reply::json(200, manifest) };
-        return Ok(reply.with("etag", tag).with("cache-control", PRIVATE));
+        return Ok(unless_known(known, &manifest.version, manifest).with("cache-control", PRIVATE));
     }
     let Manifest { format, region, version, built_at, lite, .. } = &ready.loaded.manifest;
     let Some(lite) = lite else {
@@ -44,11 +41,17 @@ pub fn manifest(ready: Option<&Ready>, known: &str, is_own: bool) -> Result<Repl
         );
         return Err(Problem::new(404, "No lite snapshot", detail));
     };
-    let tag = format!("\"{}\"", lite.hash);
-    let is_known = matches_tag(known, &tag);
     let body = Body { format: *format, region, version, built_at: *built_at, lite };
-    let reply = if is_known { Reply::empty(304) } else { Reply::json(200, &body) };
-    Ok(reply.with("etag", tag).with("cache-control", SHORT))
+    // A cache that others share would hand it to the shop's callers too.
+    let reply = unless_known(known, &lite.hash, &body).with("vary", "authorization");
+    Ok(reply.with("cache-control", SHORT))
+}
+
+/// `body` under the ETag of its `name`, or that it is the one that is `known`.
+fn unless_known(known: &str, name: &str, body: &impl Serialize) -> Reply {
+    let tag = format!("\"{name}\"");
+    let reply = if matches_tag(known, &tag) { Reply::empty(304) } else { Reply::json(200, body) };
+    reply.with("etag", tag)
 }
 
 /// Whether a caller is the shop's own, by the `Authorization` header, if there is one, and the secret `SNAPSHOTS_KEY`.

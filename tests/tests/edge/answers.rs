@@ -271,6 +271,9 @@ fn snapshots(parts: &Parts) -> Result<()> {
     let (of_pages, of_shop) = (lite.json(), whole.json());
     ensure!(of_pages["region"] == "gb" && of_pages["blobs"].is_null(), "{lite:?}");
     ensure!(lite.header("cache-control") == "public, max-age=30", "{lite:?}");
+    let varies: Vec<_> =
+        lite.headers.get_all("vary").iter().filter_map(|value| value.to_str().ok()).collect();
+    ensure!(varies.join(", ") == "authorization, origin", "another caller's manifest may be kept: {lite:?}");
     ensure!(lite.header("access-control-allow-origin") == "https://shop.example", "{lite:?}");
     ensure!(whole.header("cache-control") == "private, no-cache", "{whole:?}");
     let own: Value = serde_json::from_slice(&parts.shop()?.built("manifest/gb")?)?;
