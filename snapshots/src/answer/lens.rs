@@ -1,12 +1,11 @@
 //! What may be shown, and how much it counts: the filters of a query and the rules that hold, resolved to indices once.
 
 use crate::{
-    attributes::Attributes,
-    query::Query,
+    format::attributes::Attributes,
     rules::{Decision, Diversify, Facet, categories_below, places},
     set::Set,
     snapshot::Snapshot,
-    time::Timestamp,
+    wire::{query::Query, time::Timestamp},
 };
 
 /// A request's view of the items.

@@ -2,16 +2,16 @@
 
 use super::{Plan, lens::Lens};
 use crate::{
+    format::signal::Signal,
     rules::{Decision, Diversify},
     score::{Scored, Scratch},
     set::Set,
-    signal::Signal,
 };
 
 /// How many items of the popularity order, and then of the others, one request looks at to fill a filtered page: a bound on the time of
 /// a filter that almost nothing passes.
 const MAX_SCAN: usize = 50_000;
-const _: () = assert!(MAX_SCAN <= crate::popularity::MAX_ORDER);
+const _: () = assert!(MAX_SCAN <= crate::format::popularity::MAX_ORDER);
 /// A page that varies, or tries something, chooses among so many times as many candidates as it takes.
 const CHOICE: usize = 4;
 /// But among no more than so many.
@@ -224,8 +224,8 @@ mod tests {
     use super::*;
     use crate::{
         fixture::{self, ITEMS, NOW},
-        query::Query,
         rules::{Boost, Context, Decision, Facet, Match, Rule, Rules, Ruleset, Situation, Surface},
+        wire::query::Query,
     };
     use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! When a rule or an experiment counts.
 
-use crate::{query::Placement, time::Timestamp};
+use crate::wire::{query::Placement, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Conditions that must all hold; an empty one always does. Times of public answers are rounded to their caching.

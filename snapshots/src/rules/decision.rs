@@ -6,7 +6,10 @@ use super::{
     experiment::Assignment,
     matcher::{Match, Matcher, age_days},
 };
-use crate::{attributes::Attributes, ids::Ids, strategy::Strategy, time::Timestamp};
+use crate::{
+    format::{attributes::Attributes, ids::Ids, strategy::Strategy},
+    wire::time::Timestamp,
+};
 use std::sync::Arc;
 
 /// A snapshot's rules, with what they name looked up. Cloning shares them.

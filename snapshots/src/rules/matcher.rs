@@ -1,10 +1,12 @@
 //! Which items a rule means.
 
 use crate::{
-    attributes::{self, Attributes},
-    ids::Ids,
+    format::{
+        attributes::{self, Attributes},
+        ids::Ids,
+    },
     set::Set,
-    time::{DAY_MS, Timestamp},
+    wire::time::{DAY_MS, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 

@@ -4,12 +4,11 @@ use super::{ids, query};
 use crate::{
     answer::{Answer, Call, Request, answer},
     fixture::{self, NOW},
-    query::Query,
-    recents::Recents,
+    format::signal::Signal,
     rules::{Boost, Context, Diversify, Explore, Facet, Fresh, Match, Pin, Rule, Rules, Ruleset},
     score::Scratch,
-    signal::Signal,
     snapshot::Snapshot,
+    wire::{query::Query, recents::Recents},
 };
 use proptest::prelude::*;
 
@@ -254,7 +253,7 @@ proptest! {
                     prop_assert!(number % 3 != 2 && number != on_screen, "{number} is out of stock or on screen");
                     prop_assert!(!rules.iter().any(|rule| forbidden(rule, number)), "{number} is forbidden");
                     let met = recents.entries().iter().find(|recent| recent.item == *item.item.id);
-                    prop_assert!(!(bought && met.is_some_and(|recent| recent.kind == crate::event::Kind::Purchase)));
+                    prop_assert!(!(bought && met.is_some_and(|recent| recent.kind == crate::wire::event::Kind::Purchase)));
                 }
                 shown.extend(ids(&answered));
                 match answered.next {

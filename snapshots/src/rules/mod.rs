@@ -22,7 +22,7 @@ pub use experiment::{Assignment, Experiment, Variant};
 pub use matcher::Match;
 pub(crate) use matcher::{categories_below, places};
 
-use crate::strategy::Strategy;
+use crate::format::strategy::Strategy;
 use serde::{Deserialize, Serialize};
 
 /// Name of the section.

@@ -4,8 +4,17 @@
 //! [`Shards::finish`] takes them; so that several requests of one isolate never read the same shard at once, and
 //! none awaits another's work.
 
-use crate::{Shard, manifest::BlobRef};
+use super::{manifest::BlobRef, rows::Rows};
 use std::collections::HashMap;
+
+/// Some rows of one table.
+#[derive(Clone, Debug)]
+pub struct Shard {
+    /// The table: one of [`rows::TABLES`].
+    pub table: &'static str,
+    /// The rows.
+    pub rows: Rows,
+}
 
 /// How long a read may take before another request may begin one for the same shard, in ms. The request that began
 /// it may have been ended by the platform.
@@ -118,7 +127,7 @@ impl Shards {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
+    use crate::format::{
         manifest::RowRange,
         rows::{COVIEW, Rows, write_shard},
     };

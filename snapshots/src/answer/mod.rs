@@ -10,15 +10,19 @@ mod page;
 mod view;
 
 use crate::{
-    event::Kind,
-    query::{Placement, Query, QueryError},
-    recents::Recents,
-    rows::RowKey,
+    format::{
+        rows::RowKey,
+        strategy::{DEFAULT, SIMILAR, Seen, Strategy},
+    },
     rules::{Context, Decision, Situation, Surface},
     score::{MAX_SEEDS, Scratch, Seed},
     snapshot::Snapshot,
-    strategy::{DEFAULT, SIMILAR, Seen, Strategy},
-    time::Timestamp,
+    wire::{
+        event::Kind,
+        query::{Placement, Query, QueryError},
+        recents::Recents,
+        time::Timestamp,
+    },
 };
 use lens::Lens;
 pub use view::{Answer, Degraded, ItemView, Recommended, item};
