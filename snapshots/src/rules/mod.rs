@@ -16,7 +16,7 @@ mod matcher;
 mod read;
 
 pub use check::RuleError;
-pub use conditions::{Clock, Context, Day, Device, Hours, Situation, Surface, TimeOfDay, When};
+pub use conditions::{Clock, Day, Device, Hours, RequestContext, Surface, TimeOfDay, VisitorContext, When};
 pub use decision::{Decision, Ruleset};
 pub use experiment::{Assignment, Experiment, Variant};
 pub use matcher::Match;
