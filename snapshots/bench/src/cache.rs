@@ -7,7 +7,7 @@
 use serde::Serialize;
 use snapshots::manifest::{BlobRef, RowRange};
 use snapshots::rows::{COVIEW, KNN, Rows, write_shard};
-use snapshots::shards::{Look, Shards};
+use snapshots::shards::{ShardCache, ShardLookup};
 use snapshots::{Error, Shard};
 
 /// Bytes of a row: 50 neighbours of 12 bits.
@@ -88,7 +88,7 @@ fn shard_of(rank: u64, items: u64, order: Order, shard: u64) -> u64 {
 fn simulate(items: u64, skew: f64, order: Order, shard_kib: u64, cache_mib: u64) -> Result<Figures, Error> {
     let mut random = Random(1);
     let rows = Rows::open(COVIEW, &write_shard(&[vec![(0, 1.0)]], 0, 16).into())?;
-    let mut shards = Shards::default();
+    let mut shards = ShardCache::default();
     let mut visitors = vec![[0u64; RECENTS]; VISITORS];
     visitors.iter_mut().flatten().for_each(|rank| *rank = random.rank(items, skew));
     let (mut needed, mut at_hand, mut whole) = (0u64, 0u64, 0u64);
@@ -110,7 +110,7 @@ fn simulate(items: u64, skew: f64, order: Order, shard_kib: u64, cache_mib: u64)
             let hash = format!("{table}{number}");
             let blob =
                 BlobRef { name: (*table).to_owned(), hash, bytes: shard_kib << 10, rows: Some(rows_held) };
-            if let Look::Read = shards.look(&blob, cache_mib << 20, request as i64) {
+            if let ShardLookup::StartRead = shards.look_up(&blob, cache_mib << 20, request as i64) {
                 shards.finish(&blob.hash, Some(Shard { table: COVIEW, rows: rows.clone() }), request as i64);
                 missing += 1;
             }

@@ -9,7 +9,7 @@ use snapshots::answer::{Call, Request, answer};
 use snapshots::manifest::{BlobRef, Manifest, WORLD, blob_key, manifest_key};
 use snapshots::query::Query;
 use snapshots::recents::Recents;
-use snapshots::rules::{Context as Known, Device};
+use snapshots::rules::{Device, VisitorContext};
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 use snapshots::{Bytes, Snapshot};
@@ -112,8 +112,11 @@ impl Asked {
         };
         // The one zone that the rules name.
         let clock = |zone: Option<&str>| (zone == Some("Etc/UTC")).then(|| minute_of_week(now));
-        let context =
-            Known { device: Device::from_name(self.device), clock: Some(&clock), ..Known::default() };
+        let context = VisitorContext {
+            device: Device::from_name(self.device),
+            clock: Some(&clock),
+            ..VisitorContext::default()
+        };
         let request = Request { context, ..Request::new(&query, &recents, now) };
         Ok(serde_json::to_value(answer(snapshot, call, &request, scratch)?)?)
     }

@@ -5,7 +5,7 @@
 //! cursor stays bounded because paging ends at [`MAX_SHOWN`] items. The price is that an item not yet shown is
 //! passed over when it shares a fingerprint with one that was: less than once in 30,000 at the deepest page.
 
-use crate::set::Set;
+use crate::set::SortedSet;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How many items a reader can page through.
@@ -21,7 +21,7 @@ const WIDTH: usize = 4;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// Fingerprints.
-    shown: Set,
+    shown: SortedSet,
 }
 
 fn fingerprint(id: &str) -> u32 {

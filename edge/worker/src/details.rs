@@ -32,7 +32,7 @@ impl Details {
 
 /// A tester's claim to see one variant, `EXPERIMENT.VARIANT.EXPIRES.SIGNATURE`, as `verge rules force` prints it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim<'a> {
+pub struct TesterClaim<'a> {
     /// The experiment.
     pub experiment: &'a str,
     /// The variant.
@@ -43,7 +43,7 @@ pub struct Claim<'a> {
     pub signature: &'a str,
 }
 
-impl<'a> Claim<'a> {
+impl<'a> TesterClaim<'a> {
     /// Reads a claim that has not expired; its signature is still to be checked.
     pub fn read(text: &'a str, now: Timestamp) -> Option<Self> {
         let (signed, signature) = text.rsplit_once('.')?;
@@ -56,7 +56,7 @@ impl<'a> Claim<'a> {
 }
 
 /// The problem of a claim that does not count.
-pub fn bad_claim() -> Problem {
+pub fn invalid_claim() -> Problem {
     Problem::bad_request(
         "force",
         "Not signed by this shop, or expired. Sign another with `verge rules force`, by the Worker's secret TESTER_KEY.",
@@ -78,13 +78,13 @@ mod tests {
 
     #[test]
     fn a_claim_holds_until_it_expires() {
-        let claim = Claim::read("home.b.1000.c2ln", Timestamp(999_999)).unwrap();
+        let claim = TesterClaim::read("home.b.1000.c2ln", Timestamp(999_999)).unwrap();
         assert_eq!((claim.experiment, claim.variant), ("home", "b"));
         assert_eq!((claim.signed, claim.signature), ("home.b.1000", "c2ln"));
         for (text, now) in
             [("home.b.1000.c2ln", 1_000_000), ("home.b.1000", 0), ("a.b.c.d", 0), ("a.b.1.2.d", 0), ("", 0)]
         {
-            assert_eq!(Claim::read(text, Timestamp(now)), None, "{text}");
+            assert_eq!(TesterClaim::read(text, Timestamp(now)), None, "{text}");
         }
     }
 
@@ -92,7 +92,7 @@ mod tests {
         #[test]
         fn any_text_is_read(text in "\\PC{0,60}|([a-z]{0,3}[.]){3}[0-9]{0,20}[.]x") {
             Details::read(&text);
-            let _ = Claim::read(&text, Timestamp(0));
+            let _ = TesterClaim::read(&text, Timestamp(0));
         }
     }
 }

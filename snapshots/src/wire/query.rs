@@ -1,10 +1,10 @@
 //! The query string of a request for recommendations.
 
-use crate::{
+use super::{
     cursor::Cursor,
     event::{MAX_ITEM_ID, is_printable},
-    manifest::is_region,
 };
+use crate::wire::region::is_region;
 use core::{fmt, ops::Deref};
 use serde::Serialize;
 use std::borrow::Cow;

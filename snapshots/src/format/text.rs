@@ -12,7 +12,7 @@
 //! names of 30 bytes, of words that know nothing of each other, take 7.6 bytes in all. Finding one decodes at most
 //! three others. A text is at most [`MAX_TEXT`] bytes: a bound on what damaged bytes can make of one.
 
-use crate::{
+use super::{
     bits::{BitReader, BitWriter},
     huffman::{Code, Encoder},
     layout::{Packed, Strings, U32s, join, split},

@@ -3,7 +3,7 @@
 use super::{
     BLOCK, EMPTY, MAX_CODE, MAX_LEVELS, MAX_ROW, PADDING, ROW_HEAD, SCALE_STEPS, U32s, canonical, join,
 };
-use crate::huffman;
+use crate::format::huffman;
 use core::cmp::Reverse;
 
 /// Levels of a weight, unless told otherwise.

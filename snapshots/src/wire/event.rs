@@ -4,11 +4,11 @@
 //! e-commerce events are understood, so that an existing data layer can be pointed here unchanged. Good events
 //! of a batch are kept; each bad one is named by its index and field.
 
-use crate::{
+use super::{
     json::{Json, Object},
-    manifest::content_hash,
     time::{DAY_MS, Timestamp},
 };
+use crate::wire::hash::content_hash;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 

@@ -1,14 +1,17 @@
 //! The manifest: the small key, written last, that names the blobs a region's snapshot consists of.
 
-use crate::{error::Error, rows::RowKey, time::Timestamp};
+use super::{error::Error, rows::RowKey};
+use crate::wire::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use xxhash_rust::xxh3::xxh3_128;
+
+pub use crate::wire::{
+    hash::{content_hash, is_hash},
+    region::{CONTINENT, Place, WORLD, is_region},
+};
 
 /// The format of the manifests this crate writes and reads.
 pub const FORMAT: u32 = 1;
-/// The region of everywhere: always published, and served where a visitor's own region has no snapshot.
-pub const WORLD: &str = "world";
 /// More blobs than any manifest names.
 const MAX_BLOBS: usize = 4_096;
 
@@ -20,23 +23,6 @@ pub fn manifest_key(region: &str) -> String {
 /// The KV key of a blob.
 pub fn blob_key(hash: &str) -> String {
     format!("blob/{hash}")
-}
-
-/// The name of a blob: xxh3-128 of its bytes, 32 hexadecimal digits. It finds accidents, not attackers: who can
-/// write blobs can write manifests too.
-pub fn content_hash(bytes: &[u8]) -> String {
-    format!("{:032x}", xxh3_128(bytes))
-}
-
-/// Whether `region` can be one: 1 to 32 of `a-z`, `0-9`, `-`.
-pub fn is_region(region: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=32).contains(&region.len()) && region.bytes().all(legal)
-}
-
-/// Whether `hash` is written as a [`content_hash`] is.
-pub fn is_hash(hash: &str) -> bool {
-    hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// One blob of a snapshot.
@@ -71,29 +57,6 @@ pub struct RowRange {
 
 /// Letters of a country's code.
 const COUNTRY: usize = 2;
-/// What an area that is a continent begins with, before its code: af, an, as, eu, na, oc, sa.
-pub const CONTINENT: &str = "continent-";
-
-/// Where a visitor is, beside the country. What is not known is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// Lower-case code of the continent.
-    pub continent: String,
-    /// The second part of the lower-case ISO 3166-2 code.
-    pub subdivision: String,
-}
-
-impl Place {
-    /// The finest area known: `us-ca`, or the country itself.
-    pub fn area(&self, country: &str) -> String {
-        if self.subdivision.is_empty() {
-            country.to_owned()
-        } else {
-            format!("{country}-{}", self.subdivision)
-        }
-    }
-}
-
 /// What a region's snapshot consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {

@@ -1,26 +1,30 @@
 //! Answers: what the three callers give back, from a request and a snapshot.
 //!
 //! A [`Plan`] is all that is decided before anything is scored: which strategy, rules and variants count, and
-//! from which items the tables are asked. The `page` is made of the scorer's best candidates, of which the `lens` says
+//! from which items the tables are asked. The `page` is made of the scorer's best candidates, of which the `filter` says
 //! which may be shown and by how much their score counts. So rules cost by the candidates that are looked at,
 //! a few more than the page takes, and not by those that were found.
 
-mod lens;
+mod filter;
 mod page;
 mod view;
 
 use crate::{
-    event::Kind,
-    query::{Placement, Query, QueryError},
-    recents::Recents,
-    rows::RowKey,
-    rules::{Context, Decision, Situation, Surface},
+    format::{
+        rows::RowKey,
+        strategy::{DEFAULT, SIMILAR, Seen, Strategy},
+    },
+    rules::{Decision, RequestContext, Surface, VisitorContext},
     score::{MAX_SEEDS, Scratch, Seed},
     snapshot::Snapshot,
-    strategy::{DEFAULT, SIMILAR, Seen, Strategy},
-    time::Timestamp,
+    wire::{
+        event::Kind,
+        query::{Placement, Query, QueryError},
+        recents::Recents,
+        time::Timestamp,
+    },
 };
-use lens::Lens;
+use filter::ItemFilter;
 pub use view::{Answer, Degraded, ItemView, Recommended, item};
 
 /// Recents that are older tell that the visitor was here before, in minutes: the gap that ends a session.
@@ -34,7 +38,7 @@ pub struct Request<'a> {
     /// The visitor's latest items.
     pub recents: &'a Recents,
     /// What else is known of the visitor.
-    pub context: Context<'a>,
+    pub context: VisitorContext<'a>,
     /// The time.
     pub now: Timestamp,
 }
@@ -42,7 +46,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// Of a visitor of whom only the recents are known.
     pub fn new(query: &'a Query, recents: &'a Recents, now: Timestamp) -> Self {
-        Self { query, recents, context: Context::default(), now }
+        Self { query, recents, context: VisitorContext::default(), now }
     }
 
     fn returning(&self) -> bool {
@@ -85,9 +89,9 @@ pub fn answer<'s>(
     Ok(Plan::new(snapshot, call, *request)?.answer(scratch))
 }
 
-/// The rows that an answer reads: where tables are cut into shards, what to have at hand.
-pub fn reads(snapshot: &Snapshot, call: Call<'_>, request: &Request<'_>) -> Vec<RowKey> {
-    Plan::new(snapshot, call, *request).map_or(Vec::new(), |plan| plan.reads())
+/// The rows that an answer required_rows: where tables are cut into shards, what to have at hand.
+pub fn required_rows(snapshot: &Snapshot, call: Call<'_>, request: &Request<'_>) -> Vec<RowKey> {
+    Plan::new(snapshot, call, *request).map_or(Vec::new(), |plan| plan.required_rows())
 }
 
 /// Names the rules that count for a request: of equal versions of a snapshot, answers to the same query that are the
@@ -107,7 +111,7 @@ impl<'s, 'a> Plan<'s, 'a> {
             Call::Popular => (Surface::Popular, DEFAULT),
             Call::Similar(_) => (Surface::Similar, SIMILAR),
         };
-        let situation = Situation {
+        let situation = RequestContext {
             surface,
             region: &snapshot.region,
             segments: &query.segments,
@@ -130,7 +134,7 @@ impl<'s, 'a> Plan<'s, 'a> {
         Ok(Self { snapshot, request, call, strategy, decision, seeds })
     }
 
-    fn reads(&self) -> Vec<RowKey> {
+    fn required_rows(&self) -> Vec<RowKey> {
         // Of a table whose shards are not here it cannot be told whether there is one.
         let mut tables: Vec<&str> = Vec::new();
         let of_strategy = [true, false].into_iter().flat_map(|orders| self.strategy.tables(orders));
@@ -153,8 +157,8 @@ impl<'s, 'a> Plan<'s, 'a> {
         let bought = bought.filter(|_| self.decision.exclude_bought);
         let bought = bought.filter_map(|recent| self.snapshot.ids.index(&recent.item));
         let left_out = seen.map(|seed| seed.item).chain(bought);
-        let lens = Lens::new(self.snapshot, query, &self.decision, now, left_out);
-        let found = page::page(&self, &lens, scratch);
+        let filter = ItemFilter::new(self.snapshot, query, &self.decision, now, left_out);
+        let found = page::page(&self, &filter, scratch);
         let items = view::shown(self.snapshot, found.get(..query.limit).unwrap_or(&found));
         let more = found.len() > query.limit;
         let next = more.then(|| query.cursor.after(items.iter().map(|shown| &*shown.item.id))).flatten();

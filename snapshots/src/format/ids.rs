@@ -12,13 +12,13 @@
 //! Five parts: the widths (whole length, kept, following, a byte's) and the count as `u32`; the bytes that occur,
 //! sorted; the blocks' first bits; the text; the permutation. At most [`MAX_ITEMS`] ids of 1 to 128 bytes.
 
-use crate::{
+use super::{
     bits::{BitReader, BitWriter, WINDOW},
     error::Error,
-    event::MAX_ITEM_ID,
     layout::{Packed, U32s, join, split},
     permutation::{self, Permutation},
 };
+use crate::wire::event::MAX_ITEM_ID;
 use bytes::Bytes;
 use core::{cmp::Ordering, ops::Deref};
 

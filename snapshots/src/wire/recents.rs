@@ -9,7 +9,7 @@
 //! ```
 //! A storefront's own script may read and write it. Whatever is in it reads as the entries that make sense.
 
-use crate::{
+use super::{
     event::{Kind, MAX_ITEM_ID, is_printable},
     time::Timestamp,
 };

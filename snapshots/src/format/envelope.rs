@@ -8,7 +8,8 @@
 //! of a section is read or copied. `catalogue` is the fingerprint of the item ids that all tables index, so
 //! that blobs of different catalogues cannot be mixed unnoticed.
 
-use crate::{error::Error, msgpack::Reader, time::Timestamp};
+use super::{error::Error, msgpack::Reader};
+use crate::wire::time::Timestamp;
 use bytes::Bytes;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;

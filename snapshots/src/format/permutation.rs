@@ -6,7 +6,7 @@
 //! permutations", ICALP 2003). A mark's pointer is found by counting the marks before it, a count kept for every
 //! 64. With `w = ⌈log2 n⌉` that is `w + w/8 + 1 + w/64` bits a number, where two packed columns take `2w`.
 
-use crate::layout::{Packed, join, split};
+use super::layout::{Packed, join, split};
 use bytes::Bytes;
 
 /// Steps of a cycle between two marks.

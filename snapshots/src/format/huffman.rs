@@ -4,7 +4,7 @@
 //! code of 0, 1, … 32 bits, and is read with two small tables of that many entries, whatever the alphabet, and one
 //! by the first byte that leaves few lengths to try (I. H. Witten, A. Moffat, T. C. Bell, *Managing Gigabytes*, 2nd ed. 1999, §2.3).
 
-use crate::{
+use super::{
     bits::{BitReader, BitWriter},
     layout::U32s,
 };

@@ -1,6 +1,6 @@
 //! The signals that a score is made of, and the other reasons for which an item is in an answer.
 
-use crate::rows;
+use super::rows;
 use serde::Serialize;
 
 /// What chiefly put an item into an answer.

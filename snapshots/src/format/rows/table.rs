@@ -1,7 +1,7 @@
 //! A table: its rows in one piece, or cut into shards of which some are at hand.
 
 use super::Rows;
-use crate::error::Error;
+use crate::format::error::Error;
 use bytes::Bytes;
 
 /// Rows by item. A row whose shard is not at hand reads as empty.

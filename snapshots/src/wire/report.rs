@@ -3,7 +3,7 @@
 //! An isolate keeps counting and reports now and then what came since its last report, behind an answer. A report
 //! that gets lost costs figures, so nobody sends one twice.
 
-use crate::manifest::is_region;
+use crate::wire::region::is_region;
 use serde::{Deserialize, Serialize};
 
 /// Upper bounds of the latency buckets, in seconds; a last bucket takes what is slower.

@@ -1,26 +1,25 @@
 //! What may be shown, and how much it counts: the filters of a query and the rules that hold, resolved to indices once.
 
 use crate::{
-    attributes::Attributes,
-    query::Query,
+    format::attributes::Attributes,
     rules::{Decision, Diversify, Facet, categories_below, places},
-    set::Set,
+    set::SortedSet,
     snapshot::Snapshot,
-    time::Timestamp,
+    wire::{query::Query, time::Timestamp},
 };
 
 /// A request's view of the items.
-pub struct Lens<'a> {
+pub struct ItemFilter<'a> {
     snapshot: &'a Snapshot,
     query: &'a Query,
     decision: &'a Decision<'a>,
     now: Timestamp,
-    excluded: Set,
-    categories: Option<Set>,
+    excluded: SortedSet,
+    categories: Option<SortedSet>,
     brand: Option<Option<u32>>,
 }
 
-impl<'a> Lens<'a> {
+impl<'a> ItemFilter<'a> {
     /// Of a request that must not be answered with what is `seen`, besides what its query excludes.
     pub fn new(
         snapshot: &'a Snapshot,
@@ -32,7 +31,7 @@ impl<'a> Lens<'a> {
         let index = |id: &String| snapshot.ids.index(id);
         let below = |wanted| categories_below(&snapshot.attributes, std::slice::from_ref(wanted));
         let brand = |wanted: &String| places(snapshot.attributes.brands(), |name| name == wanted).next();
-        let mut excluded: Set = query.items.iter().chain(&query.exclude).filter_map(index).collect();
+        let mut excluded: SortedSet = query.items.iter().chain(&query.exclude).filter_map(index).collect();
         excluded.extend(seen);
         Self {
             snapshot,
@@ -48,7 +47,7 @@ impl<'a> Lens<'a> {
     fn lets_pass(&self, item: u32) -> bool {
         let attributes: &Attributes = &self.snapshot.attributes;
         let in_category =
-            |wanted: &Set| attributes.category(item).is_some_and(|category| wanted.contains(category));
+            |wanted: &SortedSet| attributes.category(item).is_some_and(|category| wanted.contains(category));
         let of_brand = |wanted: Option<u32>| wanted.is_some() && attributes.brand(item) == wanted;
         let priced = self.query.price_min.is_none() && self.query.price_max.is_none()
             || attributes.price(item).is_some_and(|price| {

@@ -1,12 +1,12 @@
 //! Section `strategies`: named sets of weights and decays, so that ranking changes by publishing, not by
 //! deploying. A MessagePack array of maps; fields it does not know are ignored, absent ones take the default.
 
-use crate::{
+use super::{
     error::Error,
-    event::Kind,
     msgpack::{Reader, Token},
     signal::Signal,
 };
+use crate::wire::event::Kind;
 use serde::{Deserialize, Serialize};
 
 /// The most tables that a strategy reads, and so a candidate's sums: each costs every candidate.

@@ -26,7 +26,7 @@
 //! **Access** to a row is two reads and the row; opening reads the head. A neighbour takes one 8-byte load, which
 //! is why rows are followed by 8 bytes of nothing, and why ids have at most 24 bits.
 
-use crate::{
+use crate::format::{
     error::Error,
     layout::{U32s, join, split},
 };

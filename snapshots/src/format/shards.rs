@@ -1,11 +1,20 @@
-//! Shards at hand: a cache of table shards, bounded in bytes, of which the longest unused give way.
+//! ShardCache at hand: a cache of table shards, bounded in bytes, of which the longest unused give way.
 //!
-//! It reads nothing and waits for nothing. [`Shards::look`] tells the caller which shards to read, and
-//! [`Shards::finish`] takes them; so that several requests of one isolate never read the same shard at once, and
+//! It reads nothing and waits for nothing. [`ShardCache::look_up`] tells the caller which shards to read, and
+//! [`ShardCache::finish`] takes them; so that several requests of one isolate never read the same shard at once, and
 //! none awaits another's work.
 
-use crate::{Shard, manifest::BlobRef};
+use super::{manifest::BlobRef, rows::Rows};
 use std::collections::HashMap;
+
+/// Some rows of one table.
+#[derive(Clone, Debug)]
+pub struct Shard {
+    /// The table: one of [`rows::TABLES`].
+    pub table: &'static str,
+    /// The rows.
+    pub rows: Rows,
+}
 
 /// How long a read may take before another request may begin one for the same shard, in ms. The request that began
 /// it may have been ended by the platform.
@@ -15,13 +24,13 @@ const RETRY_MS: i64 = 1_000;
 
 /// What a request finds when it looks for a shard.
 #[derive(Debug)]
-pub enum Look {
+pub enum ShardLookup {
     /// The rows.
     Held(Shard),
-    /// Not there: the caller is to read it, and to tell the outcome to [`Shards::finish`].
-    Read,
+    /// Not there: the caller is to read it, and to tell the outcome to [`ShardCache::finish`].
+    StartRead,
     /// Not there yet: another request is reading it.
-    Wait,
+    Reading,
     /// Not there: it could not be read a moment ago, or the cache has no room for it.
     Failed,
 }
@@ -41,7 +50,7 @@ struct Entry {
 
 /// The shards at hand, by content hash.
 #[derive(Debug, Default)]
-pub struct Shards {
+pub struct ShardCache {
     entries: HashMap<String, Entry>,
     /// Bytes of what is held or being read.
     bytes: u64,
@@ -49,17 +58,19 @@ pub struct Shards {
     looks: u64,
 }
 
-impl Shards {
+impl ShardCache {
     /// Looks for a shard at `now` (ms), with room for `limit` bytes of shards in all.
-    pub fn look(&mut self, blob: &BlobRef, limit: u64, now: i64) -> Look {
+    pub fn look_up(&mut self, blob: &BlobRef, limit: u64, now: i64) -> ShardLookup {
         self.looks += 1;
         match self.entries.get_mut(&blob.hash).map(|entry| &mut entry.state) {
             Some(State::Held { shard, used }) => {
                 *used = self.looks;
-                return Look::Held(shard.clone());
+                return ShardLookup::Held(shard.clone());
             }
-            Some(State::Reading { since }) if now.saturating_sub(*since) < LEASE_MS => return Look::Wait,
-            Some(State::Failed { at }) if now.saturating_sub(*at) < RETRY_MS => return Look::Failed,
+            Some(State::Reading { since }) if now.saturating_sub(*since) < LEASE_MS => {
+                return ShardLookup::Reading;
+            }
+            Some(State::Failed { at }) if now.saturating_sub(*at) < RETRY_MS => return ShardLookup::Failed,
             _ => {}
         }
         self.remove(&blob.hash);
@@ -67,7 +78,7 @@ impl Shards {
         let room = self.bytes.saturating_add(blob.bytes) <= limit;
         let state = if room { State::Reading { since: now } } else { State::Failed { at: now } };
         self.insert(&blob.hash, Entry { state, bytes: if room { blob.bytes } else { 0 } });
-        if room { Look::Read } else { Look::Failed }
+        if room { ShardLookup::StartRead } else { ShardLookup::Failed }
     }
 
     /// Takes what was read; `None` when that failed.
@@ -118,7 +129,7 @@ impl Shards {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
+    use crate::format::{
         manifest::RowRange,
         rows::{COVIEW, Rows, write_shard},
     };
@@ -134,39 +145,39 @@ mod tests {
         Shard { table: COVIEW, rows }
     }
 
-    fn hold(shards: &mut Shards, number: u32, limit: u64) {
-        assert!(matches!(shards.look(&blob(number, 4), limit, 0), Look::Read));
+    fn hold(shards: &mut ShardCache, number: u32, limit: u64) {
+        assert!(matches!(shards.look_up(&blob(number, 4), limit, 0), ShardLookup::StartRead));
         shards.finish(&blob(number, 4).hash, Some(shard(number)), 0);
     }
 
     #[test]
     fn one_request_reads_and_others_wait_until_its_lease_ends() {
-        let (mut shards, one) = (Shards::default(), blob(1, 4));
-        assert!(matches!(shards.look(&one, 8, 0), Look::Read));
-        assert!(matches!(shards.look(&one, 8, 1), Look::Wait));
-        assert!(matches!(shards.look(&one, 8, LEASE_MS), Look::Read));
+        let (mut shards, one) = (ShardCache::default(), blob(1, 4));
+        assert!(matches!(shards.look_up(&one, 8, 0), ShardLookup::StartRead));
+        assert!(matches!(shards.look_up(&one, 8, 1), ShardLookup::Reading));
+        assert!(matches!(shards.look_up(&one, 8, LEASE_MS), ShardLookup::StartRead));
         assert_eq!(shards.bytes(), 4);
         shards.finish(&one.hash, None, LEASE_MS);
         assert_eq!(shards.bytes(), 0);
-        assert!(matches!(shards.look(&one, 8, LEASE_MS + 1), Look::Failed));
-        assert!(matches!(shards.look(&one, 8, LEASE_MS + RETRY_MS), Look::Read));
+        assert!(matches!(shards.look_up(&one, 8, LEASE_MS + 1), ShardLookup::Failed));
+        assert!(matches!(shards.look_up(&one, 8, LEASE_MS + RETRY_MS), ShardLookup::StartRead));
         shards.finish(&one.hash, Some(shard(1)), LEASE_MS + RETRY_MS);
         assert!(
-            matches!(shards.look(&one, 8, LEASE_MS + RETRY_MS), Look::Held(held) if held.rows.first() == 1)
+            matches!(shards.look_up(&one, 8, LEASE_MS + RETRY_MS), ShardLookup::Held(held) if held.rows.first() == 1)
         );
     }
 
     #[test]
     fn the_longest_unused_gives_way() {
-        let mut shards = Shards::default();
+        let mut shards = ShardCache::default();
         hold(&mut shards, 1, 8);
         hold(&mut shards, 2, 8);
-        assert!(matches!(shards.look(&blob(1, 4), 8, 0), Look::Held(_)));
+        assert!(matches!(shards.look_up(&blob(1, 4), 8, 0), ShardLookup::Held(_)));
         hold(&mut shards, 3, 8);
-        assert!(matches!(shards.look(&blob(1, 4), 8, 0), Look::Held(_)));
-        assert!(matches!(shards.look(&blob(3, 4), 8, 0), Look::Held(_)));
-        assert!(matches!(shards.look(&blob(2, 4), 8, 0), Look::Read));
-        assert!(matches!(shards.look(&blob(4, 9), 8, 0), Look::Failed), "larger than all there is");
+        assert!(matches!(shards.look_up(&blob(1, 4), 8, 0), ShardLookup::Held(_)));
+        assert!(matches!(shards.look_up(&blob(3, 4), 8, 0), ShardLookup::Held(_)));
+        assert!(matches!(shards.look_up(&blob(2, 4), 8, 0), ShardLookup::StartRead));
+        assert!(matches!(shards.look_up(&blob(4, 9), 8, 0), ShardLookup::Failed), "larger than all there is");
     }
 
     proptest! {
@@ -174,10 +185,10 @@ mod tests {
         fn never_more_bytes_than_allowed(
             steps in proptest::collection::vec((0u32..12, 1u64..9, 0u8..3, 1u64..30), 1..200)
         ) {
-            let mut shards = Shards::default();
+            let mut shards = ShardCache::default();
             for (now, (number, bytes, outcome, limit)) in (0i64..).step_by(700).zip(steps) {
                 let blob = blob(number, bytes);
-                if let Look::Read = shards.look(&blob, limit, now) {
+                if let ShardLookup::StartRead = shards.look_up(&blob, limit, now) {
                     prop_assert!(shards.bytes() <= limit);
                     if outcome < 2 {
                         shards.finish(&blob.hash, (outcome == 0).then(|| shard(number)), now);

@@ -9,7 +9,7 @@
 //! equally good for items that no one wants, would do worse where it matters. The order is exact, and ends after
 //! [`MAX_ORDER`] items, more than any request looks at. 16 bits an item, and `⌈log2 n⌉` more for those of the order.
 
-use crate::{
+use super::{
     error::Error,
     layout::{Packed, U32s, join, split},
 };

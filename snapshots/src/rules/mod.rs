@@ -16,13 +16,13 @@ mod matcher;
 mod read;
 
 pub use check::RuleError;
-pub use conditions::{Clock, Context, Day, Device, Hours, Situation, Surface, TimeOfDay, When};
+pub use conditions::{Clock, Day, Device, Hours, RequestContext, Surface, TimeOfDay, VisitorContext, When};
 pub use decision::{Decision, Ruleset};
 pub use experiment::{Assignment, Experiment, Variant};
 pub use matcher::Match;
 pub(crate) use matcher::{categories_below, places};
 
-use crate::strategy::Strategy;
+use crate::format::strategy::Strategy;
 use serde::{Deserialize, Serialize};
 
 /// Name of the section.

@@ -8,7 +8,7 @@
 //! Of 250,000 items with names of 30 bytes in four to five words, 2,000 categories, 4,000 brands and 3,000 prices, one takes
 //! 12 bits each of price and brand, 11 of category and of day, 1 of stock, and 61 of name.
 
-use crate::{
+use super::{
     error::Error,
     layout::{Column, Strings, join, split},
     text::{self, Texts},
