@@ -10,7 +10,7 @@ use xtask::process;
 use xtask::shop::{Log, Profile, Shop, Source, build_verge};
 use xtask::steps::Steps;
 use xtask::tools::{self, WASM_TARGET, cargo, npm_program};
-use xtask::{root, worker};
+use xtask::{root, wasm, worker};
 
 /// Items of the made-up shop, where there is no real log.
 const ITEMS: u32 = 20_000;
@@ -125,7 +125,7 @@ impl<'a> Bench<'a> {
 
     fn in_wasm(&self, host: &str) -> Result<Value> {
         tools::npm_packages(self.steps)?;
-        worker::ensure_target(self.steps)?;
+        wasm::ensure_target(self.steps)?;
         let wasm = ["rustc", "--package", "bench", "--lib", "--crate-type", "cdylib", "--profile", "wasm"];
         self.steps.run("bench wasm", cargo().args(wasm).args(["--target", WASM_TARGET]))?;
         let wasm = root().join("target").join(WASM_TARGET).join("wasm/bench.wasm");

@@ -1,7 +1,7 @@
 //! Building for the page: the npm package in `target/browser/package`, and the shop that uses it in `target/shop`.
 
 use crate::steps::Steps;
-use crate::{root, tools, worker};
+use crate::{root, tools, wasm};
 use anyhow::{Context, Result};
 use flate2::{Compression, write::GzEncoder};
 use std::fs;
@@ -57,7 +57,7 @@ pub fn build(steps: &Steps) -> Result<String> {
 /// Builds what a page loads: the package's modules and the scorer. Returns their directory.
 fn build_modules(steps: &Steps) -> Result<PathBuf> {
     tools::npm_packages(steps)?;
-    worker::build_modules("browser", "page", &[], steps)?;
+    wasm::build_modules("browser", "page", &[], steps)?;
     let (built, sources) = (root().join("target/browser"), root().join(SOURCES).join("src"));
     let package = built.join("package");
     fs::create_dir_all(&package).with_context(|| format!("cannot make {}", package.display()))?;

@@ -7,6 +7,7 @@ pub mod service;
 pub mod shop;
 pub mod steps;
 pub mod tools;
+pub mod wasm;
 pub mod worker;
 pub mod wrangler;
 

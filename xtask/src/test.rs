@@ -11,7 +11,7 @@ use xtask::shop::{Profile, Shop, Source, build_verge};
 use xtask::steps::Steps;
 use xtask::tools::{self, WASM_TARGET, cargo};
 use xtask::wrangler::free_port;
-use xtask::{browser, root, worker};
+use xtask::{browser, root, wasm, worker};
 
 /// Items of the shop that the browser tests look at.
 const SHOP_ITEMS: u32 = 500;
@@ -123,7 +123,7 @@ fn format(_: &Steps) -> Result<Outcome> {
 }
 
 fn lint(steps: &Steps) -> Result<Outcome> {
-    worker::ensure_target(steps)?;
+    wasm::ensure_target(steps)?;
     let everything = show(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     let wasm = show(cargo().args([
         "clippy",
