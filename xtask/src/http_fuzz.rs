@@ -1,9 +1,9 @@
-//! `cargo xtask http-fuzz`: made-up requests to the Worker in workerd, right and wrong ones, on a direct socket.
+//! `cargo xtask http-fuzz`: sends generated requests, valid and invalid, to the Worker in workerd.
 
 mod made;
 mod wire;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use made::{Class, Made, Random};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
@@ -15,10 +15,21 @@ use wire::{Answer, Line};
 use xtask::direct::Direct;
 use xtask::shop::Shop;
 use xtask::steps::Steps;
-use xtask::{tools, worker};
+use xtask::{process, root, tools, worker};
 
-/// Requests unless told otherwise.
-pub const REQUESTS: u64 = 20_000;
+/// Number of requests by default.
+pub(crate) const REQUESTS: u64 = 20_000;
+
+/// Sends generated requests, valid and invalid, to the Worker in workerd
+///
+/// Fails if an answer is not as documented, or if memory grows without bound.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Number of requests
+    #[arg(long, value_name = "N", default_value_t = REQUESTS)]
+    requests: u64,
+}
+
 /// Connections, kept and used at the same time.
 const CONNECTIONS: u64 = 6;
 /// The seed of the first connection; the others count on from it.
@@ -40,11 +51,18 @@ struct Found {
     wrong: Vec<String>,
 }
 
-/// Sends so many requests to the Worker with a shop's snapshots, and prints what came back.
+/// Fuzzes the Worker with the snapshots of a generated shop.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    process::stop_all_on_signal("stopped", 130)?;
+    let steps = Steps::new(&root().join("target/test/log"))?;
+    check(&steps, &Shop::for_tests(&steps)?, args.requests)
+}
+
+/// Sends `requests` requests to the Worker with a shop's snapshots and prints a summary of the answers.
 ///
 /// # Errors
-/// An answer is not as documented, the Worker is harmed, or takes memory without bound.
-pub fn run(steps: &Steps, shop: &Shop, requests: u64) -> Result<()> {
+/// An answer is not as documented, the Worker ends or answers differently afterwards, or memory grows without bound.
+pub(crate) fn check(steps: &Steps, shop: &Shop, requests: u64) -> Result<()> {
     tools::npm_packages(steps)?;
     worker::build(steps)?;
     // The origin is one that takes no events.
@@ -225,18 +243,4 @@ fn report(found: &Found, memory: &Memory, requests: u64, took: Duration) {
 
 fn told(wrong: &[String]) -> String {
     wrong.iter().take(TOLD).map(|one| format!("  {one}\n")).collect()
-}
-
-/// Reads `--requests N`.
-///
-/// # Errors
-/// Another argument.
-pub fn arguments(rest: &[String]) -> Result<u64> {
-    match rest {
-        [] => Ok(REQUESTS),
-        [flag, number] if flag == "--requests" => {
-            number.parse().ok().context(format!("--requests takes a number, and got '{number}'"))
-        }
-        [unknown, ..] => bail!("`cargo xtask http-fuzz` takes --requests N, and got '{unknown}'"),
-    }
 }

@@ -10,8 +10,10 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 use std::{env, fs};
 
-/// Visits a made-up shop has an item.
+/// Sessions per item of a generated shop.
 const SESSIONS_PER_ITEM: u32 = 10;
+/// Items of the shop that the tests share.
+const TEST_ITEMS: u32 = 500;
 /// How long `wrangler dev` may take; it may have to compile the Worker.
 const START: Duration = Duration::from_secs(600);
 
@@ -70,6 +72,17 @@ impl Shop {
             }
         };
         Self { source, dir: parent.join(name), verge, build: &["build"] }
+    }
+
+    /// The generated shop of the tests, with built snapshots. It is kept from one run to the next.
+    ///
+    /// # Errors
+    /// `verge` does not compile, or a command of it fails.
+    pub fn for_tests(steps: &Steps) -> Result<Self> {
+        let verge = build_verge(steps, Profile::Debug)?;
+        let shop = Self::new(Source::Generated(TEST_ITEMS), &root().join("target/test"), verge);
+        shop.prepare(steps)?;
+        Ok(shop)
     }
 
     /// The shop with tables made by another command of `verge` than `build`.
