@@ -194,7 +194,7 @@ impl<'a> Bench<'a> {
         self.figures(label, command.arg("run").arg(self.home.join("inputs")).arg(PASS_MS))
     }
 
-    /// The wasm module of this checkout, built, with Node ready to run it.
+    /// Builds the wasm module of this checkout and installs Node; returns the path of the module.
     fn wasm(&self) -> Result<PathBuf> {
         tools::npm_packages(self.steps)?;
         wasm::ensure_target(self.steps)?;
