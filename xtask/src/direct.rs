@@ -46,7 +46,9 @@ impl Direct {
             }
             std::thread::sleep(Duration::from_millis(50));
         };
-        let number = |name: &str| started[name].as_u64().with_context(|| format!("no {name} in {started}"));
+        let number = |name: &str| {
+            started.get(name).and_then(Value::as_u64).with_context(|| format!("no {name} in {started}"))
+        };
         Ok(Self {
             verge: number("verge")?.try_into()?,
             constant: number("constant")?.try_into()?,

@@ -2,6 +2,10 @@
 //!
 //! [`inputs`] are made once, natively; [`cases`] are what is measured over them, and [`measure`] how. The native
 //! program and the exports of `wasm` run the very same loop with a clock of their host.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "benchmarks index inputs that they generated; a panic only fails the run"
+)]
 
 pub mod cache;
 pub mod cases;

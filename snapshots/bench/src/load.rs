@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const TICKS: f64 = 100.0;
 
 /// What is asked, by many visitors.
-pub struct Target {
+pub(crate) struct Target {
     name: String,
     port: u16,
     requests: Vec<Vec<u8>>,
@@ -27,7 +27,7 @@ impl Target {
     ///
     /// # Errors
     /// When it is not of that form.
-    pub fn parse(text: &str, cookies: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str, cookies: &str) -> Result<Self> {
         let (name, address) = text.split_once('=').context("expected NAME=PORT/PATH")?;
         let (port, path) = address.split_once('/').context("expected NAME=PORT/PATH")?;
         let request = |cookie: &str| {
@@ -66,7 +66,7 @@ struct Round {
 }
 
 /// Loads the targets in turn, `rounds` times `ms` each after one round to warm up. JSON.
-pub fn run(targets: &[Target], ms: u64, rounds: usize, pid: u32) -> Result<String> {
+pub(crate) fn run(targets: &[Target], ms: u64, rounds: usize, pid: u32) -> Result<String> {
     let mut all: Vec<Vec<Round>> = targets.iter().map(|_| Vec::new()).collect();
     for number in 0..=rounds {
         for (target, done) in targets.iter().zip(&mut all) {
