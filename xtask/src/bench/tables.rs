@@ -51,10 +51,10 @@ fn table(step: Step, figures: &Value, native: Option<&Value>) {
         println!("  {name:<34}{p50:>9}{p90:>9}{p99:>9}{mean:>9}{times:>10}");
     }
     for (slow, fast) in [
-        ("obvious: score prefixes", "score prefixes"),
+        ("baseline: score prefixes", "score prefixes"),
         ("score prefixes", "only read the prefixes' rows"),
-        ("obvious: look up an index by id", "look up an index by id"),
-        ("obvious: deserialise the shop", "open 2.5 MiB"),
+        ("baseline: look up an index by id", "look up an index by id"),
+        ("baseline: deserialise the shop", "open 2.5 MiB"),
         ("read 25 MiB once", "open 25 MiB"),
     ] {
         let times = named(figures, slow).zip(named(figures, fast)).and_then(|(slow, fast)| ratio(slow, fast));
