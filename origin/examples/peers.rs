@@ -11,11 +11,10 @@
 
 use anyhow::{Context, Result, bail};
 use origin::{
-    build::Prepared,
     evaluate::split::{Cut, Split},
-    learn::{Table, als, item2vec, nearest, prune, rows, sessions::Sessions},
     store::Store,
 };
+use origin_learn::{Table, als, item2vec, nearest, prune, rows, sessions::Sessions, train::TrainingData};
 use std::{collections::HashMap, fmt::Write as _, fs, path::Path, time::Instant};
 
 /// Neighbours an item.
@@ -47,7 +46,7 @@ fn main() -> Result<()> {
 fn prepare(folder: &str, split: &Split) -> Result<()> {
     let folder = Path::new(folder);
     fs::create_dir_all(folder)?;
-    let prepared = Prepared::new(&split.train)?;
+    let prepared = TrainingData::new(&split.train)?;
     let id = |item: u32| split.train.items[item as usize].id.as_str();
     let text = |sessions: &mut dyn Iterator<Item = Vec<&str>>| {
         sessions.fold(String::new(), |text, session| text + &session.join(" ") + "\n")
@@ -106,17 +105,17 @@ fn cosine(sessions: &Sessions, items: usize) -> Table {
 
 fn learn(method: &str, folder: &str) -> Result<()> {
     let split = read(folder)?;
-    let Prepared { sessions, order, .. } = Prepared::new(&split.train)?;
+    let TrainingData { sessions, order, .. } = TrainingData::new(&split.train)?;
     let (items, taught) = (order.len(), vec![true; order.len()]);
     let (start, cpu) = (Instant::now(), cpu_seconds());
     let table = match method {
         "cosine" => cosine(&sessions, items),
         "als" => {
-            let model = als::learn(&sessions, items, &als::Recipe::default());
+            let model = als::learn(&sessions, items, &als::AlsParams::default());
             nearest::find(&model, SCALE, KEPT, &taught)
         }
         "item2vec" => {
-            let model = item2vec::learn(&sessions, items, &item2vec::Recipe::default());
+            let model = item2vec::learn(&sessions, items, &item2vec::Item2vecParams::default());
             nearest::find(&model, SCALE, KEPT, &taught)
         }
         _ => bail!("no method '{method}'; cosine, als or item2vec"),

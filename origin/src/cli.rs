@@ -3,8 +3,12 @@
 //! A command is a module with `pub struct XArgs` (clap's `Args`) and `pub fn run(&XArgs, &Config)`; here it
 //! takes a line in [`Command`] and a line in [`Cli::run`].
 
-use crate::{build, config::Config, evaluate, inspect, publish, recommend};
-use crate::{generate, import, keys, models, rules, serve, tune};
+use crate::{
+    commands::{
+        build, evaluate, generate, import, inspect, keys, models, publish, recommend, rules, serve, tune,
+    },
+    config::Config,
+};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;

@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
-    fs::File,
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
@@ -32,7 +31,7 @@ pub struct Config {
     /// Feeds of items that `verge serve` watches: `[[feeds]]`.
     pub feeds: Vec<Feed>,
     /// How `verge serve` keeps events.
-    pub log: crate::log::Options,
+    pub log: origin_log::Options,
     /// How much the tables hold that `verge serve` keeps current.
     pub stream: crate::stream::Limits,
     /// The file that this was read from.
@@ -48,7 +47,7 @@ impl Default for Config {
             kv: Kv::default(),
             serve: Serve::default(),
             feeds: Vec::new(),
-            log: crate::log::Options::default(),
+            log: origin_log::Options::default(),
             stream: crate::stream::Limits::default(),
             file: None,
         }
@@ -198,22 +197,6 @@ impl Config {
         config.kv.take_environment(variable);
         config.serve.take_environment(variable)?;
         Ok(config)
-    }
-
-    /// Where `verge build` puts the snapshots unless told otherwise.
-    pub fn snapshots_dir(&self) -> PathBuf {
-        self.data_dir.join("snapshots")
-    }
-
-    /// Waits for the lock of that name in the data directory; it is let go when the file is dropped, or its holder
-    /// ends.
-    ///
-    /// # Errors
-    /// The data directory cannot be written.
-    pub fn lock(&self, name: &str) -> Result<File> {
-        let path = self.data_dir.join(name);
-        let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
-        lock.with_context(|| format!("cannot lock {}", path.display()))
     }
 
     fn read(file: &Path) -> Result<Self> {

@@ -1,25 +1,29 @@
-//! Verge's origin: imports and keeps events, learns the tables, builds and publishes snapshots.
+//! Verge's origin: ingests events, keeps the catalogue, learns the tables, builds and publishes snapshots.
 //!
-//! The data's way is [`import`] or [`generate`] → [`store`] → [`learn`] → [`build`] → [`models`] → [`publish`]; [`recommend`],
-//! [`inspect`] and [`evaluate`] let people look. The binary `verge` is [`cli`] and nothing else.
+//! Modules are layers; each imports from those below it only:
+//!
+//! ```text
+//! cli, commands                        arguments and `run` of each command
+//! serve                                the service: HTTP, jobs, state
+//! models, publish, tune, rules         registry and promotion gate; destinations; search; the document
+//! build, evaluate                      training and packing; replay and metrics
+//! pack, stream                         snapshot sets; live counters
+//! import, generate, catalogue          formats; demo shop; validation of items
+//! store, config                        SQLite and the data directory; options
+//! origin_learn, origin_log, origin_data   crates of their own: learning; the event log; shared types
+//! ```
 
 pub mod build;
 pub mod catalogue;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod evaluate;
 pub mod generate;
 pub mod import;
-pub mod inspect;
-pub mod keys;
-pub mod learn;
-pub mod log;
 pub mod models;
+pub mod pack;
 pub mod publish;
-pub mod recipe;
-pub mod recommend;
-pub mod refresh;
-pub mod regions;
 pub mod rules;
 pub mod serve;
 pub mod store;

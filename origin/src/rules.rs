@@ -2,116 +2,22 @@
 //! it into the snapshots, whatever model serves.
 
 use crate::{
-    build::{Built, write_if_new},
-    config::Config,
-    learn::choose::Numbers,
-    recipe,
-    refresh::Refresher,
+    pack::{SnapshotSet, refresh::Refresher},
+    store::snapshots_dir,
 };
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use base64ct::{Base64UrlUnpadded, Encoding};
+use origin_data::files::replace_file;
+use origin_learn::{choose::Hyperparameters, config as recipe};
 use ring::hmac;
 use snapshots::{manifest::WORLD, rules::Rules};
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::{path::Path, time::SystemTime};
 
 /// The document's name in the data directory.
 pub const FILE: &str = "rules.json";
-/// The longest that a tester may see a variant, in days.
-const MAX_DAYS: u16 = 365;
-
-/// Set, check and show rules and experiments.
-///
-/// A document is JSON; `verge rules schema` prints its schema, which editors complete and check by. What is set is
-/// published by `verge publish`, and by a running service within seconds.
-#[derive(Debug, clap::Args)]
-pub struct RulesArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum What {
-    /// Say what is wrong with a document, if anything
-    Check {
-        /// The document [default: the one that is set]
-        file: Option<PathBuf>,
-    },
-    /// Check a document and publish by it from now on
-    Set {
-        /// The document
-        file: PathBuf,
-    },
-    /// Print the document that is set
-    Show,
-    /// Print the JSON schema of documents
-    Schema,
-    /// Print a signed parameter with which a tester sees one variant of an experiment: `…?force=…`
-    Force {
-        /// The experiment's id
-        experiment: String,
-        /// The variant's name
-        variant: String,
-        /// For how many days
-        #[arg(long, default_value_t = 7)]
-        days: u16,
-        /// The secret that the Worker knows as TESTER_KEY
-        #[arg(long, env = "VERGE_TESTER_KEY", hide_env_values = true)]
-        key: String,
-    },
-}
-
-/// Runs the command.
-///
-/// # Errors
-/// The document makes no sense; the text names file, rule and field.
-pub fn run(args: &RulesArgs, config: &Config) -> Result<()> {
-    let set = config.data_dir.join(FILE);
-    let mut out = std::io::stdout().lock();
-    match &args.what {
-        What::Check { file } => {
-            let rules = read(file.as_ref().unwrap_or(&set), &learnt(config))?;
-            writeln!(
-                out,
-                "{} rules and {} experiments make sense",
-                rules.rules.len(),
-                rules.experiments.len()
-            )?;
-            for unknown in unknown(&rules, config) {
-                eprintln!("verge: {unknown}");
-            }
-        }
-        What::Set { file } => {
-            let rules = read(file, &learnt(config))?;
-            save(&rules, &config.data_dir)?;
-            let (rules, experiments) = (rules.rules.len(), rules.experiments.len());
-            writeln!(out, "{rules} rules and {experiments} experiments count from the next publishing on")?;
-        }
-        What::Show => writeln!(out, "{}", serde_json::to_string_pretty(&of(config)?)?)?,
-        What::Schema => writeln!(out, "{}", schema())?,
-        What::Force { experiment, variant, days, key } => {
-            let rules = of(config)?;
-            let known = rules.experiments.iter().find(|known| known.id == *experiment);
-            let known = known.with_context(|| format!("no experiment is called '{experiment}'"))?;
-            if !known.variants.iter().any(|known| known.name == *variant) {
-                bail!("experiment '{experiment}' has no variant '{variant}'");
-            }
-            if key.len() < 16 || !(1..=MAX_DAYS).contains(days) {
-                bail!("expected a --key of 16 bytes at least, and --days from 1 to {MAX_DAYS}");
-            }
-            let expires = jiff::Timestamp::now().as_second() + i64::from(*days) * 86_400;
-            writeln!(out, "force={}", sign(experiment, variant, expires, key))?;
-        }
-    }
-    Ok(())
-}
-
 /// `EXPERIMENT.VARIANT.EXPIRES.SIGNATURE`: the third in seconds since 1970, the last the HMAC-SHA-256 of what stands before its
 /// dot, as base64url.
-fn sign(experiment: &str, variant: &str, expires: i64, key: &str) -> String {
+pub fn sign(experiment: &str, variant: &str, expires: i64, key: &str) -> String {
     let claim = format!("{experiment}.{variant}.{expires}");
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), claim.as_bytes());
     format!("{claim}.{}", Base64UrlUnpadded::encode_string(tag.as_ref()))
@@ -124,9 +30,10 @@ pub fn schema() -> String {
 }
 
 /// The names of the strategies that the serving model has; of the defaults before the first build.
-pub fn learnt(config: &Config) -> Vec<String> {
-    let built = Built::load(&config.snapshots_dir()).and_then(|built| built.open(WORLD));
-    let strategies = built.map_or_else(|_| recipe::strategies(&Numbers::default()), |built| built.strategies);
+pub fn strategy_names(data_dir: &Path) -> Vec<String> {
+    let built = SnapshotSet::load(&snapshots_dir(data_dir)).and_then(|built| built.open(WORLD));
+    let strategies =
+        built.map_or_else(|_| recipe::strategies(&Hyperparameters::default()), |built| built.strategies);
     strategies.into_iter().map(|strategy| strategy.name).collect()
 }
 
@@ -156,7 +63,7 @@ fn name_at(bytes: &[u8], path: &str) -> Option<String> {
     Some(element.get("name").or_else(|| element.get("id"))?.as_str()?.to_owned())
 }
 
-fn read(path: &Path, learnt: &[String]) -> Result<Rules> {
+pub fn read(path: &Path, learnt: &[String]) -> Result<Rules> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     parse(&bytes, learnt).with_context(|| format!("in {}", path.display()))
 }
@@ -170,9 +77,9 @@ pub fn version(data_dir: &Path) -> Option<SystemTime> {
 ///
 /// # Errors
 /// It makes no sense any more, or cannot be read.
-pub fn of(config: &Config) -> Result<Rules> {
-    match version(&config.data_dir) {
-        Some(_) => read(&config.data_dir.join(FILE), &learnt(config)),
+pub fn load(data_dir: &Path) -> Result<Rules> {
+    match version(data_dir) {
+        Some(_) => read(&data_dir.join(FILE), &strategy_names(data_dir)),
         None => Ok(Rules::default()),
     }
 }
@@ -184,22 +91,22 @@ pub fn of(config: &Config) -> Result<Rules> {
 pub fn save(rules: &Rules, data_dir: &Path) -> Result<()> {
     let mut json = serde_json::to_vec_pretty(rules)?;
     json.push(b'\n');
-    write_if_new(&data_dir.join(FILE), &json).map(|_| ())
+    replace_file(&data_dir.join(FILE), &json).map(|_| ())
 }
 
 /// What was built, with the rules that are set.
 ///
 /// # Errors
-/// As for [`of`], or a blob is damaged.
-pub fn applied(built: Built, config: &Config) -> Result<Built> {
+/// As for [`load`], or a blob is damaged.
+pub fn applied(built: SnapshotSet, data_dir: &Path) -> Result<SnapshotSet> {
     let mut refresher = Refresher::new(built)?;
-    refresher.rules(&of(config)?)?;
+    refresher.rules(&load(data_dir)?)?;
     Ok(refresher.into_built())
 }
 
 /// Names in a document that the serving model does not know, which is no error: they may come with its next items.
-fn unknown(rules: &Rules, config: &Config) -> Vec<String> {
-    let Ok(snapshot) = Built::load(&config.snapshots_dir()).and_then(|built| built.open(WORLD)) else {
+pub fn unknown(rules: &Rules, data_dir: &Path) -> Vec<String> {
+    let Ok(snapshot) = SnapshotSet::load(&snapshots_dir(data_dir)).and_then(|built| built.open(WORLD)) else {
         return Vec::new();
     };
     let categories: Vec<&str> = snapshot.attributes.categories().collect();

@@ -63,7 +63,7 @@ impl Shop {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    fn log(&self) -> origin::store::Log {
+    fn log(&self) -> origin_data::Dataset {
         origin::store::Store::open(&self.data()).unwrap().log().unwrap()
     }
 }

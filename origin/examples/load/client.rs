@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
 /// How long answers are waited for after the last request was due.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What is to be sent.
 pub struct Load {
@@ -143,7 +143,7 @@ async fn connection(shared: &Shared, address: &str) -> Result<()> {
         let due = shared.began + Duration::from_secs_f64(number as f64 / load.rate);
         if due > Instant::now() {
             tokio::time::sleep_until(due.into()).await;
-        } else if Instant::now() > end + PATIENCE {
+        } else if Instant::now() > end + TIMEOUT {
             shared.outcome.borrow_mut().unsent += 1;
             continue;
         }

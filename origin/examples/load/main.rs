@@ -10,7 +10,7 @@ mod service;
 
 use anyhow::{Context, Result};
 use client::{Load, Outcome};
-use origin::log::Reader;
+use origin_log::Reader;
 use service::Service;
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -47,7 +47,7 @@ impl Service {
 
     /// Its log.
     pub fn log(&self) -> PathBuf {
-        origin::log::dir(&self.dir.join("verge-data"))
+        origin_log::dir(&self.dir.join("verge-data"))
     }
 
     /// CPU time that it has used.

@@ -1,13 +1,11 @@
 //! The neighbours that vectors gave and the numbers that the log chose, kept beside the models: finding them is most of a
 //! build, and an hour changes them little. A build of the tables alone takes them from here.
 
-use super::{Prepared, write_if_new};
-use crate::{
-    learn::{Table, coview},
-    recipe::Recipe,
-    store::Log,
-};
 use anyhow::{Context, Result};
+use origin_data::Dataset;
+use origin_data::files::replace_file;
+use origin_learn::train::TrainingData;
+use origin_learn::{Table, config::Recipe, coview};
 use serde::{Deserialize, Serialize};
 use snapshots::strategy::Strategy;
 use std::{collections::HashMap, path::Path};
@@ -20,7 +18,7 @@ struct Kept {
     ids: Vec<String>,
     /// Of each id, places in `ids` and weights.
     rows: Table,
-    coview: coview::Recipe,
+    coview: coview::CoviewParams,
     strategies: Vec<Strategy>,
 }
 
@@ -28,12 +26,18 @@ struct Kept {
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn keep(table: &Table, prepared: &Prepared, log: &Log, recipe: &Recipe, data_dir: &Path) -> Result<()> {
+pub fn keep(
+    table: &Table,
+    prepared: &TrainingData,
+    log: &Dataset,
+    recipe: &Recipe,
+    data_dir: &Path,
+) -> Result<()> {
     let ids = prepared.order.iter().map(|item| log.items[*item as usize].id.clone()).collect();
     let strategies = recipe.strategies.clone();
     let kept = Kept { ids, rows: table.clone(), coview: recipe.coview, strategies };
     let bytes = rmp_serde::to_vec(&kept).context("cannot write neighbours")?;
-    write_if_new(&data_dir.join(FILE), &zstd::encode_all(&bytes[..], 1)?)?;
+    replace_file(&data_dir.join(FILE), &zstd::encode_all(&bytes[..], 1)?)?;
     Ok(())
 }
 
@@ -42,7 +46,12 @@ pub fn keep(table: &Table, prepared: &Prepared, log: &Log, recipe: &Recipe, data
 ///
 /// # Errors
 /// There is none, or it is damaged: a whole build makes it.
-pub fn kept(prepared: &Prepared, log: &Log, recipe: &Recipe, data_dir: &Path) -> Result<(Recipe, Table)> {
+pub fn kept(
+    prepared: &TrainingData,
+    log: &Dataset,
+    recipe: &Recipe,
+    data_dir: &Path,
+) -> Result<(Recipe, Table)> {
     let path = data_dir.join(FILE);
     let read =
         || -> Result<Kept> { Ok(rmp_serde::from_slice(&zstd::decode_all(&std::fs::read(&path)?[..])?)?) };
@@ -66,10 +75,10 @@ pub fn kept(prepared: &Prepared, log: &Log, recipe: &Recipe, data_dir: &Path) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Item, LogEvent};
+    use origin_data::{Item, LogEvent};
     use snapshots::{event::Kind, time::Timestamp};
 
-    fn log(ids: &[&str]) -> Log {
+    fn log(ids: &[&str]) -> Dataset {
         let event = |item: u32| LogEvent {
             at: Timestamp(i64::from(item)),
             kind: Kind::View,
@@ -79,7 +88,7 @@ mod tests {
             area: 0,
             quantity: 1,
         };
-        Log {
+        Dataset {
             events: (0..ids.len() as u32).map(event).collect(),
             items: ids.iter().map(|id| Item { id: (*id).to_owned(), ..Item::default() }).collect(),
             areas: vec![String::new()],
@@ -90,18 +99,18 @@ mod tests {
     fn neighbours_and_numbers_are_found_again() {
         let dir = tempfile::tempdir().unwrap();
         let before = log(&["a", "b", "c"]);
-        let prepared = Prepared::new(&before).unwrap();
+        let prepared = TrainingData::new(&before).unwrap();
         let asked = Recipe { k: 9, ..Recipe::default() };
         assert!(kept(&prepared, &before, &asked, dir.path()).is_err());
-        let at = |prepared: &Prepared, item: usize| prepared.index[item];
+        let at = |prepared: &TrainingData, item: usize| prepared.index[item];
         let mut table = vec![Vec::new(); 3];
         table[at(&prepared, 0) as usize] = vec![(at(&prepared, 1), 2.0), (at(&prepared, 2), 1.0)];
-        let coview = coview::Recipe { a: 0.75, ..coview::Recipe::default() };
+        let coview = coview::CoviewParams { a: 0.75, ..coview::CoviewParams::default() };
         let settled = Recipe { coview, strategies: vec![Strategy::default()], ..asked.clone() };
         keep(&table, &prepared, &before, &settled, dir.path()).unwrap();
         assert_eq!(kept(&prepared, &before, &asked, dir.path()).unwrap(), (settled, table));
         let after = log(&["0", "a", "c"]);
-        let prepared = Prepared::new(&after).unwrap();
+        let prepared = TrainingData::new(&after).unwrap();
         let own = Recipe { strategies: vec![Strategy::default(); 2], ..asked };
         let (recipe, table) = kept(&prepared, &after, &own, dir.path()).unwrap();
         assert_eq!(recipe, own, "a recipe's own numbers are left alone");

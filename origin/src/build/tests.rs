@@ -1,15 +1,18 @@
 use super::*;
-use crate::store::{Item, LogEvent};
+use crate::pack::lite;
+use origin_data::{Item, LogEvent};
 use snapshots::{
     Snapshot,
     answer::{Answer, Call, Request, answer},
     event::Kind,
+    manifest::WORLD,
     query::Query,
     recents::Recents,
     score::Scratch,
+    time::Timestamp,
 };
 
-fn log(items: u32) -> Log {
+fn log(items: u32) -> Dataset {
     let item = |number: u32| Item {
         id: format!("item-{number:05}"),
         name: Some(format!("Thing {number}")),
@@ -25,7 +28,7 @@ fn log(items: u32) -> Log {
         area: 0,
         quantity: 1,
     };
-    Log {
+    Dataset {
         events: (0..items * 20).map(click).collect(),
         items: (0..items).map(item).collect(),
         areas: vec![String::new()],
@@ -37,7 +40,7 @@ fn tables_above_the_limit_are_cut_and_read_as_whole() {
     let (log, recipe) = (log(400), Recipe { k: 20, ..Recipe::default() });
     let regions = Regions::automatic(&log.events, &log.areas, usize::MAX);
     let build = |whole| {
-        let packing = Packing { whole, shard: 4_096, ..Packing::default() };
+        let packing = PackOptions { whole, shard: 4_096, ..PackOptions::default() };
         build(&log, &regions, &recipe, packing, |_| {}).unwrap()
     };
     let (whole, cut) = (build(1 << 20), build(0));
@@ -71,7 +74,7 @@ fn of_a_large_catalogue_the_most_wanted_stay() {
     );
     let order: Vec<u32> = (0..small.items.len() as u32).collect();
     assert!(Catalogue::new(&small.items, &order).bytes() <= 2_500);
-    let met = |log: &Log, id: &str| {
+    let met = |log: &Dataset, id: &str| {
         log.events.iter().filter(|event| log.items[event.item as usize].id == id).count()
     };
     for item in &small.items {
@@ -94,7 +97,7 @@ fn a_lite_snapshot_of_a_small_shop_answers_as_the_whole_and_else_holds_the_most_
     let log = log(400);
     let regions = Regions::automatic(&log.events, &log.areas, usize::MAX);
     let recipe = Recipe { k: 20, ..Recipe::default() };
-    let built = build(&log, &regions, &recipe, Packing::default(), |_| {}).unwrap();
+    let built = build(&log, &regions, &recipe, PackOptions::default(), |_| {}).unwrap();
     let whole = built.open(WORLD).unwrap();
     let lite = |bytes: usize| {
         let blob = lite::of(&whole, bytes).write().unwrap();

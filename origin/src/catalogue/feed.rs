@@ -9,12 +9,14 @@
 //!
 //! Plain, gzip or zstd. A row updates what it names of an item; what it leaves out or empty stays as it was.
 
-use super::{Wrong, from_json, tables, tables::Row, xml};
-use crate::{
-    import::input::decompressed,
-    store::{Item, Store},
+use crate::catalogue::{
+    Wrong, from_json,
+    tables::{self, Row},
+    xml,
 };
+use crate::store::Store;
 use anyhow::{Context, Result, bail};
+use origin_data::{Item, input::decompressed};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::HashSet;

@@ -4,9 +4,9 @@ pub mod feed;
 mod tables;
 mod xml;
 
-use crate::{
-    import::{fields, parse_currency},
-    store::Item,
+use origin_data::{
+    Item,
+    fields::{self, parse_currency},
 };
 use serde_json::{Map, Value};
 use snapshots::event::{MAX_ITEM_ID, is_printable};

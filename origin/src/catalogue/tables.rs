@@ -1,7 +1,7 @@
 //! Rows of named texts, as CSV, TSV and XML feeds hold them, and what Google Merchant calls an item's fields.
 
-use super::{Wrong, check};
-use crate::{import::fields::shown, store::Item};
+use crate::catalogue::{Wrong, check};
+use origin_data::{Item, fields::shown};
 use snapshots::time::Timestamp;
 use std::io::Read;
 
@@ -242,7 +242,7 @@ mod tests {
             for ((id, name, cents), (_, _, row)) in rows.iter().zip(read) {
                 let item = row.unwrap();
                 prop_assert_eq!((&item.id, item.price), (id, Some(f64::from(*cents) / 100.0)));
-                prop_assert_eq!(item.name, crate::import::fields::name(name));
+                prop_assert_eq!(item.name, origin_data::fields::name(name));
             }
         }
     }

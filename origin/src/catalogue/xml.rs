@@ -1,7 +1,7 @@
 //! Google Merchant's XML: RSS 2.0 `<item>` or Atom `<entry>`, its fields with the prefix `g:` or without.
 
-use super::Wrong;
-use super::tables::{Draft, Row, field_name};
+use crate::catalogue::Wrong;
+use crate::catalogue::tables::{Draft, Row, field_name};
 use anyhow::{Context, Result};
 use quick_xml::{
     Reader, XmlVersion,
@@ -160,7 +160,7 @@ impl<R: BufRead> BufRead for Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Item;
+    use origin_data::Item;
     use proptest::prelude::*;
 
     fn rows(text: &str) -> Result<Vec<Row>> {

@@ -4,11 +4,11 @@
 //! that count pairs of a session, sequential rules that count a pair `1 / distance` in the order of the clicks,
 //! over at most ten clicks.
 
-use super::{
+use crate::evaluate::{
     measures::SHOWN,
     protocol::{Ask, Model, Ranker},
 };
-use crate::learn::{DenseRow, Table, prune, rows, sessions::Sessions};
+use origin_learn::{DenseRow, Table, prune, rows, sessions::Sessions};
 
 /// Sessions by item, and items by the number of their events: what baselines learn from.
 pub struct Training<'a> {

@@ -11,7 +11,7 @@
 //! This is the usual protocol of session-based recommendation (Ludewig & Jannach, "Evaluation of session-based
 //! recommendation algorithms", UMUAI 2018).
 
-use crate::generate::random::Random;
+use origin_learn::rng::Random;
 use rayon::prelude::*;
 
 /// Lengths of the list that are judged.

@@ -1,6 +1,6 @@
 //! An SVG of HR and MRR at 20: a bar a model, with its interval.
 
-use super::{protocol::Variant, report::Report};
+use crate::evaluate::{protocol::Variant, report::Report};
 use std::fmt::Write;
 
 const ROW: usize = 24;

@@ -1,7 +1,13 @@
 //! What is asked of a model, and judging what it shows: sessions revealed click by click, or orders.
 
-use super::measures::{SHOWN, Sums};
-use crate::learn::orders::Order;
+use crate::evaluate::{
+    measures::{SHOWN, Sums},
+    split::Split,
+};
+use origin_learn::{
+    orders::{self, Order},
+    train::TrainingData,
+};
 use rayon::prelude::*;
 use snapshots::event::Kind;
 use std::{collections::HashMap, time::Instant};
@@ -139,6 +145,19 @@ pub struct Test {
 }
 
 impl Test {
+    /// Of a split, by the indices that training gave the items.
+    pub fn new(training: &TrainingData, split: &Split) -> Self {
+        let indexed =
+            |session: &Vec<u32>| session.iter().map(|item| training.index[*item as usize]).collect();
+        let [earlier, later] =
+            [&split.train.events, &split.later].map(|events| orders::cut(events, &training.index));
+        Self {
+            sessions: split.test.iter().map(indexed).collect(),
+            baskets: baskets(&earlier, &later),
+            events: training.sessions.events(training.order.len()),
+        }
+    }
+
     fn is_known(&self, item: u32) -> bool {
         self.events[item as usize] > 0
     }

@@ -1,6 +1,6 @@
 //! The account of an evaluation: a table for people, JSON for tools.
 
-use super::{
+use crate::evaluate::{
     measures::{CUTOFFS, MEASURES, SCARCE, Sums, bootstrap, interval},
     protocol::{Outcome, Variant},
 };

@@ -1,10 +1,10 @@
 //! What is learnt from and what is judged on: a log cut in time, or two files.
 
-use crate::{
-    import::input::{Input, Line, text},
-    store::{Item, Log, LogEvent},
-};
 use anyhow::{Result, bail};
+use origin_data::{
+    Dataset, Item, LogEvent,
+    input::{Input, Line, text},
+};
 use snapshots::{
     event::Kind,
     time::{DAY_MS, Timestamp},
@@ -21,7 +21,7 @@ const EVERY_MS: i64 = 30_000;
 #[derive(Debug)]
 pub struct Split {
     /// Everything that may be learnt from.
-    pub train: Log,
+    pub train: Dataset,
     /// Sessions as items of `train`, oldest click first.
     pub test: Vec<Vec<u32>>,
     /// The events of the test, where the log has events.
@@ -46,7 +46,7 @@ impl Split {
     ///
     /// # Errors
     /// One of the two would be empty.
-    pub fn by_time(mut log: Log, cut: Cut) -> Result<Self> {
+    pub fn by_time(mut log: Dataset, cut: Cut) -> Result<Self> {
         let Some(newest) = log.events.last().map(|event| event.at) else {
             bail!("the log holds no events; run `verge import` or `verge generate --into-store` first");
         };
@@ -64,7 +64,7 @@ impl Split {
             bail!("all {} events fall into the test; take less of the log for it", later.len());
         }
         let identity: Vec<u32> = (0..log.items.len() as u32).collect();
-        let sessions = crate::learn::sessions::Sessions::cut(&later, &identity);
+        let sessions = origin_learn::sessions::Sessions::cut(&later, &identity);
         let test = sessions.iter().map(|session| session.clicks.to_vec()).collect();
         Ok(Self { train: log, test, later, dropped: 0 })
     }
@@ -98,7 +98,7 @@ impl Split {
         let dropped =
             test_lines.iter().map(Vec::len).sum::<usize>() - test.iter().map(Vec::len).sum::<usize>();
         Ok(Self {
-            train: Log { events, items, areas: vec![String::new()] },
+            train: Dataset { events, items, areas: vec![String::new()] },
             test,
             later: Vec::new(),
             dropped,
@@ -132,7 +132,7 @@ fn lines(path: &Path) -> Result<Vec<Vec<String>>> {
 mod tests {
     use super::*;
 
-    fn log(hours: &[i64]) -> Log {
+    fn log(hours: &[i64]) -> Dataset {
         let event = |at: &i64| LogEvent {
             at: Timestamp(at * DAY_MS / 24),
             kind: Kind::View,
@@ -142,7 +142,7 @@ mod tests {
             area: 0,
             quantity: 1,
         };
-        Log { events: hours.iter().map(event).collect(), items: vec![Item::default()], areas: vec![] }
+        Dataset { events: hours.iter().map(event).collect(), items: vec![Item::default()], areas: vec![] }
     }
 
     #[test]

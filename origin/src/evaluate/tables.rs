@@ -1,6 +1,6 @@
 //! The edge's own scorer over a packed snapshot, as a model.
 
-use super::{
+use crate::evaluate::{
     measures::SHOWN,
     protocol::{Ask, Model, Ranker},
 };

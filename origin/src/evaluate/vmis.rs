@@ -11,7 +11,7 @@
 //! 3; with `m` 500, `k` 100 and the number of sessions as `|H|` they were .686 / .284 with 3, .680 / .278 with 5 and
 //! .670 / .274 with 10.
 
-use super::{
+use crate::evaluate::{
     baselines::Training,
     protocol::{Ask, Model, Ranker},
 };
@@ -125,7 +125,7 @@ impl<'a> Worker<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::sessions::Sessions;
+    use origin_learn::sessions::Sessions;
     use snapshots::time::Timestamp;
 
     #[test]

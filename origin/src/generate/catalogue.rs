@@ -1,8 +1,8 @@
 //! The made-up catalogue: items with names, makers and prices, and the order in which people want them.
 
-use super::random::{Random, cumulative};
-use super::words::{BRANDS, COLLECTIONS, COUNTRIES, Category, DEPARTMENTS, Department};
-use crate::store::Item;
+use crate::generate::words::{BRANDS, COLLECTIONS, COUNTRIES, Category, DEPARTMENTS, Department};
+use origin_data::Item;
+use origin_learn::rng::{Random, cumulative};
 use snapshots::time::{DAY_MS, Timestamp};
 
 /// The one currency of the shop.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::commands::generate::GenerateArgs;
 use clap::Parser;
 use std::collections::{HashMap, HashSet};
 
@@ -8,8 +9,8 @@ struct Command {
     args: GenerateArgs,
 }
 
-fn args(options: &str) -> GenerateArgs {
-    Command::parse_from(std::iter::once("generate").chain(options.split_whitespace())).args
+fn args(options: &str) -> ShopOptions {
+    Command::parse_from(std::iter::once("generate").chain(options.split_whitespace())).args.options()
 }
 
 fn bytes(options: &str) -> Vec<u8> {
@@ -36,7 +37,7 @@ fn the_same_options_give_the_same_bytes_and_another_seed_others() {
 fn every_line_is_an_item_or_an_event_in_the_order_of_time() {
     let text = String::from_utf8(bytes("--items 300 --sessions 500")).unwrap();
     let (items, events): (Vec<_>, Vec<_>) = text.lines().partition(|line| !line.contains("\"kind\""));
-    let items: Vec<crate::store::Item> =
+    let items: Vec<origin_data::Item> =
         items.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let events: Vec<Event> = events.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let added: HashMap<_, _> = items.iter().map(|item| (&item.id, item.added_at.unwrap())).collect();
@@ -132,8 +133,8 @@ fn the_store_gets_what_the_file_would_and_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut into = Store::open(dir.path()).unwrap();
     let options = args("--items 100 --sessions 200 --into-store");
-    let events = store(&options, &mut into).unwrap();
-    assert_eq!(store(&options, &mut into).unwrap(), events);
+    let events = write_into_store(&options, &mut into).unwrap();
+    assert_eq!(write_into_store(&options, &mut into).unwrap(), events);
     let log = into.log().unwrap();
     assert_eq!(log.events.len() as u64, events);
     assert_eq!(log.items.len(), 100);

@@ -6,9 +6,9 @@
 //! the interest drifts, or everybody's favourite is looked at. Popularity in each list follows Zipf's law;
 //! countries want categories to different degrees and prefer items that are at home there.
 
-use super::catalogue::{Catalogue, Good};
-use super::random::{Random, cumulative};
-use super::words::COUNTRIES;
+use crate::generate::catalogue::{Catalogue, Good};
+use crate::generate::words::COUNTRIES;
+use origin_learn::rng::{Random, cumulative};
 use snapshots::event::Kind;
 use snapshots::time::{DAY_MS, Timestamp};
 use std::cmp::Reverse;

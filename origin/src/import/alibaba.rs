@@ -6,9 +6,10 @@
 //! day or between days: every event is at 00:00 UTC of its day, in the order of the file, and a session is
 //! what a user did in a day. Brand 0 means none.
 
-use super::fields::{self, shown};
-use super::{Catalogue, Importer, Parsed, Reject, Row, event, item_id};
-use crate::store::Item;
+use crate::import::{Catalogue, Importer, Parsed, Row, event, item_id};
+use origin_data::Item;
+use origin_data::fields::Reject;
+use origin_data::fields::{self, shown};
 use snapshots::event::{Event, Kind};
 use snapshots::time::Timestamp;
 

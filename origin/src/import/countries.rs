@@ -75,7 +75,7 @@ const CODES: [(&str, &str); 58] = [
 
 #[cfg(test)]
 mod tests {
-    use super::code_of;
+    use crate::import::countries::code_of;
 
     #[test]
     fn names_become_codes_and_unknown_stays_unknown() {

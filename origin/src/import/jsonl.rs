@@ -4,8 +4,10 @@
 //! age, but have to say when they happened. A line with several events (a purchase of several items, an
 //! array) is taken whole or not at all.
 
-use super::{Catalogue, Importer, Parsed, Reject, Row};
-use crate::{catalogue, store::Item};
+use crate::catalogue;
+use crate::import::{Catalogue, Importer, Parsed, Row};
+use origin_data::Item;
+use origin_data::fields::Reject;
 use serde_json::{Map, Value};
 use snapshots::event::{Event, parse_history};
 use snapshots::time::Timestamp;

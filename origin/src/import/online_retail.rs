@@ -17,10 +17,11 @@
 //!   found in copies of the file are read: `2010-12-01 08:26:00` and `12/1/2010 8:26` (month first).
 //! - **The same line twice** on an invoice: the shop typed it twice; both are kept.
 
-use super::countries::code_of;
-use super::fields::{self, filled, shown};
-use super::{Importer, Parsed, Reject, Row, event};
-use crate::store::Item;
+use crate::import::countries::code_of;
+use crate::import::{Importer, Parsed, Row, event};
+use origin_data::Item;
+use origin_data::fields::Reject;
+use origin_data::fields::{self, filled, shown};
 use snapshots::event::{Event, Kind};
 use snapshots::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};

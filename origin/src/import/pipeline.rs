@@ -1,12 +1,13 @@
 //! From lines to the store, the same for every format.
 
-use super::input::{Input, Line, text};
-use super::progress::Progress;
-use super::rejects::{Folder, Rejects};
-use super::report::Report;
-use super::{Importer, Parsed, Reject, Row};
+use crate::import::progress::Progress;
+use crate::import::rejects::{Folder, Rejects};
+use crate::import::report::Report;
+use crate::import::{Importer, Parsed, Row};
 use crate::store::Store;
 use anyhow::{Context, Result, bail};
+use origin_data::fields::Reject;
+use origin_data::input::{Input, Line, text};
 use snapshots::event::{Event, MAX_AHEAD_MS};
 use snapshots::time::Timestamp;
 use std::fmt::Write;

@@ -1,6 +1,6 @@
 //! How far an import is: a bar for people at a terminal, a line now and then for a log.
 
-use super::report::grouped;
+use crate::import::report::grouped;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

@@ -1,8 +1,9 @@
 //! REES46: clicks, carts and purchases of a multi-category store, with brands and prices.
 
-use super::fields::{self, filled, shown};
-use super::{Catalogue, Importer, Parsed, Reject, Row, event, item_id};
-use crate::store::Item;
+use crate::import::{Catalogue, Importer, Parsed, Row, event, item_id};
+use origin_data::Item;
+use origin_data::fields::Reject;
+use origin_data::fields::{self, filled, shown};
 use snapshots::event::{Event, Kind};
 use snapshots::time::Timestamp;
 

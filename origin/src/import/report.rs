@@ -1,7 +1,7 @@
 //! The account of an import: every row is in exactly one of its counts.
 
-use super::Reject;
 use crate::store::Totals;
+use origin_data::fields::Reject;
 use serde::Serialize;
 use snapshots::event::Event;
 use snapshots::time::Timestamp;

@@ -5,10 +5,11 @@
 //! property holds from its time on, so that the latest counts. Without the tree a category is its number,
 //! with it the path down to it. The log has no sessions: learning cuts visits at 30 minutes of silence.
 
-use super::fields::{self, filled, shown};
-use super::{Importer, Parsed, Reject, Row, event, item_id};
-use crate::store::Item;
+use crate::import::{Importer, Parsed, Row, event, item_id};
 use anyhow::bail;
+use origin_data::Item;
+use origin_data::fields::Reject;
+use origin_data::fields::{self, filled, shown};
 use snapshots::event::{Event, Kind};
 use snapshots::time::Timestamp;
 use std::collections::HashMap;

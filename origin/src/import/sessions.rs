@@ -5,8 +5,9 @@
 //! that has grown gives its earlier lines the times that they had. A session longer than `every` overlaps the
 //! next, which does not matter, since neither loses its own order.
 
-use super::{Importer, Parsed, Reject, Row, event};
-use crate::store::Item;
+use crate::import::{Importer, Parsed, Row, event};
+use origin_data::Item;
+use origin_data::fields::Reject;
 use snapshots::event::{Event, Kind};
 use snapshots::time::Timestamp;
 

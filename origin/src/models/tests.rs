@@ -1,13 +1,13 @@
 use super::*;
 use crate::{
-    build::{self, Packing},
-    regions::Regions,
-    store::{Item, LogEvent},
+    build,
+    pack::{PackOptions, regions::Regions},
 };
+use origin_data::{Item, LogEvent};
 use snapshots::{event::Kind, time::DAY_MS};
 
 /// Sessions of four: a walk along a ring of items, so that what comes next can be learnt. `days` of 100 sessions.
-fn log(days: i64) -> Log {
+fn log(days: i64) -> Dataset {
     let click = |session: i64, step: i64| LogEvent {
         at: Timestamp(session * DAY_MS / 100 + step * 1_000),
         kind: Kind::View,
@@ -18,7 +18,7 @@ fn log(days: i64) -> Log {
         quantity: 1,
     };
     let item = |number: u32| Item { id: format!("item-{number:02}"), ..Item::default() };
-    Log {
+    Dataset {
         events: (0..days * 100).flat_map(|session| (0..4).map(move |step| click(session, step))).collect(),
         items: (0..40).map(item).collect(),
         areas: vec![String::new()],
@@ -31,18 +31,17 @@ fn recipe(k: u8) -> Recipe {
     recipe
 }
 
-fn built(log: &Log, recipe: &Recipe) -> Built {
+fn built(log: &Dataset, recipe: &Recipe) -> SnapshotSet {
     let regions = Regions::automatic(&log.events, &log.areas, usize::MAX);
-    build::build(log, &regions, recipe, Packing::quick(), |_| {}).unwrap()
+    build::build(log, &regions, recipe, PackOptions::quick(), |_| {}).unwrap()
 }
 
-fn registry(dir: &tempfile::TempDir) -> (Registry, Config) {
-    let config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
-    (Registry::new(&config), config)
+fn registry(dir: &tempfile::TempDir) -> Registry {
+    Registry::new(dir.path())
 }
 
 /// Keeps a model of the log, built at `now`.
-fn add(registry: &Registry, log: &Log, k: u8, now: i64) -> Model {
+fn add(registry: &Registry, log: &Dataset, k: u8, now: i64) -> Model {
     let built = built(log, &recipe(k));
     let model = Model::of(&built, log, &recipe(k), Timestamp(now)).unwrap();
     registry.add(&model, &built).unwrap();
@@ -51,7 +50,7 @@ fn add(registry: &Registry, log: &Log, k: u8, now: i64) -> Model {
 
 /// A recipe whose strategy `next` shows what is popular, which in this log is nearly anything.
 fn poor() -> Recipe {
-    let strategies = crate::recipe::strategies(&crate::learn::choose::Numbers::default());
+    let strategies = origin_learn::config::strategies(&origin_learn::choose::Hyperparameters::default());
     let mut poor = Recipe { strategies, ..recipe(20) };
     for strategy in &mut poor.strategies {
         strategy.weights =
@@ -63,7 +62,7 @@ fn poor() -> Recipe {
 #[test]
 fn a_model_that_is_worse_is_not_promoted_and_one_as_good_is() {
     let dir = tempfile::tempdir().unwrap();
-    let (registry, _) = registry(&dir);
+    let registry = registry(&dir);
     let (judged, promoted, why) = decide(&registry, log(4), &recipe(20)).unwrap();
     assert!(promoted && why.contains("nothing serves"), "{why}");
     assert!(judged.unwrap().measures["HR@20"].mean > 0.9);
@@ -83,7 +82,7 @@ fn a_model_that_is_worse_is_not_promoted_and_one_as_good_is() {
 #[test]
 fn models_are_found_promoted_rolled_back_and_removed() {
     let dir = tempfile::tempdir().unwrap();
-    let (registry, config) = registry(&dir);
+    let registry = registry(&dir);
     assert!(registry.serving().unwrap().is_none() && registry.roll_back().is_err());
     let log = log(2);
     let models: Vec<Model> =
@@ -94,7 +93,7 @@ fn models_are_found_promoted_rolled_back_and_removed() {
     registry.promote(id(0)).unwrap();
     registry.promote(id(1)).unwrap();
     registry.promote(id(1)).unwrap();
-    let version = || Built::load(&config.snapshots_dir()).unwrap().manifests[0].version.clone();
+    let version = || SnapshotSet::load(&snapshots_dir(dir.path())).unwrap().manifests[0].version.clone();
     let second = version();
     assert_eq!(
         (registry.serving().unwrap().unwrap().id, registry.roll_back().unwrap()),

@@ -1,7 +1,7 @@
 //! Where snapshots go: a flat space of keys. A directory, or Workers KV.
 
-use crate::build::write_if_new;
 use anyhow::{Context, Result};
+use origin_data::files::replace_file;
 use std::path::{Path, PathBuf};
 
 /// A flat space of keys that readers follow: the seam at which other stores attach.
@@ -39,7 +39,7 @@ impl Destination for Directory {
     }
 
     fn put(&self, key: &str, value: &[u8]) -> Result<()> {
-        write_if_new(&self.0.join(key), value).map(|_| ())
+        replace_file(&self.0.join(key), value).map(|_| ())
     }
 
     fn delete(&self, key: &str) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Workers KV, through Cloudflare's REST API or anything that speaks it (`wrangler dev` does).
 
-use super::destination::Destination;
 use crate::config::Kv;
+use crate::publish::destination::Destination;
 use anyhow::{Context, Result, bail};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{io::Read, thread::sleep, time::Duration};

@@ -7,7 +7,13 @@
 pub mod destination;
 pub mod kv;
 
-use crate::{build::Built, config::Config, refresh::Refresher, rules, store::Store, stream::checkpoint};
+use crate::{
+    config::Kv,
+    pack::{SnapshotSet, refresh::Refresher},
+    rules,
+    store::{Store, lock, snapshots_dir},
+    stream::{Limits, checkpoint},
+};
 use anyhow::{Context, Result, bail};
 use destination::{Destination, Directory};
 use kv::KvNamespace;
@@ -16,66 +22,20 @@ use snapshots::{
     manifest::{Manifest, blob_key, content_hash, is_region, manifest_key},
     time::Timestamp,
 };
-use std::{collections::BTreeSet, fs::File, path::PathBuf};
+use std::{collections::BTreeSet, fs::File, path::Path};
 
 /// However many were published since, a manifest that readers may still hold keeps its blobs this long.
 const GRACE_MS: i64 = 3_600_000;
 /// The most manifests a history holds, young or not.
 const MAX_HISTORY: usize = 200;
 
-/// Send what changed to the edge.
-///
-/// It is the model that serves, with popularity, stock and prices as of now. Blobs go first and are read back; each
-/// region's manifest is written last. KV is configured under [kv] in
-/// verge.toml (`account`, `namespace`, or `base` for another address) or by VERGE_KV_ACCOUNT,
-/// VERGE_KV_NAMESPACE, VERGE_KV_BASE; the token by VERGE_KV_TOKEN.
-#[derive(Debug, clap::Args)]
-pub struct PublishArgs {
-    #[command(flatten)]
-    target: Target,
-    /// Where the snapshots are [default: snapshots in the data directory]
-    #[arg(long, value_name = "DIR")]
-    from: Option<PathBuf>,
-    /// Manifests kept a region, to roll back to
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
-    keep: u8,
-    /// Also remove the regions that are no longer built
-    #[arg(long)]
-    prune: bool,
-}
-
-/// Serve the snapshot that was published before the present one.
-///
-/// Again goes one further back. The next `verge publish` goes forward.
-#[derive(Debug, clap::Args)]
-pub struct RollbackArgs {
-    #[command(flatten)]
-    target: Target,
-    /// Only this region [default: all]
-    #[arg(long)]
-    region: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-struct Target {
-    /// `kv`, or a directory
-    #[arg(long, value_name = "kv|DIR")]
-    to: String,
-}
-
-impl Target {
-    fn open(&self, config: &Config) -> Result<Box<dyn Destination + Send>> {
-        open(&self.to, config)
-    }
-}
-
 /// The destination of that name: `kv`, or a directory.
 ///
 /// # Errors
 /// A setting of KV is missing.
-pub fn open(name: &str, config: &Config) -> Result<Box<dyn Destination + Send>> {
+pub fn open(name: &str, kv: &Kv) -> Result<Box<dyn Destination + Send>> {
     Ok(match name {
-        "kv" => Box::new(KvNamespace::new(&config.kv)?),
+        "kv" => Box::new(KvNamespace::new(kv)?),
         directory => Box::new(Directory::new(directory.as_ref())),
     })
 }
@@ -85,8 +45,8 @@ pub fn open(name: &str, config: &Config) -> Result<Box<dyn Destination + Send>> 
 ///
 /// # Errors
 /// The data directory cannot be written.
-pub fn alone(config: &Config) -> Result<File> {
-    config.lock("publish.lock")
+pub fn lock_publishing(data_dir: &Path) -> Result<File> {
+    lock(data_dir, "publish.lock")
 }
 
 /// The model that serves, with popularity and attributes as the log and the catalogue say now, and the rules that are
@@ -94,16 +54,16 @@ pub fn alone(config: &Config) -> Result<File> {
 ///
 /// # Errors
 /// Nothing was built, the store or the log cannot be read, or the rules make no sense.
-pub fn up_to_date(config: &Config) -> Result<Built> {
-    let mut refresher = Refresher::new(Built::load(&config.snapshots_dir())?)?;
-    let log = crate::log::dir(&config.data_dir);
-    let (mut tables, mut reader, _) = checkpoint::load(&config.data_dir, &log, config.stream)?;
+pub fn up_to_date(data_dir: &Path, limits: Limits) -> Result<SnapshotSet> {
+    let mut refresher = Refresher::new(SnapshotSet::load(&snapshots_dir(data_dir))?)?;
+    let log = origin_log::dir(data_dir);
+    let (mut tables, mut reader, _) = checkpoint::load(data_dir, &log, limits)?;
     reader.read(|record, place| tables.add(record, place))?;
     if reader.position() > 0 {
-        refresher.attributes(&Store::open(&config.data_dir)?.items()?)?;
+        refresher.attributes(&Store::open(data_dir)?.items()?)?;
         refresher.popularity(&tables.counted())?;
     }
-    refresher.rules(&rules::of(config)?)?;
+    refresher.rules(&rules::load(data_dir)?)?;
     Ok(refresher.into_built())
 }
 
@@ -124,7 +84,7 @@ pub struct Outcome {
     /// Blobs removed because no kept manifest names them.
     pub removed: usize,
     /// Regions at the destination that were not built.
-    pub strangers: Vec<String>,
+    pub unbuilt_regions: Vec<String>,
 }
 
 fn history_key(region: &str) -> String {
@@ -160,7 +120,7 @@ fn regions_at(to: &dyn Destination) -> Result<Vec<String>> {
 /// The destination fails for good, or gives back other bytes than were sent; what it served before, it still
 /// serves.
 pub fn publish(
-    built: &Built,
+    built: &SnapshotSet,
     to: &dyn Destination,
     now: Timestamp,
     keep: usize,
@@ -220,7 +180,7 @@ pub fn publish(
             to.delete(&history_key(&region))?;
             report(&format!("{}  removed", manifest_key(&region)));
         } else {
-            outcome.strangers.push(region);
+            outcome.unbuilt_regions.push(region);
         }
     }
     outcome.removed = sweep(to, dropped, &mut report)?;
@@ -307,41 +267,6 @@ pub fn roll_back(to: &dyn Destination, region: Option<&str>) -> Result<Vec<(Stri
         to.put(&manifest_key(&manifest.region), &manifest.to_json())?;
     }
     Ok(targets.into_iter().map(|manifest| (manifest.region, manifest.version)).collect())
-}
-
-/// Runs `verge publish`.
-///
-/// # Errors
-/// As [`publish`].
-pub fn run(args: &PublishArgs, config: &Config) -> Result<()> {
-    let built = match &args.from {
-        Some(dir) => Built::load(dir)?,
-        None => up_to_date(config)?,
-    };
-    let to = args.target.open(config)?;
-    let _alone = alone(config)?;
-    let (now, known) = (Timestamp(jiff::Timestamp::now().as_millisecond()), &mut BTreeSet::new());
-    let outcome = publish(&built, &*to, now, args.keep.into(), args.prune, known, |line| println!("{line}"))?;
-    if !outcome.strangers.is_empty() {
-        let names = outcome.strangers.join(", ");
-        eprintln!("verge: still published but not built: {names}; --prune removes them");
-    }
-    match outcome.wrote {
-        0 => println!("nothing changed: 0 keys written to {}", to.name()),
-        wrote => println!("{wrote} keys, {} bytes written to {}", outcome.bytes, to.name()),
-    }
-    Ok(())
-}
-
-/// Runs `verge rollback`.
-///
-/// # Errors
-/// As [`roll_back`].
-pub fn run_rollback(args: &RollbackArgs, config: &Config) -> Result<()> {
-    for (region, version) in roll_back(&*args.target.open(config)?, args.region.as_deref())? {
-        println!("manifest/{region}  back to version {version}");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ impl Destination for Memory {
     }
 }
 
-fn built(regions: &[(&str, &str)]) -> Built {
-    let mut built = Built::default();
+fn built(regions: &[(&str, &str)]) -> SnapshotSet {
+    let mut built = SnapshotSet::default();
     for (region, content) in regions {
         let blobs = ["shared", content].map(|content| {
             let blob = BlobRef::new("x", content.as_bytes());
@@ -50,7 +50,7 @@ fn built(regions: &[(&str, &str)]) -> Built {
     built
 }
 
-fn send(built: &Built, to: &Memory, now: i64) -> Result<Outcome> {
+fn send(built: &SnapshotSet, to: &Memory, now: i64) -> Result<Outcome> {
     publish(built, to, Timestamp(now), 2, false, &mut BTreeSet::new(), |_| {})
 }
 
@@ -138,7 +138,7 @@ fn a_region_no_longer_built_is_named_and_pruned_on_demand() {
     let to = Memory::default();
     send(&built(&[("gb", "a"), (WORLD, "b")]), &to, 0).unwrap();
     let without = built(&[(WORLD, "b")]);
-    assert_eq!(send(&without, &to, 1).unwrap().strangers, ["gb"]);
+    assert_eq!(send(&without, &to, 1).unwrap().unbuilt_regions, ["gb"]);
     let outcome = publish(&without, &to, Timestamp(2), 2, true, &mut BTreeSet::new(), |_| {}).unwrap();
     assert_eq!((outcome.removed, to.list("manifest/").unwrap()), (1, vec![manifest_key(WORLD)]));
 }

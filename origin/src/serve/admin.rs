@@ -1,15 +1,15 @@
 //! `/v1/admin/…`: what operators look at and do, for programs. [`super::page`] shows the same to people.
 
-use super::{
+use crate::serve::{
     body,
     problem::{Problem, Result},
     query::{self, PathId},
     state::{Service, Shared},
 };
+use crate::store::{Store, recipe, snapshots_dir};
 use crate::{
-    build::Built,
     models::{self, Compared, Model, Registry},
-    recipe::Recipe,
+    pack::SnapshotSet,
     rules,
 };
 use axum::{
@@ -17,6 +17,7 @@ use axum::{
     extract::{Request, State},
     http::{StatusCode, Uri},
 };
+use origin_learn::config::Recipe;
 use serde::{Deserialize, Serialize};
 use snapshots::{
     event::{MAX_FIELD, is_printable},
@@ -78,7 +79,7 @@ pub fn now() -> Timestamp {
 
 /// The regions that are built; none before the first build.
 pub fn regions_of(service: &Service) -> Vec<Region> {
-    let manifests = Built::manifests(&service.config.snapshots_dir()).unwrap_or_default();
+    let manifests = SnapshotSet::manifests(&snapshots_dir(&service.config.data_dir)).unwrap_or_default();
     let of_area =
         manifests.iter().find(|manifest| manifest.region == WORLD).map(|world| world.regions.clone());
     let of_area = of_area.unwrap_or_default();
@@ -103,7 +104,7 @@ pub fn regions_of(service: &Service) -> Vec<Region> {
 /// # Errors
 /// One cannot be read.
 pub fn models_of(service: &Service) -> anyhow::Result<(Vec<Model>, Option<String>)> {
-    let registry = Registry::new(&service.config);
+    let registry = Registry::new(&service.config.data_dir);
     Ok((registry.list()?, registry.serving()?.map(|model| model.id)))
 }
 
@@ -141,9 +142,9 @@ pub async fn regions(State(service): State<Shared>) -> Result<Json<Vec<Region>>>
 /// # Errors
 /// 404 before the first build.
 pub async fn strategies(State(service): State<Shared>) -> Result<Json<Vec<Strategy>>> {
-    let dir = service.config.snapshots_dir();
+    let dir = snapshots_dir(&service.config.data_dir);
     service
-        .blocking(move || match Built::load(&dir).and_then(|built| built.open(WORLD)) {
+        .blocking(move || match SnapshotSet::load(&dir).and_then(|built| built.open(WORLD)) {
             Ok(snapshot) => Ok(Json(snapshot.strategies)),
             Err(_) => Err(Problem::not_found("path", "Nothing was built yet; `verge build` does.")),
         })
@@ -166,7 +167,7 @@ pub async fn set_strategies(State(service): State<Shared>, request: Request) -> 
         }
     }
     let dir = service.config.data_dir.clone();
-    service.blocking(move || Recipe { strategies, ..Recipe::of(&dir)? }.save(&dir)).await?;
+    service.blocking(move || recipe::save(&Recipe { strategies, ..recipe::load(&dir)? }, &dir)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -176,7 +177,7 @@ pub async fn set_strategies(State(service): State<Shared>, request: Request) -> 
 /// The document in the data directory makes no sense.
 pub async fn rules(State(service): State<Shared>) -> Result<Json<Rules>> {
     let reader = Arc::clone(&service);
-    service.blocking(move || rules::of(&reader.config).map(Json)).await
+    service.blocking(move || rules::load(&reader.config.data_dir).map(Json)).await
 }
 
 /// `PUT /v1/admin/rules`: counts from the next publishing on, which is within seconds.
@@ -188,7 +189,7 @@ pub async fn set_rules(State(service): State<Shared>, request: Request) -> Resul
     let writer = Arc::clone(&service);
     service
         .blocking(move || {
-            let learnt = rules::learnt(&writer.config);
+            let learnt = rules::strategy_names(&writer.config.data_dir);
             let learnt: Vec<&str> = learnt.iter().map(|name| &**name).collect();
             document.check(&learnt).map_err(|error| {
                 Problem::bad_request(&error.field, format!("'{}': {}", error.name, error.detail))
@@ -267,11 +268,12 @@ pub async fn compare(State(service): State<Shared>, uri: Uri) -> Result<Json<Com
     service
         .blocking(move || {
             let _alone = alone;
-            let registry = Registry::new(&reader.config);
+            let registry = Registry::new(&reader.config.data_dir);
             for (field, id) in [("a", &a), ("b", &b)] {
                 registry.find(id).map_err(|error| Problem::bad_request(field, error.to_string()))?;
             }
-            let compared = models::compare(&registry, &reader.config, &a, &b);
+            let compared = Store::open(&reader.config.data_dir)
+                .and_then(|store| models::compare(&registry, &store, &a, &b));
             compared.map(Json).map_err(|error| Problem::conflict(format!("{error:#}")))
         })
         .await
@@ -308,7 +310,7 @@ pub async fn serve_model(service: &Shared, id: Option<String>) -> Result<Serves>
     let writer = Arc::clone(service);
     let serving = service
         .blocking(move || {
-            let registry = Registry::new(&writer.config);
+            let registry = Registry::new(&writer.config.data_dir);
             match id {
                 Some(id) => {
                     let found =

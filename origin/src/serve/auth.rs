@@ -1,6 +1,6 @@
 //! Who may ask for what: a key in `Authorization: Bearer …`.
 
-use super::{
+use crate::serve::{
     limit::Rate,
     problem::{Problem, Result},
     state::Shared,

@@ -1,6 +1,6 @@
 //! Request bodies: bounded in bytes, in time, and in what all of them take together.
 
-use super::{
+use crate::serve::{
     problem::{Problem, Result, field_of},
     state::Service,
 };
@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A whole body. While it is held, its room is taken.
 pub struct Body {
@@ -47,14 +47,14 @@ pub async fn read(service: &Service, request: Request, limit: usize) -> Result<B
         }
         Ok::<_, axum::Error>(())
     };
-    match tokio::time::timeout(PATIENCE, read).await {
+    match tokio::time::timeout(TIMEOUT, read).await {
         Ok(Ok(())) if length > limit => {
             Err(Problem::too_large(format!("The body has more than {limit} bytes; send it in parts.")))
         }
         Ok(Ok(())) => Ok(Body { bytes: bytes.into(), _room }),
         Ok(Err(_)) => Err(Problem::bad_request("body", "The body ended before it was whole.")),
         Err(_) => {
-            Err(Problem::timeout(format!("The body took longer than {} s to arrive.", PATIENCE.as_secs())))
+            Err(Problem::timeout(format!("The body took longer than {} s to arrive.", TIMEOUT.as_secs())))
         }
     }
 }

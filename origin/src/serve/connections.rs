@@ -1,6 +1,6 @@
 //! Accepting connections, serving them, and letting them end in peace.
 
-use super::state::Shared;
+use crate::serve::state::Shared;
 use anyhow::{Context, Result};
 use axum::Router;
 use hyper::server::conn::http1;

@@ -1,6 +1,6 @@
 //! `POST /v1/metrics/edge`: what the Workers counted, added up for Prometheus.
 
-use super::{
+use crate::serve::{
     body,
     problem::{Problem, Result},
     state::Shared,

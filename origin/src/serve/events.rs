@@ -1,12 +1,12 @@
 //! `POST /v1/events`.
 
-use super::{
+use crate::serve::{
     body,
-    ingest::Refused,
     problem::{Problem, Result},
     state::Shared,
 };
 use axum::{Json, extract::Request, extract::State, http::StatusCode};
+use origin_log::Refused;
 use serde::Serialize;
 use snapshots::{
     event::{BodyError, Kind, Rejected, parse_batch},

@@ -1,6 +1,6 @@
 //! Feeds of items: uploaded to `POST /v1/feeds`, and watched as `[[feeds]]` in verge.toml says.
 
-use super::{body, problem::Result, query, state::Shared};
+use crate::serve::{body, problem::Result, query, state::Shared};
 use crate::{
     catalogue::feed::{self, Report},
     config::Feed,
@@ -19,7 +19,7 @@ const MAX_BODY: usize = 64 << 20;
 /// The most bytes that a feed unpacks to.
 const MAX_UNPACKED: u64 = 4 << 30;
 /// How long fetching a watched feed may take.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What an upload may ask for.
 #[derive(Debug, Default, Deserialize)]
@@ -136,7 +136,7 @@ impl Seen {
     fn fetch(&self, feed: &Feed) -> anyhow::Result<Option<(Self, Box<dyn Read>)>> {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(TIMEOUT))
             .build()
             .into();
         let mut request = agent.get(&feed.from);

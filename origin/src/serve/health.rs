@@ -1,6 +1,6 @@
 //! `/healthz`: the process answers. `/readyz`: it can do its work.
 
-use super::state::Shared;
+use crate::serve::state::Shared;
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! The last minutes, in memory, for the operators' page; Prometheus keeps more.
 
-use super::{metrics::Metrics, state::Shared};
+use crate::serve::{metrics::Metrics, state::Shared};
 use snapshots::event::Kind;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

@@ -1,17 +1,15 @@
 //! `/v1/items/{id}`: one item of the catalogue. What changes here is in the tables' attributes with the next publish,
 //! which [`super::state::Service::catalogue`] asks for.
 
-use super::{
+use crate::catalogue::{FIELDS, from_json};
+use crate::serve::{
     body,
     problem::{Problem, Result},
     query::PathId,
     state::Shared,
 };
-use crate::{
-    catalogue::{FIELDS, from_json},
-    store::Item,
-};
 use axum::{Json, extract::Request, extract::State, http::StatusCode};
+use origin_data::Item;
 use serde_json::{Map, Value};
 
 /// The most bytes of an item's JSON.

@@ -1,6 +1,6 @@
 //! What Prometheus reads at `/metrics`. A counter's name ends in `_total` there.
 
-use super::{
+use crate::serve::{
     edge::Edge,
     state::Shared,
     traces::{Parent, Span, Work},

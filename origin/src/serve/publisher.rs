@@ -4,12 +4,12 @@
 //! destination, learning) happens here. Learning is `verge build` as a process of its own, so that its memory goes back
 //! when it ends, and a service outlives whatever happens to it.
 
-use super::state::{Service, Shared};
+use crate::serve::state::{Service, Shared};
+use crate::store::snapshots_dir;
 use crate::{
-    build::Built,
     models::Registry,
+    pack::{SnapshotSet, refresh::Refresher},
     publish::{self, destination::Destination},
-    refresh::Refresher,
     rules,
     store::Store,
 };
@@ -80,7 +80,7 @@ impl Publishing {
 /// The destination is not configured fully, or the system gives no thread.
 pub fn start(service: &Shared) -> Result<JoinHandle<()>> {
     let config = &service.config;
-    let to = config.serve.publish_to.as_ref().map(|to| publish::open(to, config)).transpose()?;
+    let to = config.serve.publish_to.as_ref().map(|to| publish::open(to, &config.kv)).transpose()?;
     let (service, runtime) = (Shared::clone(service), tokio::runtime::Handle::current());
     let work = move || {
         let mut publisher = Publisher::new(&service, to);
@@ -197,11 +197,11 @@ impl<'a> Publisher<'a> {
         if began < self.look.max(self.due) && !self.hurry {
             return Ok(());
         }
-        let Some(serving) = Registry::new(config).serving()? else { return Ok(()) };
-        let manifest = config.snapshots_dir().join(manifest_key(WORLD));
+        let Some(serving) = Registry::new(&config.data_dir).serving()? else { return Ok(()) };
+        let manifest = snapshots_dir(&config.data_dir).join(manifest_key(WORLD));
         let version = (serving.id, manifest.metadata().and_then(|file| file.modified()).ok());
         if self.model.as_ref().is_none_or(|(known, _)| *known != version) {
-            let refresher = Refresher::new(Built::load(&config.snapshots_dir())?)?;
+            let refresher = Refresher::new(SnapshotSet::load(&snapshots_dir(&config.data_dir))?)?;
             self.model = Some((version, refresher));
             (self.of, self.favourites) = (Of::default(), Vec::new());
             (self.matters, self.waiting) = (true, self.waiting.or(Some(Instant::now())));
@@ -217,7 +217,7 @@ impl<'a> Publisher<'a> {
         if self.of.rules != set {
             // Rules that make no sense leave those before in force, and are told once.
             self.of.rules = set;
-            let read = rules::of(config).map(|rules| self.rules = rules);
+            let read = rules::load(&config.data_dir).map(|rules| self.rules = rules);
             refresher.rules(&self.rules)?;
             (self.matters, self.waiting) = (true, self.waiting.or(Some(Instant::now())));
             read?;
@@ -251,7 +251,7 @@ impl<'a> Publisher<'a> {
         }
         let (config, began) = (&self.service.config, Instant::now());
         let now = Timestamp(jiff::Timestamp::now().as_millisecond());
-        let alone = publish::alone(config)?;
+        let alone = publish::lock_publishing(&config.data_dir)?;
         let outcome = publish::publish(refresher.built(), &**to, now, KEEP, false, &mut self.known, |_| {});
         drop(alone);
         let took = began.elapsed();
@@ -331,7 +331,7 @@ impl<'a> Publisher<'a> {
 
     fn has_recent_model(&self, within: Duration) -> bool {
         let now = jiff::Timestamp::now().as_millisecond();
-        let models = Registry::new(&self.service.config).list().unwrap_or_default();
+        let models = Registry::new(&self.service.config.data_dir).list().unwrap_or_default();
         models.last().is_some_and(|model| now - model.built_at.0 < within.as_millis() as i64)
     }
 }

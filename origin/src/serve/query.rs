@@ -1,6 +1,6 @@
 //! What an address says: the id in its path, and its query.
 
-use super::problem::{Problem, Result, field_of};
+use crate::serve::problem::{Problem, Result, field_of};
 use axum::{
     extract::{FromRequestParts, Path},
     http::{Uri, request::Parts},

@@ -1,10 +1,8 @@
 //! What all requests share.
 
-use super::{
-    admin::now,
+use crate::serve::{
     auth::Keys,
     history::History,
-    ingest::Ingest,
     metrics::Metrics,
     page::Sessions,
     problem::{Problem, Result},
@@ -16,6 +14,8 @@ use crate::{
     config::Config,
     store::{Change, Store},
 };
+use origin_data::clock::now;
+use origin_log::Ingest;
 use snapshots::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};

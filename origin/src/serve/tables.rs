@@ -1,9 +1,10 @@
 //! The thread that keeps the tables current: it follows the log, and leaves a checkpoint now and then.
 
-use super::state::{Service, Shared};
-use crate::log::{self, Reader};
+use crate::serve::state::{Service, Shared};
 use crate::stream::{Tables, checkpoint};
 use anyhow::{Context, Result};
+use origin_log as log;
+use origin_log::Reader;
 use snapshots::event::Kind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// How long the thread sleeps when nothing comes, at the most.
-const NAP: Duration = Duration::from_secs(1);
+const IDLE_WAIT: Duration = Duration::from_secs(1);
 /// How long it waits before it tries a log again that cannot be read.
 const RETRY: Duration = Duration::from_secs(30);
 
@@ -86,7 +87,7 @@ pub fn follow(service: &Shared) -> Result<JoinHandle<()>> {
                 break;
             }
             runtime.block_on(async {
-                let _ = tokio::time::timeout(NAP, async {
+                let _ = tokio::time::timeout(IDLE_WAIT, async {
                     tokio::select! {
                         _ = stored.changed() => {}
                         _ = stop.changed() => {}

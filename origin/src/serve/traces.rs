@@ -4,7 +4,7 @@
 //! (protocol: OTLP 1.0, `POST /v1/traces`, ids in hexadecimal; context: W3C Trace Context, header `traceparent`). A
 //! collector that is slow or gone costs spans, never requests: they wait in a bounded queue.
 
-use super::metrics::Metrics;
+use crate::serve::metrics::Metrics;
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -18,7 +18,7 @@ const BATCH: usize = 1_024;
 /// How long a span waits for others.
 const WAIT: Duration = Duration::from_secs(1);
 /// How long sending may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The way to the collector, if one is configured.
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ impl Traces {
         let (sender, receiver) = sync_channel(QUEUE);
         let send = move || {
             let agent: ureq::Agent =
-                ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().into();
+                ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).build().into();
             let mut failing = false;
             while let Some(spans) = batch(&receiver) {
                 let sent = agent.post(&url).header("content-type", "application/json").send(&*body(&spans));

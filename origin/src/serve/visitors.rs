@@ -3,14 +3,15 @@
 //! Erasing rewrites the segments of the log that hold the visitor's events, and returns when they are gone. The tables
 //! are then counted anew without them, in the background; published snapshots hold no visitors.
 
-use super::{
+use crate::serve::{
     problem::Result,
     query::PathId,
     state::{Service, Shared},
 };
-use crate::log::{self, Reader, Record};
 use crate::stream::checkpoint;
 use axum::{Json, extract::State};
+use origin_log as log;
+use origin_log::{Reader, Record};
 use serde::Serialize;
 use serde_json::{Value, json};
 use snapshots::{

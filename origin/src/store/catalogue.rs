@@ -1,7 +1,8 @@
 //! The catalogue: items by their ids, and a version that grows with every change of one.
 
-use super::{Item, Store, read::item_of_row};
+use crate::store::{Store, read::item_of_row};
 use anyhow::{Context, Result};
+use origin_data::Item;
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::HashSet;
 

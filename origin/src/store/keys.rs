@@ -1,6 +1,6 @@
 //! API keys: only their hashes are kept, so that a copy of the store opens nothing.
 
-use super::Store;
+use crate::store::Store;
 use anyhow::{Context, Result, bail};
 use rusqlite::{Row, params, types::Type};
 use snapshots::time::Timestamp;

@@ -1,37 +1,13 @@
 //! Reading the store: in an order that depends on what was stored, never on chance.
 
-use super::{Item, LogEvent, Store};
-use crate::log::{Place, Reader};
+use crate::store::Store;
 use anyhow::{Context, Result};
+use origin_data::{Dataset, MAX_AREAS};
+use origin_data::{Item, LogEvent};
+use origin_log::{Place, Reader, SegmentNames};
 use rusqlite::{Connection, Row};
 use snapshots::time::Timestamp;
 use std::collections::HashMap;
-
-/// Areas are numbered in 16 bits, and their names come from outside: the ones past this many count as unknown.
-pub const MAX_AREAS: usize = 10_000;
-
-/// The whole log and what its indexes mean, read at one instant.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Log {
-    /// Ordered by time, then by arrival.
-    pub events: Vec<LogEvent>,
-    /// The catalogue, ordered by the bytes of the id.
-    pub items: Vec<Item>,
-    /// Areas, ordered by name; the first is `""`, unknown.
-    pub areas: Vec<String>,
-}
-
-impl Log {
-    /// Keeps these items, in this order, and the events of them.
-    pub fn keep(&mut self, items: &[u32]) {
-        let mut index = vec![None; self.items.len()];
-        for (new, old) in (0u32..).zip(items) {
-            index[*old as usize] = Some(new);
-        }
-        self.items = items.iter().map(|old| std::mem::take(&mut self.items[*old as usize])).collect();
-        self.events.retain_mut(|event| index[event.item as usize].map(|new| event.item = new).is_some());
-    }
-}
 
 /// What the store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -47,32 +23,29 @@ impl Store {
     ///
     /// # Errors
     /// A file cannot be read or is damaged.
-    pub fn log(&self) -> Result<Log> {
+    pub fn log(&self) -> Result<Dataset> {
         let catalogue = self.items()?;
-        let mut names: HashMap<Box<str>, u32> = HashMap::new();
-        names.extend((0u32..).zip(&catalogue).map(|(number, item)| (item.id.as_str().into(), number)));
-        let mut items = Numbered { names, ..Numbered::default() };
-        let mut areas = Numbered::default();
-        areas.number("");
+        let mut items = SegmentNames::new(catalogue.iter().map(|item| &item.id).collect());
+        let mut areas = SegmentNames::new([""].into_iter().collect());
         let mut events = Vec::new();
         Reader::new(&self.log, 0).read(|record, Place { segment, item, area }| {
-            let item = items.of((segment, item), record.item);
-            let area = areas.of((segment, area), record.area);
+            let Some(item) = items.number(segment, item, record.item, usize::MAX) else { return };
+            let area = areas.number(segment, area, record.area, MAX_AREAS).unwrap_or_default();
             events.push(LogEvent {
                 at: record.at,
                 kind: record.kind,
                 item,
                 visitor: record.visitor,
                 session: record.session,
-                area: if (area as usize) < MAX_AREAS { area as u16 } else { 0 },
+                area: area as u16,
                 quantity: record.quantity,
             });
         })?;
         let mut known: HashMap<Box<str>, Item> =
             catalogue.into_iter().map(|item| (item.id.as_str().into(), item)).collect();
         // Ordered by the bytes of the name, whatever the order of arrival.
-        let (item_ids, item_of) = items.sorted(usize::MAX);
-        let (areas, area_of) = areas.sorted(MAX_AREAS);
+        let (item_ids, item_of) = items.into_names().into_sorted();
+        let (areas, area_of) = areas.into_names().into_sorted();
         for event in &mut events {
             event.item = item_of[event.item as usize];
             event.area = area_of[usize::from(event.area)] as u16;
@@ -81,7 +54,7 @@ impl Store {
         let items = item_ids.into_iter().map(item).collect();
         // Stable: events of one instant stay in the order of arrival.
         events.sort_by_key(|event| event.at);
-        Ok(Log { events, items, areas })
+        Ok(Dataset { events, items, areas })
     }
 
     /// The catalogue, ordered by the bytes of the id, whatever the order of import.
@@ -97,63 +70,13 @@ impl Store {
     /// # Errors
     /// As for [`Store::log`].
     pub fn totals(&self) -> Result<Totals> {
-        let mut items = Numbered::default();
-        self.items()?.iter().for_each(|item| {
-            items.number(&item.id);
-        });
+        let mut items = SegmentNames::new(self.items()?.iter().map(|item| &item.id).collect());
         let mut events = 0;
         Reader::new(&self.log, 0).read(|record, Place { segment, item, .. }| {
-            items.of((segment, item), record.item);
+            items.number(segment, item, record.item, usize::MAX);
             events += 1;
         })?;
-        Ok(Totals { events, items: items.names.len() as u64 })
-    }
-}
-
-/// Numbers for names, in the order in which they come, from the numbers that segments of the log gave them.
-#[derive(Default)]
-struct Numbered {
-    names: HashMap<Box<str>, u32>,
-    segment: u64,
-    /// By the segment's number.
-    numbers: Vec<Option<u32>>,
-}
-
-impl Numbered {
-    fn of(&mut self, (segment, local): (u64, u32), name: &str) -> u32 {
-        if self.segment != segment {
-            self.segment = segment;
-            self.numbers.clear();
-        }
-        let local = local as usize;
-        if let Some(Some(number)) = self.numbers.get(local) {
-            return *number;
-        }
-        let number = self.number(name);
-        self.numbers.resize(self.numbers.len().max(local + 1), None);
-        self.numbers[local] = Some(number);
-        number
-    }
-
-    fn number(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.names.get(name) {
-            return *number;
-        }
-        let number = self.names.len() as u32;
-        self.names.insert(name.into(), number);
-        number
-    }
-
-    /// The names of the first `limit` numbers, sorted, and for each of these numbers the place of its name.
-    fn sorted(self, limit: usize) -> (Vec<String>, Vec<u32>) {
-        let mut names: Vec<(Box<str>, u32)> =
-            self.names.into_iter().filter(|(_, number)| (*number as usize) < limit).collect();
-        names.sort_unstable();
-        let mut places = vec![0; names.len()];
-        for (place, (_, number)) in (0u32..).zip(&names) {
-            places[*number as usize] = place;
-        }
-        (names.into_iter().map(|(name, _)| name.into_string()).collect(), places)
+        Ok(Totals { events, items: items.names().len() as u64 })
     }
 }
 

@@ -1,11 +1,9 @@
 //! Telling logs apart: which source a file's beginning belongs to.
 
-use super::Store;
+use crate::store::Store;
 use anyhow::{Context, Result};
+use origin_data::input::PREFIX;
 use rusqlite::{Connection, params};
-
-/// How much of a log's beginning tells it from others, in bytes.
-pub const PREFIX: usize = 1024;
 
 impl Store {
     /// The short name of the source whose content begins with `prefix` (its first [`PREFIX`] bytes, or all of

@@ -1,5 +1,9 @@
 use super::*;
-use snapshots::event::Event;
+use origin_data::Item;
+use snapshots::{
+    event::{Event, Kind},
+    time::Timestamp,
+};
 
 fn event(id: &str, item: &str, at: i64) -> Event {
     Event {

@@ -1,6 +1,6 @@
 //! Writing events: whole groups, each event once.
 
-use super::Store;
+use crate::store::Store;
 use anyhow::Result;
 use snapshots::event::Event;
 

@@ -3,14 +3,14 @@
 //! It is a shortcut and nothing else: one that is missing, damaged, of another version, or of a log that was rewritten
 //! since (a visitor erased, old events forgotten) is passed over, and the log read from its beginning.
 
-use super::{Limits, Numbered, Recents, Tables, Trends, recents::Recent, trends};
-use crate::learn::popularity::{Cell, Counts, Key};
-use crate::log::{Reader, segments};
+use crate::stream::{Limits, Recents, Tables, Trends, recents::Recent, trends};
 use anyhow::{Context, Result};
+use origin_data::files::replace_file;
+use origin_learn::popularity::{Cell, Counts, Key};
+use origin_log::{Reader, SegmentNames, segments};
 use serde::{Deserialize, Serialize};
 use snapshots::time::Timestamp;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -45,8 +45,8 @@ pub fn write(tables: &Tables, reader: &Reader, log: &Path, limits: Limits) -> Re
         limits: limits.visitors,
         position: reader.position(),
         log: extent(log, reader)?,
-        items: tables.items.texts.clone(),
-        areas: tables.areas.texts.clone(),
+        items: tables.items.names().iter().map(str::to_owned).collect(),
+        areas: tables.areas.names().iter().map(str::to_owned).collect(),
         newest: tables.newest.0,
         cells: tables.counts.cells(),
         recents: tables.recents.save(),
@@ -62,14 +62,7 @@ pub fn write(tables: &Tables, reader: &Reader, log: &Path, limits: Limits) -> Re
 /// # Errors
 /// It cannot be written; the one before stays.
 pub fn save(bytes: &[u8], data_dir: &Path) -> Result<()> {
-    let (path, part) = (data_dir.join(FILE), data_dir.join(FILE).with_extension("part"));
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&part)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&part, &path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    replace_file(&data_dir.join(FILE), bytes).map(|_| ())
 }
 
 /// The tables of a log, by the checkpoint where there is a usable one, and a reader that goes on from there. The text says
@@ -101,10 +94,9 @@ fn read(data_dir: &Path, log: &Path, limits: Limits) -> Result<(Tables, u64)> {
         && last
             .is_none_or(|last| now.get(before.len()).is_some_and(|now| now.0 == last.0 && now.1 >= last.1));
     anyhow::ensure!(same, "the log was rewritten since the checkpoint");
-    let areas = Numbered { segment: u64::MAX, ..Numbered::of(saved.areas) };
     let tables = Tables {
-        items: Numbered { segment: u64::MAX, ..Numbered::of(saved.items) },
-        areas,
+        items: SegmentNames::new(saved.items.into_iter().collect()),
+        areas: SegmentNames::new(saved.areas.into_iter().collect()),
         newest: Timestamp(saved.newest),
         counts: Counts::from_cells(saved.cells),
         recents: Recents::load(limits.visitors, saved.recents),

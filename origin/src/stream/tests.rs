@@ -1,12 +1,12 @@
 use super::*;
 use crate::{
-    build::{self, Packing},
-    log::{self, Fsync, Options, Writer},
-    recipe::Recipe,
-    refresh::Refresher,
-    regions::Regions,
+    build,
+    pack::{PackOptions, refresh::Refresher, regions::Regions},
     store::Store,
 };
+use origin_learn::config::Recipe;
+use origin_log as log;
+use origin_log::{Fsync, Options, Writer};
 use snapshots::event::Event;
 use std::fs;
 
@@ -133,7 +133,7 @@ fn popularity_as_events_came_is_that_of_a_build() {
     let store = Store::open(shop.dir.path()).unwrap();
     let log = store.log().unwrap();
     let regions = Regions::automatic(&log.events, &log.areas, 10);
-    let built = build::build(&log, &regions, &Recipe::default(), Packing::default(), |_| {}).unwrap();
+    let built = build::build(&log, &regions, &Recipe::default(), PackOptions::default(), |_| {}).unwrap();
     let (manifests, blobs) = (built.manifests.clone(), built.blobs.clone());
     let mut refresher = Refresher::new(built).unwrap();
     refresher.popularity(&tables.counted()).unwrap();

@@ -1,14 +1,16 @@
 //! What a trial costs and gains: the tables learnt by a recipe, packed, and judged on sessions held back.
 
 use crate::{
-    build::{self, Learnt, Packing, Prepared},
     evaluate::{protocol::Test, split::Split, tables::Numbering},
-    learn::Table,
-    recipe::Recipe,
-    regions::Regions,
-    store::Log,
+    pack::{PackOptions, pack, regions::Regions},
 };
 use anyhow::{Context, Result};
+use origin_data::Dataset;
+use origin_learn::{
+    Table,
+    config::Recipe,
+    train::{self, LearnedTables, TrainingData},
+};
 use rayon::prelude::*;
 use serde::Serialize;
 use snapshots::{
@@ -44,8 +46,8 @@ impl Gain {
 
 /// Everything that trials share.
 pub struct Bench<'a> {
-    log: &'a Log,
-    prepared: Prepared,
+    log: &'a Dataset,
+    prepared: TrainingData,
     regions: Regions,
     learnt: Table,
     sessions: Vec<Vec<u32>>,
@@ -72,8 +74,8 @@ impl<'a> Bench<'a> {
         report: &mut impl FnMut(&str),
     ) -> Result<Self> {
         let log = &split.train;
-        let prepared = Prepared::new(log)?;
-        let Test { sessions, events, .. } = prepared.test(split);
+        let prepared = TrainingData::new(log)?;
+        let Test { sessions, events, .. } = Test::new(&prepared, split);
         let known = |session: Vec<u32>| -> Vec<u32> {
             session.into_iter().filter(|item| events[*item as usize] > 0).collect()
         };
@@ -83,14 +85,14 @@ impl<'a> Bench<'a> {
         let every = all.div_ceil(limit).max(1);
         let sessions: Vec<Vec<u32>> = sessions.into_iter().step_by(every).collect();
         let predictions = sessions.iter().map(|session| session.len() - 1).sum();
-        let learnt = build::learn_neighbours(&prepared, recipe, report);
+        let learnt = train::learn_neighbours(&prepared, recipe, report);
         let regions = Regions::automatic(&log.events, &log.areas, usize::MAX);
         Ok(Self { log, prepared, regions, learnt, sessions, predictions })
     }
 
     /// The recipe to start from, settled where it names no strategies.
     pub fn start(&self, recipe: &Recipe, report: &mut impl FnMut(&str)) -> Recipe {
-        build::settle(&self.prepared, recipe, report)
+        train::settle(&self.prepared, recipe, report)
     }
 
     /// Learns and packs the tables of a recipe.
@@ -98,11 +100,11 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// They cannot be packed.
     pub fn tables(&self, recipe: &Recipe) -> Result<Tables> {
-        let coview = build::fold_coview(&self.prepared, &self.learnt, recipe);
+        let coview = train::fold_coview(&self.prepared, &self.learnt, recipe);
         // No trial judges what reads the others.
         let none = vec![Vec::new(); coview.len()];
-        let learnt = Learnt { coview, knn: none.clone(), bought: none };
-        let built = build::pack(self.log, &self.prepared, &self.regions, recipe, learnt, Packing::quick())?;
+        let learnt = LearnedTables { coview, knn: none.clone(), bought: none };
+        let built = pack(self.log, &self.prepared, &self.regions, recipe, learnt, PackOptions::quick())?;
         let snapshot = built.open(WORLD)?;
         let ids = self.prepared.order.iter().map(|item| &*self.log.items[*item as usize].id);
         let numbering = Numbering::new(&snapshot, ids);

@@ -1,6 +1,6 @@
 //! What tuning may turn: each number with its bounds, as a coordinate from 0 to 1.
 
-use crate::{generate::random::Random, recipe::Recipe};
+use origin_learn::{config::Recipe, rng::Random};
 use snapshots::strategy::{CART, NEXT, Repeats, Seen, Strategy};
 
 /// A number of the recipe.
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_point_gives_the_recipe_it_was_made_of() {
-        let strategies = crate::recipe::strategies(&crate::learn::choose::Numbers::default());
+        let strategies = origin_learn::config::strategies(&origin_learn::choose::Hyperparameters::default());
         let recipe = Recipe { strategies, ..Recipe::default() };
         assert_eq!(Point::of(&recipe).recipe(&recipe), recipe);
     }

@@ -1,7 +1,7 @@
 //! Disks that are full, read-only or cut, two services on one directory, and what has to go.
 
 use crate::service::{Service, output, run};
-use origin::log::{self, Reader};
+use origin_log::Reader;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn events(numbers: std::ops::Range<u32>) -> Value {
 
 fn stored(dir: &Path) -> Vec<String> {
     let mut ids = Vec::new();
-    let log = log::dir(&dir.join("verge-data"));
+    let log = origin_log::dir(&dir.join("verge-data"));
     Reader::new(&log, 0).read(|record, _| ids.push(record.id.to_owned())).unwrap();
     ids
 }
@@ -54,7 +54,8 @@ fn a_truncated_last_group_is_cut_off_said_and_sent_again() {
         assert_eq!(service.send(&key, "POST", "/v1/events", &events(first..first + 10)).0, 202);
     }
     service.kill();
-    let segment = log::segments(&log::dir(&dir.path().join("verge-data"))).unwrap().remove(0).path;
+    let segment =
+        origin_log::segments(&origin_log::dir(&dir.path().join("verge-data"))).unwrap().remove(0).path;
     let length = fs::metadata(&segment).unwrap().len();
     fs::File::options().write(true).open(&segment).unwrap().set_len(length - 3).unwrap();
     let service = Service::start(dir.path());
@@ -94,7 +95,7 @@ impl Drop for Memory<'_> {
 #[test]
 fn on_a_full_disk_nothing_is_acknowledged_that_is_not_stored() {
     let (dir, key) = shop("");
-    let log_dir = log::dir(&dir.path().join("verge-data"));
+    let log_dir = origin_log::dir(&dir.path().join("verge-data"));
     let Some(_memory) = Memory::mount(&log_dir, "size=200k") else { return };
     let service = Service::start(dir.path());
     let filler = log_dir.join("filler");
@@ -125,7 +126,7 @@ fn on_a_full_disk_nothing_is_acknowledged_that_is_not_stored() {
 #[test]
 fn on_a_read_only_disk_events_are_refused_and_starting_says_so() {
     let (dir, key) = shop("");
-    let log_dir = log::dir(&dir.path().join("verge-data"));
+    let log_dir = origin_log::dir(&dir.path().join("verge-data"));
     let Some(memory) = Memory::mount(&log_dir, "size=1m") else { return };
     fs::write(log_dir.join("00000000000000000000.log"), "").unwrap();
     memory.remount("ro");

@@ -4,8 +4,8 @@
 //! with retries, some of them again although they were acknowledged, while the service is killed at random moments.
 
 use crate::service::{Service, run};
-use origin::log::{self, Reader};
 use origin::stream::{Limits, Tables, checkpoint};
+use origin_log::Reader;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 const CLIENTS: u64 = 4;
 const TIMES: u32 = 5;
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const KINDS: [&str; 5] = ["view", "view", "click", "cart", "purchase"];
 const AREAS: [&str; 3] = ["gb", "fr", "DE"];
 const LIMITS: Limits = Limits { visitors: 300, checkpoint_s: 0 };
@@ -72,7 +72,7 @@ fn client(shop: &Shop, name: u64, began: i64) {
             if sent.is_ok_and(|answer| answer.status() == 202) {
                 break;
             }
-            assert!(began_batch.elapsed() < PATIENCE, "a batch was not acknowledged for too long");
+            assert!(began_batch.elapsed() < TIMEOUT, "a batch was not acknowledged for too long");
             thread::sleep(Duration::from_millis(5));
         }
         let ids = batch.iter().map(|event| (event["id"].as_str().unwrap().to_owned(), event.clone()));
@@ -90,7 +90,7 @@ fn stored(log: &Path) -> Vec<String> {
 
 /// That the checkpoint and the tail of the log make the tables of the whole log.
 fn tables_are_those_of_the_log(data: &Path) {
-    let log = log::dir(data);
+    let log = origin_log::dir(data);
     let (mut tables, mut reader, _) = checkpoint::load(data, &log, LIMITS).unwrap();
     reader.read(|record, place| tables.add(record, place)).unwrap();
     let (rebuilt, whole) = Tables::rebuild(&log, LIMITS).unwrap();
@@ -177,7 +177,7 @@ fn every_acknowledged_event_is_there_once_whenever_the_service_is_killed() {
     clients.into_iter().for_each(|client| client.join().unwrap());
     service.kill();
 
-    let ids = stored(&log::dir(&data));
+    let ids = stored(&origin_log::dir(&data));
     let distinct: HashSet<&String> = ids.iter().collect();
     assert_eq!(distinct.len(), ids.len(), "an event is stored twice");
     let sent = shop.acknowledged.lock().unwrap();

@@ -1,7 +1,7 @@
 //! From a change to the destination, by a service that publishes into a directory.
 
 use crate::service::{Service, until};
-use origin::build::Built;
+use origin::pack::SnapshotSet;
 use serde_json::{Value, json};
 use snapshots::rules::Rules;
 
@@ -65,7 +65,8 @@ fn rules_are_checked_set_and_published_within_seconds() {
         json!({"rules": [], "strategies": [], "experiments": []})
     );
     let put = |rules: &Value| caller.send("PUT", "/v1/admin/rules", Some(rules.to_string().as_bytes()));
-    let published = || Built::load(&service.dir().join("published")).and_then(|built| built.open("world"));
+    let published =
+        || SnapshotSet::load(&service.dir().join("published")).and_then(|built| built.open("world"));
     let names = |rules: &Rules| rules.rules.iter().map(|rule| rule.name.clone()).collect::<Vec<_>>();
     let in_force = || published().ok().and_then(|shop| shop.rules.document().map(names)).unwrap_or_default();
     until("a snapshot without rules", || published().is_ok_and(|shop| shop.rules.document().is_none()));

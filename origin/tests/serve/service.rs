@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use std::{path::Path, thread};
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits until `check` is true.
 pub fn until(what: &str, mut check: impl FnMut() -> bool) {
     let began = Instant::now();
     while !check() {
-        assert!(began.elapsed() < PATIENCE, "{what} never came");
+        assert!(began.elapsed() < TIMEOUT, "{what} never came");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -125,7 +125,7 @@ impl Service {
         let mut service = Self { dir, child: Mutex::new(child), log, address: String::new(), keys };
         let began = Instant::now();
         while service.address.is_empty() {
-            assert!(began.elapsed() < PATIENCE, "it did not start: {:?}", service.log.lock().unwrap());
+            assert!(began.elapsed() < TIMEOUT, "it did not start: {:?}", service.log.lock().unwrap());
             let log = service.log.lock().unwrap();
             let listening = log.iter().find(|entry| entry["message"] == "listening");
             let address = listening.and_then(|entry| Some(entry["address"].as_str()?.to_owned()));
@@ -176,7 +176,7 @@ impl Service {
     pub fn ended(&self) -> Vec<Value> {
         let began = Instant::now();
         while self.child.lock().unwrap().try_wait().unwrap().is_none() {
-            assert!(began.elapsed() < PATIENCE, "it did not stop");
+            assert!(began.elapsed() < TIMEOUT, "it did not stop");
             thread::sleep(Duration::from_millis(5));
         }
         // The reader of the log ends with the process.
@@ -215,7 +215,7 @@ impl Caller {
     ) -> Answer {
         let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
         let agent: ureq::Agent =
-            config.allow_non_standard_methods(true).timeout_global(Some(PATIENCE)).build().into();
+            config.allow_non_standard_methods(true).timeout_global(Some(TIMEOUT)).build().into();
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         if !self.key.is_empty() {
             request = request.header("authorization", format!("Bearer {}", self.key));

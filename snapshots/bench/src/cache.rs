@@ -6,7 +6,7 @@
 use serde::Serialize;
 use snapshots::manifest::{BlobRef, RowRange};
 use snapshots::rows::{COVIEW, KNN, Rows, write_shard};
-use snapshots::shards::{Look, Shards};
+use snapshots::shards::{ShardCache, ShardLookup};
 use snapshots::{Error, Shard};
 
 /// Bytes per row: 50 neighbours of 12 bits.
@@ -87,7 +87,7 @@ fn shard_of(rank: u64, items: u64, order: Order, shard: u64) -> u64 {
 fn simulate(items: u64, skew: f64, order: Order, shard_kib: u64, cache_mib: u64) -> Result<Figures, Error> {
     let mut random = Random(1);
     let rows = Rows::open(COVIEW, &write_shard(&[vec![(0, 1.0)]], 0, 16).into())?;
-    let mut shards = Shards::default();
+    let mut shards = ShardCache::default();
     let mut visitors = vec![[0u64; RECENTS]; VISITORS];
     visitors.iter_mut().flatten().for_each(|rank| *rank = random.rank(items, skew));
     let (mut needed, mut cached, mut whole) = (0u64, 0u64, 0u64);
@@ -109,7 +109,7 @@ fn simulate(items: u64, skew: f64, order: Order, shard_kib: u64, cache_mib: u64)
             let hash = format!("{table}{number}");
             let blob =
                 BlobRef { name: (*table).to_owned(), hash, bytes: shard_kib << 10, rows: Some(rows_held) };
-            if let Look::Read = shards.look(&blob, cache_mib << 20, request as i64) {
+            if let ShardLookup::StartRead = shards.look_up(&blob, cache_mib << 20, request as i64) {
                 shards.finish(&blob.hash, Some(Shard { table: COVIEW, rows: rows.clone() }), request as i64);
                 missing += 1;
             }

@@ -16,7 +16,7 @@ use snapshots::{
     query::{MAX_LIMIT, Query},
     recents::{MAX_BYTES, MAX_ENTRIES, Recents},
     rows::{COVIEW, MAX_ROW, Rows},
-    rules::{Context, Device, Rules, Ruleset},
+    rules::{Device, Rules, Ruleset, VisitorContext},
     score::Scratch,
     strategy,
     time::Timestamp,
@@ -146,8 +146,8 @@ pub fn rules(data: &[u8]) {
     let recents = Recents::parse("1|item-3:p:1|item-5:v:2");
     let query = Query { segments: vec!["vip".to_owned()], ..Query::default() };
     let clock = |_: Option<&str>| Some(600);
-    let (device, dice) = (Some(Device::Mobile), Some(data.len() as u64));
-    let context = Context { device, dice, clock: Some(&clock), ..Context::default() };
+    let (device, random) = (Some(Device::Mobile), Some(data.len() as u64));
+    let context = VisitorContext { device, random, clock: Some(&clock), ..VisitorContext::default() };
     let request = Request { query: &query, recents: &recents, context, now: NOW };
     for call in [Call::Recommend, Call::Popular, Call::Similar("item-3")] {
         let Ok(answer) = answer(&snapshot, call, &request, &mut Scratch::default()) else { continue };

@@ -9,7 +9,7 @@ use snapshots::answer::{Call, Request, answer};
 use snapshots::manifest::{BlobRef, Manifest, WORLD, blob_key, manifest_key};
 use snapshots::query::Query;
 use snapshots::recents::Recents;
-use snapshots::rules::{Context as RulesContext, Device};
+use snapshots::rules::{Device, VisitorContext};
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 use snapshots::{Bytes, Snapshot};
@@ -112,10 +112,10 @@ impl TestRequest {
         };
         // The only time zone in the rules.
         let clock = |zone: Option<&str>| (zone == Some("Etc/UTC")).then(|| minute_of_week(now));
-        let context = RulesContext {
+        let context = VisitorContext {
             device: Device::from_name(self.device),
             clock: Some(&clock),
-            ..RulesContext::default()
+            ..VisitorContext::default()
         };
         let request = Request { context, ..Request::new(&query, &recents, now) };
         Ok(serde_json::to_value(answer(snapshot, call, &request, scratch)?)?)

@@ -4,14 +4,15 @@ mod plot;
 mod session;
 mod views;
 
-use super::{
+use crate::pack::SnapshotSet;
+use crate::serve::{
     admin,
     history::Point,
     problem::{Problem, Result},
     query::{self, PathId},
     state::Shared,
 };
-use crate::build::Built;
+use crate::store::snapshots_dir;
 use axum::{
     Router,
     extract::{Request, State},
@@ -106,7 +107,7 @@ async fn items(State(service): State<Shared>, operator: Operator, uri: Uri) -> R
     let reader = Arc::clone(&service);
     let body = service
         .blocking(move || {
-            let Ok(built) = Built::load(&reader.config.snapshots_dir()) else {
+            let Ok(built) = SnapshotSet::load(&snapshots_dir(&reader.config.data_dir)) else {
                 return Ok(views::nothing_built());
             };
             let regions: Vec<&str> = built.manifests.iter().map(|manifest| &*manifest.region).collect();

@@ -1,6 +1,10 @@
 //! Who is logged in: a random token in a cookie that scripts cannot read and other sites cannot send.
 
-use crate::serve::{body, problem::Problem, state::Service, state::Shared};
+use crate::serve::{
+    body,
+    problem::Problem,
+    state::{Service, Shared},
+};
 use crate::store::{KeyHash, Role};
 use axum::{
     extract::{FromRequestParts, Request},

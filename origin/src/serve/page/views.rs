@@ -1,17 +1,18 @@
 //! What the pages look like.
 
-use super::{
+use crate::serve::page::{
     plot::{line, short, span},
     session::Operator,
 };
 use crate::{
     models::Model,
     serve::{
-        admin::{Status, now},
+        admin::Status,
         history::{EVERY, Point},
     },
 };
 use maud::{DOCTYPE, Markup, html};
+use origin_data::clock::now;
 use snapshots::{
     Snapshot,
     answer::{self, Answer, Call, Recommended, Request},
@@ -334,7 +335,7 @@ pub fn models(frame: &Frame<'_>, models: &[Model], serving: Option<&str>) -> Mar
             }
             @if models.is_empty() { (nothing_built()) } @else {
                 div.wide { table {
-                    thead { tr { th { "Model" } th { "Built" } th { "Events" } th.number { "Items" } th.number { "HR@20" } th.number { "MRR@20" } th { "Decision" } th {} } }
+                    thead { tr { th { "Model" } th { "SnapshotSet" } th { "Events" } th.number { "Items" } th.number { "HR@20" } th.number { "MRR@20" } th { "Decision" } th {} } }
                     tbody { @for model in models.iter().rev() {
                         @let serves = serving == Some(&*model.id);
                         tr.serves[serves] {

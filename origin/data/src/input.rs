@@ -1,0 +1,186 @@
+//! Opening a log: decompression by content, lines of bounded length.
+
+use anyhow::{Context, Result};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+use std::rc::Rc;
+
+/// How much of a file's beginning tells it from others, in bytes.
+pub const PREFIX: usize = 1024;
+/// A longer line is refused: it is no row of a log, and memory has an end.
+const MAX_LINE: u64 = 4 << 20;
+
+/// An open log.
+pub struct Input {
+    lines: Box<dyn BufRead>,
+    read: Rc<Cell<u64>>,
+    /// Size of the file as it lies there, compressed or not; unknown for standard input.
+    pub size: Option<u64>,
+    /// Its first KiB, decompressed.
+    pub prefix: Vec<u8>,
+}
+
+/// What [`Input::next_line`] found.
+pub enum Line {
+    /// A line, now in the buffer.
+    Full,
+    /// A line of more than 4 MiB, whose beginning is in the buffer.
+    TooLong,
+    /// Nothing more.
+    End,
+}
+
+impl Input {
+    /// Opens a file, or standard input for `-`.
+    pub fn open(path: &Path) -> Result<Self> {
+        if path == Path::new("-") {
+            return Self::new(io::stdin().lock(), None).context("cannot read standard input");
+        }
+        let open = || -> Result<Self> {
+            let file = File::open(path)?;
+            let size = file.metadata()?.len();
+            Self::new(file, Some(size))
+        };
+        open().with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    fn new(raw: impl Read + 'static, size: Option<u64>) -> Result<Self> {
+        let read = Rc::new(Cell::new(0));
+        let mut content = decompressed(CountingReader { inner: raw, read: Rc::clone(&read) })?;
+        let mut prefix = Vec::new();
+        content.by_ref().take(PREFIX as u64).read_to_end(&mut prefix)?;
+        let after_mark = if prefix.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let mut start = Cursor::new(prefix.clone());
+        start.set_position(after_mark);
+        let lines = Box::new(BufReader::with_capacity(256 << 10, start.chain(content)));
+        Ok(Self { lines, read, size, prefix })
+    }
+
+    /// Bytes taken from the file so far.
+    pub fn position(&self) -> u64 {
+        self.read.get()
+    }
+
+    /// Reads the next line, without its end, into `line`.
+    pub fn next_line(&mut self, line: &mut Vec<u8>) -> io::Result<Line> {
+        line.clear();
+        if self.lines.by_ref().take(MAX_LINE).read_until(b'\n', line)? == 0 {
+            return Ok(Line::End);
+        }
+        if line.last() != Some(&b'\n') && line.len() as u64 == MAX_LINE {
+            line.truncate(200);
+            self.lines.skip_until(b'\n')?;
+            return Ok(Line::TooLong);
+        }
+        while let Some(b'\n' | b'\r') = line.last() {
+            line.pop();
+        }
+        Ok(Line::Full)
+    }
+}
+
+/// What `raw` holds: itself, or what gzip or zstd made it of.
+///
+/// # Errors
+/// Its beginning cannot be read.
+pub fn decompressed<'a>(mut raw: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut magic = Vec::new();
+    raw.by_ref().take(4).read_to_end(&mut magic)?;
+    let kind = magic.clone();
+    let raw = BufReader::with_capacity(256 << 10, Cursor::new(magic).chain(raw));
+    Ok(match kind.as_slice() {
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
+        [0x28, 0xb5, 0x2f, 0xfd] => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
+            decoder.window_log_max(31)?; // Files made with `zstd --long`.
+            Box::new(decoder)
+        }
+        _ => Box::new(raw),
+    })
+}
+
+/// The text of a line: UTF-8, or else Latin-1, in which every byte means something.
+pub fn text(line: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(line) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(line.iter().map(|&byte| char::from(byte)).collect()),
+    }
+}
+
+struct CountingReader<R> {
+    inner: R,
+    read: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for CountingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.read.set(self.read.get() + length as u64);
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn lines(bytes: Vec<u8>) -> Vec<String> {
+        let mut input = Input::new(Cursor::new(bytes), None).unwrap();
+        let (mut line, mut lines) = (Vec::new(), Vec::new());
+        loop {
+            match input.next_line(&mut line).unwrap() {
+                Line::Full => lines.push(text(&line).into_owned()),
+                Line::TooLong => lines.push(format!("too long, begins {}", line.len())),
+                Line::End => return lines,
+            }
+        }
+    }
+
+    #[test]
+    fn plain_gzip_and_zstd_read_alike_whatever_their_name() {
+        let plain = "\u{feff}one\r\ntwo\n\nthree £".repeat(300).into_bytes();
+        let expected = lines(plain.clone());
+        assert_eq!(expected[..3], ["one", "two", ""]);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&plain).unwrap();
+        assert_eq!(lines(gzip.finish().unwrap()), expected);
+        assert_eq!(lines(zstd::encode_all(&*plain, 1).unwrap()), expected);
+        // Two files, each compressed, joined by `cat`.
+        let half = plain.len() / 2;
+        let mut joined = zstd::encode_all(&plain[..half], 1).unwrap();
+        joined.extend(zstd::encode_all(&plain[half..], 1).unwrap());
+        assert_eq!(lines(joined), expected);
+    }
+
+    #[test]
+    fn an_endless_line_is_cut_and_the_next_one_read() {
+        let mut bytes = vec![b'x'; MAX_LINE as usize + 5];
+        bytes.extend(b"\nnext");
+        assert_eq!(lines(bytes), ["too long, begins 200", "next"]);
+        assert!(lines(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_latin_1() {
+        assert_eq!(lines(b"\xa310".to_vec()), ["£10"]);
+    }
+
+    #[test]
+    fn a_cut_archive_is_an_error() {
+        let whole = zstd::encode_all(&*b"line\n".repeat(100_000), 1).unwrap();
+        let mut input = Input::new(Cursor::new(whole[..whole.len() - 4].to_vec()), None).unwrap();
+        let mut line = Vec::new();
+        let error = loop {
+            match input.next_line(&mut line) {
+                Ok(Line::End) => panic!("a cut archive was taken as whole"),
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

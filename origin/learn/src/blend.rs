@@ -1,0 +1,81 @@
+//! Putting tables together: what visitors do, what vectors learnt from it, and what the items are.
+
+use crate::{Table, prune, rows};
+
+/// Row by row `behaviour · n/(n + few) + content · few/(n + few)`, each scaled to a sum of 1, `n` the training events of
+/// the item: content leads while little is known. Where one of them has no row, the other is all there is.
+pub fn by_evidence(behaviour: &Table, content: &Table, events: &[u32], few: f32, k: usize) -> Table {
+    let sum = |row: &[(u32, f32)]| row.iter().map(|entry| entry.1).sum::<f32>();
+    rows(events.len(), |item, sums| {
+        let item = item as usize;
+        let (learnt, alike) = (&behaviour[item], &content[item]);
+        let trust = match (learnt.is_empty(), alike.is_empty()) {
+            (true, _) => 0.0,
+            (_, true) => 1.0,
+            _ => events[item] as f32 / (events[item] as f32 + few),
+        };
+        for (row, share) in [(learnt, trust), (alike, 1.0 - trust)] {
+            let scale = share / sum(row).max(f32::MIN_POSITIVE);
+            row.iter().for_each(|(neighbour, weight)| sums.add(*neighbour, scale * weight));
+        }
+        prune(sums.drain(|_, weight| weight), k)
+    })
+}
+
+/// `T_i + share · ΣT_i · ΣR_i · √R_i / Σ√R_i` with `T` the table and `R` what was learnt, the best `k` of each row kept.
+///
+/// Co-view knows best which neighbours come first, and vectors what it has not seen yet: the root, which halves the
+/// differences between logarithms, makes them fill up the row rather than reorder its head. Against `T_i + share · R_i`, with the
+/// same mass in every row, it gained a hundredth of MRR@20 on the logs tried, at the same HR@20. A row without
+/// co-view has the mean mass.
+pub fn fold(table: &Table, knn: &Table, share: f32, k: usize) -> Table {
+    let sum = |row: &[(u32, f32)]| row.iter().map(|entry| f64::from(entry.1)).sum::<f64>();
+    let filled = table.iter().filter(|row| !row.is_empty()).count();
+    let mean = table.iter().map(|row| sum(row)).sum::<f64>() / filled.max(1) as f64;
+    // Without any co-view, similarity is all there is.
+    let mean = if mean > 0.0 { mean } else { 1.0 };
+    rows(table.len(), |item, sums| {
+        let (row, learnt) = (&table[item as usize], &knn[item as usize]);
+        let mass = if row.is_empty() { mean } else { sum(row) } * sum(learnt);
+        let roots = learnt.iter().map(|entry| entry.1.sqrt()).sum::<f32>();
+        let scale = share * mass as f32 / roots.max(f32::MIN_POSITIVE);
+        row.iter().for_each(|(neighbour, weight)| sums.add(*neighbour, *weight));
+        learnt.iter().for_each(|(neighbour, weight)| sums.add(*neighbour, scale * weight.sqrt()));
+        prune(sums.drain(|_, sum| sum), k)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_leads_where_there_are_few_events() {
+        let behaviour = vec![vec![(1, 2.0)], vec![(2, 3.0)], vec![]];
+        let content = vec![vec![(2, 0.5)], vec![(0, 0.5)], vec![(0, 0.2)]];
+        let blended = by_evidence(&behaviour, &content, &[1, 15, 0], 5.0, 9);
+        assert_eq!(blended[1], [(2, 0.75), (0, 0.25)]);
+        assert_eq!(blended[0][0].0, 2);
+        assert_eq!(blended[2], [(0, 1.0)]);
+    }
+
+    #[test]
+    fn folding_weighs_by_the_row_and_flattens_what_was_learnt() {
+        let (table, knn) =
+            (vec![vec![(1, 3.0)], vec![(0, 1.0)], vec![]], vec![vec![(2, 0.64), (0, 0.16)]; 3]);
+        // Of 0.8 in all, roots .8 and .4 share two thirds to one third.
+        let close = |row: &[(u32, f32)], expected: &[(u32, f32)]| {
+            let same = |(a, b): (&(u32, f32), &(u32, f32))| a.0 == b.0 && (a.1 - b.1).abs() < 1e-6;
+            assert!(
+                row.len() == expected.len() && row.iter().zip(expected).all(same),
+                "{row:?} {expected:?}"
+            );
+        };
+        let folded = fold(&table, &knn, 0.75, 9);
+        close(&folded[0], &[(1, 3.0), (2, 1.2), (0, 0.6)]);
+        close(&folded[1], &[(0, 1.2), (2, 0.4)]);
+        // The mean of the two rows there are is 2.
+        close(&folded[2], &[(2, 0.8), (0, 0.4)]);
+        close(&fold(&table, &knn, 0.75, 1)[0], &[(1, 3.0)]);
+    }
+}

@@ -1,0 +1,257 @@
+//! Popularity by region: how much each item is wanted, the latest events counting most.
+//!
+//! ```text
+//! wanted_i(now) = Σ over events of i of  weight(kind) · 2^(−(now − at) / half-life)
+//! ```
+//! It is counted forward (Cormode et al., "Forward Decay", ICDE 2009): an event adds `weight · 2^(at / half-life)`, so
+//! that nothing that was counted ever changes. The whole half-lives since 1970 in the exponent tell the cell, what is
+//! left is added to it as an integer. Sums of integers do not depend on the order of events: a service that counts
+//! them as they come has the very numbers of an offline build.
+
+use origin_data::{Interner, LogEvent};
+use serde::{Deserialize, Serialize};
+use snapshots::{
+    event::Kind,
+    time::{DAY_MS, Timestamp},
+};
+use std::collections::{BTreeMap, HashMap};
+
+/// How popularity is counted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decay {
+    /// Weight of an event by its kind: impression, view, click, cart, purchase.
+    pub kinds: [f32; Kind::ALL.len()],
+    /// An event counts half after so many days.
+    pub half_life_days: f32,
+    /// An item's recency halves with every so many days since its newest event.
+    pub recency_days: f32,
+}
+
+impl Default for Decay {
+    fn default() -> Self {
+        Self { kinds: [0.0, 1.0, 3.0, 5.0, 10.0], half_life_days: 7.0, recency_days: 3.0 }
+    }
+}
+
+fn halved(age_ms: i64, days: f32) -> f64 {
+    (-(age_ms.max(0) as f64) / (f64::from(days) * DAY_MS as f64)).exp2()
+}
+
+/// What one event adds is counted in so many parts.
+const PARTS: f64 = (1 << 20) as f64;
+
+/// An item in an area, in one half-life since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// The item's number.
+    pub item: u32,
+    /// The area's number.
+    pub area: u16,
+    /// Whole half-lives since 1970.
+    pub period: u16,
+}
+
+/// What was counted under a [`Key`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    sum: u64,
+    newest: i64,
+}
+
+/// The events of all items, areas and half-lives. 40 bytes for each that had any.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    decay: Decay,
+    cells: HashMap<Key, Cell>,
+}
+
+/// What was counted of the shop so far. Items and areas have the numbers of their places.
+pub struct PopularityCounts<'a> {
+    /// Every item's events.
+    pub counts: &'a Counts,
+    /// Ids of the items; only ever appended to.
+    pub items: &'a Interner,
+    /// Names of the areas.
+    pub areas: &'a Interner,
+    /// Time of the newest event.
+    pub newest: Timestamp,
+}
+
+impl Counts {
+    /// Counts a log.
+    pub fn of(events: &[LogEvent]) -> Self {
+        let mut counts = Self::default();
+        for event in events {
+            counts.add(event.at, event.kind, event.item, event.area);
+        }
+        counts
+    }
+
+    /// Counts an event. Impressions say nothing about what is wanted.
+    pub fn add(&mut self, at: Timestamp, kind: Kind, item: u32, area: u16) {
+        if kind == Kind::Impression {
+            return;
+        }
+        let half_life = self.half_life();
+        let (period, rest) = (at.0.max(0) / half_life, at.0.max(0) % half_life);
+        let period = u16::try_from(period).unwrap_or(u16::MAX);
+        let weight = f64::from(self.decay.kinds[kind as usize]) * (rest as f64 / half_life as f64).exp2();
+        let cell = self.cells.entry(Key { item, area, period }).or_default();
+        cell.sum = cell.sum.saturating_add((weight * PARTS).round() as u64);
+        cell.newest = cell.newest.max(at.0);
+    }
+
+    /// What is counted, in the order of the keys.
+    pub fn cells(&self) -> Vec<(Key, Cell)> {
+        let mut cells: Vec<_> = self.cells.iter().map(|(key, cell)| (*key, *cell)).collect();
+        cells.sort_unstable_by_key(|(key, _)| *key);
+        cells
+    }
+
+    /// What [`Self::cells`] gave.
+    pub fn from_cells(cells: Vec<(Key, Cell)>) -> Self {
+        Self { cells: cells.into_iter().collect(), ..Self::default() }
+    }
+
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    fn half_life(&self) -> i64 {
+        ((f64::from(self.decay.half_life_days) * DAY_MS as f64) as i64).max(1)
+    }
+
+    /// The items, of `items`, from most to least wanted anywhere; ties keep the order of their numbers.
+    pub fn rank(&self, items: usize, now: Timestamp) -> Vec<u32> {
+        let (wanted, _) = self.by_item(items, now, |_| true);
+        let mut order: Vec<u32> = (0..items as u32).collect();
+        order.sort_by(|a, b| wanted[*b as usize].total_cmp(&wanted[*a as usize]));
+        order
+    }
+
+    /// Every item's popularity (1 the most wanted) and recency (1 an event at `now`) in one region, by item index.
+    /// `index` maps item numbers to item indices, `None` for an item without one; `in_region` tells by an area's number.
+    pub fn learn(
+        &self,
+        index: &[Option<u32>],
+        now: Timestamp,
+        in_region: impl Fn(u16) -> bool,
+    ) -> Vec<(f32, f32)> {
+        let (wanted, newest) = self.by_item(index.len(), now, in_region);
+        let indexed = || index.iter().zip(&wanted).filter_map(|(index, wanted)| Some(((*index)?, *wanted)));
+        let most = indexed().map(|(_, wanted)| wanted).fold(0.0, f64::max);
+        let mut table = vec![(0f32, 0f32); index.iter().flatten().count()];
+        for (item, value) in indexed() {
+            // The least wanted of a long log is still wanted: never rounded to nothing.
+            let share = if most > 0.0 { value / most } else { 0.0 };
+            table[item as usize].0 = if share > 0.0 { (share as f32).max(f32::MIN_POSITIVE) } else { 0.0 };
+        }
+        for (item, newest) in index.iter().zip(newest) {
+            if let (Some(item), Some(newest)) = (item, newest) {
+                table[*item as usize].1 = halved(now.0 - newest, self.decay.recency_days) as f32;
+            }
+        }
+        table
+    }
+
+    /// How much each item is wanted at `now` and when its newest event was. Areas are summed as integers, half-lives
+    /// from the oldest on: the order of the cells does not show.
+    fn by_item(
+        &self,
+        items: usize,
+        now: Timestamp,
+        counts: impl Fn(u16) -> bool,
+    ) -> (Vec<f64>, Vec<Option<i64>>) {
+        let mut newest = vec![None; items];
+        let mut periods: BTreeMap<u16, Vec<(u32, u64)>> = BTreeMap::new();
+        for (key, cell) in
+            self.cells.iter().filter(|(key, _)| counts(key.area) && (key.item as usize) < items)
+        {
+            periods.entry(key.period).or_default().push((key.item, cell.sum));
+            let newest = &mut newest[key.item as usize];
+            *newest = (*newest).max(Some(cell.newest));
+        }
+        let (mut wanted, mut sums) = (vec![0f64; items], vec![0u64; items]);
+        let half_lives = now.0.max(0) as f64 / self.half_life() as f64;
+        for (period, cells) in periods {
+            for (item, sum) in &cells {
+                sums[*item as usize] = sums[*item as usize].saturating_add(*sum);
+            }
+            let scale = (f64::from(period) - half_lives).exp2() / PARTS;
+            for (item, _) in &cells {
+                wanted[*item as usize] += std::mem::take(&mut sums[*item as usize]) as f64 * scale;
+            }
+        }
+        (wanted, newest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn event(day: i64, kind: Kind, item: u32, area: u16) -> LogEvent {
+        LogEvent { at: Timestamp(day * DAY_MS), kind, item, visitor: 0, session: 0, area, quantity: 1 }
+    }
+
+    #[test]
+    fn kinds_weigh_and_age_halves() {
+        let now = Timestamp(14 * DAY_MS);
+        let counts = Counts::of(&[
+            event(0, Kind::Purchase, 0, 0),
+            event(7, Kind::Cart, 1, 1),
+            event(14, Kind::View, 2, 1),
+            event(14, Kind::Impression, 3, 1),
+        ]);
+        // 10/4, 5/2, 1: the first two tie and keep their order.
+        assert_eq!(counts.rank(4, now), [0, 1, 2, 3]);
+        let identity = [0, 1, 2, 3].map(Some);
+        let world = counts.learn(&identity, now, |_| true);
+        assert_eq!(world.iter().map(|item| item.0).collect::<Vec<_>>(), [1.0, 1.0, 0.4, 0.0]);
+        assert_eq!((world[2].1, world[3].1), (1.0, 0.0));
+        let region = counts.learn(&identity, now, |area| area == 1);
+        assert_eq!((region[0].0, region[1].0, region[2].0), (0.0, 1.0, 0.4));
+        let without_the_first = counts.learn(&[None, Some(1), Some(0), Some(2)], now, |_| true);
+        // Whatever came since, what was wanted long ago keeps its order.
+        let later = Timestamp(now.0 + 700 * DAY_MS);
+        let mut counts = counts;
+        counts.add(later, Kind::View, 3, 1);
+        assert_eq!(counts.rank(4, later), [3, 0, 1, 2]);
+        assert!(counts.learn(&identity, later, |_| true).iter().all(|item| item.0 > 0.0));
+        assert_eq!(without_the_first.iter().map(|item| item.0).collect::<Vec<_>>(), [0.4, 1.0, 0.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_is_that_of_the_formula_in_any_order(
+            events in proptest::collection::vec((0i64..400, 1u8..5, 0u32..3, 0u16..2), 1..40), shift in 0..10 * DAY_MS,
+        ) {
+            let mut events: Vec<LogEvent> = events
+                .into_iter()
+                .map(|(day, kind, item, area)| {
+                    let event = event(day, Kind::from_u8(kind).unwrap(), item, area);
+                    LogEvent { at: Timestamp(event.at.0 + shift), ..event }
+                })
+                .collect();
+            let now = events.iter().map(|event| event.at).max().unwrap();
+            let counts = Counts::of(&events);
+            let (wanted, _) = counts.by_item(3, now, |area| area == 1);
+            for (item, found) in (0u32..).zip(wanted) {
+                let of_it = events.iter().filter(|event| event.item == item && event.area == 1);
+                let weight = |event: &LogEvent| f64::from(Decay::default().kinds[event.kind as usize]);
+                let exact: f64 = of_it.map(|event| weight(event) * halved(now.0 - event.at.0, 7.0)).sum();
+                prop_assert!((found - exact).abs() <= 1e-5 * exact.max(1e-3), "{found} for {exact}");
+            }
+            events.reverse();
+            prop_assert_eq!(Counts::of(&events), counts.clone());
+            prop_assert_eq!(Counts::from_cells(counts.cells()), counts);
+        }
+    }
+}

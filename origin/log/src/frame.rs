@@ -1,0 +1,395 @@
+//! Frames: how a group of events lies in a segment.
+//!
+//! ```text
+//! frame    checksum u64 | length u32 | span u32 | first u64 | records          little-endian
+//! record   head u8 | at | id | item | area | visitor u64 | session u64 [quantity] [price f64] [currency]
+//!          [placement] [request]
+//! ```
+//! `checksum` is xxh3-64 of all that follows it, `length` the bytes of the records, `first` the position of the first
+//! event, and `first + span` that of the next frame's: where events were erased, a frame spans more than it holds.
+//! The head's low three bits are the kind, the others say which of the bracketed fields follow. `at` is the
+//! milliseconds since the record before (zigzag), numbers are LEB128, texts their length and bytes. Items, areas,
+//! currencies and placements are *names*: numbers, counted over the segment, each followed by its text where it is
+//! first used. So a segment can be read from its beginning with nothing else at hand.
+
+use origin_data::Interner;
+use snapshots::{event::Kind, time::Timestamp};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Bytes of a frame before its records.
+pub const HEADER: usize = 24;
+/// A frame is closed once its records have so many bytes.
+pub const FULL: usize = 1 << 20;
+/// No frame has more bytes of records: [`FULL`] and the largest record.
+pub const MAX: usize = FULL + (64 << 10);
+/// Longest text of a record.
+const MAX_TEXT: usize = 1 << 10;
+
+const QUANTITY: u8 = 1 << 3;
+const PRICE: u8 = 1 << 4;
+const CURRENCY: u8 = 1 << 5;
+const PLACEMENT: u8 = 1 << 6;
+const REQUEST: u8 = 1 << 7;
+
+/// One event of the log. Absent texts are empty.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Record<'a> {
+    /// When it happened.
+    pub at: Timestamp,
+    /// What was done.
+    pub kind: Kind,
+    /// Makes a retry count once.
+    pub id: &'a str,
+    /// The item's id.
+    pub item: &'a str,
+    /// The area, in lower case.
+    pub area: &'a str,
+    /// Who did it, as a hash; 0 when unknown.
+    pub visitor: u64,
+    /// The visit, as a hash; 0 when the event named none.
+    pub session: u64,
+    /// How many of the item, at least 1.
+    pub quantity: u32,
+    /// Price of one.
+    pub price: Option<f64>,
+    /// ISO 4217 code of the price.
+    pub currency: &'a str,
+    /// Where on the shop the item was shown.
+    pub placement: &'a str,
+    /// Id of the answer that led here.
+    pub request: &'a str,
+}
+
+/// A frame that is being written.
+#[derive(Debug, Default)]
+pub struct Draft {
+    records: Vec<u8>,
+    span: u32,
+    at: i64,
+}
+
+impl Draft {
+    /// Adds an event.
+    pub fn add(&mut self, record: &Record<'_>, names: &mut Interner) {
+        let out = &mut self.records;
+        let head = record.kind as u8
+            | if record.quantity > 1 { QUANTITY } else { 0 }
+            | if record.price.is_some() { PRICE } else { 0 }
+            | if record.currency.is_empty() { 0 } else { CURRENCY }
+            | if record.placement.is_empty() { 0 } else { PLACEMENT }
+            | if record.request.is_empty() { 0 } else { REQUEST };
+        out.push(head);
+        let passed = record.at.0.wrapping_sub(self.at);
+        write_number(((passed << 1) ^ (passed >> 63)).cast_unsigned(), out);
+        self.at = record.at.0;
+        write_text(record.id, out);
+        write_name(record.item, names, out);
+        write_name(record.area, names, out);
+        out.extend_from_slice(&record.visitor.to_le_bytes());
+        out.extend_from_slice(&record.session.to_le_bytes());
+        if record.quantity > 1 {
+            write_number(u64::from(record.quantity), out);
+        }
+        if let Some(price) = record.price {
+            out.extend_from_slice(&price.to_le_bytes());
+        }
+        for name in [record.currency, record.placement].into_iter().filter(|name| !name.is_empty()) {
+            write_name(name, names, out);
+        }
+        if !record.request.is_empty() {
+            write_text(record.request, out);
+        }
+        self.span += 1;
+    }
+
+    /// Events added.
+    pub fn span(&self) -> u32 {
+        self.span
+    }
+
+    /// Whether it is time to close it.
+    pub fn is_full(&self) -> bool {
+        self.records.len() >= FULL
+    }
+
+    /// Appends the frame to `out` and begins the next; nothing when there is nothing in it. `span` as in the head
+    /// of the module, at least [`Self::span`].
+    pub fn close(&mut self, first: u64, span: u32, out: &mut Vec<u8>) {
+        if self.span > 0 {
+            let start = out.len();
+            out.extend_from_slice(&[0; 8]);
+            out.extend_from_slice(&(self.records.len() as u32).to_le_bytes());
+            out.extend_from_slice(&span.to_le_bytes());
+            out.extend_from_slice(&first.to_le_bytes());
+            out.extend_from_slice(&self.records);
+            let checksum = xxh3_64(&out[start + 8..]);
+            out[start..start + 8].copy_from_slice(&checksum.to_le_bytes());
+        }
+        self.clear();
+    }
+
+    /// Drops what was added.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        (self.span, self.at) = (0, 0);
+    }
+}
+
+/// A whole frame whose checksum holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// Position of its first event.
+    pub first: u64,
+    /// Position of the first event after it.
+    pub next: u64,
+    records: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// The frame at the beginning of `bytes`; `None` when no whole one lies there.
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let u64_at = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+        let (checksum, sizes, first) = (u64_at(0)?, u64_at(8)?, u64_at(16)?);
+        let (length, span) = (sizes as u32 as usize, sizes >> 32);
+        let next = first.checked_add(span)?;
+        if length == 0 || length > MAX || span == 0 {
+            return None;
+        }
+        let body = bytes.get(8..HEADER + length)?;
+        (xxh3_64(body) == checksum).then(|| Self { first, next, records: &body[HEADER - 8..] })
+    }
+
+    /// Bytes of the whole frame.
+    pub fn size(&self) -> usize {
+        HEADER + self.records.len()
+    }
+
+    /// Hands out its events, each with the numbers of its item and its area in `names`, to which the frame's new names
+    /// are added.
+    /// `false` when the records make no sense, which only another writer than this can bring about.
+    pub fn records(&self, names: &mut Vec<Box<str>>, mut take: impl FnMut(&Record<'_>, u32, u32)) -> bool {
+        let mut cursor = Cursor { rest: self.records, at: 0 };
+        while !cursor.rest.is_empty() {
+            if cursor.record(names, &mut take).is_none() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+struct Cursor<'a> {
+    rest: &'a [u8],
+    at: i64,
+}
+
+impl<'a> Cursor<'a> {
+    fn record(
+        &mut self,
+        names: &mut Vec<Box<str>>,
+        take: &mut impl FnMut(&Record<'_>, u32, u32),
+    ) -> Option<()> {
+        let head = self.bytes(1)?[0];
+        let kind = Kind::from_u8(head & 7)?;
+        let passed = self.number()?;
+        self.at = self.at.wrapping_add((passed >> 1).cast_signed() ^ -(passed & 1).cast_signed());
+        let id = self.text()?;
+        let (item, area) = (self.name(names)?, self.name(names)?);
+        let (visitor, session) = (self.u64()?, self.u64()?);
+        let quantity = if head & QUANTITY > 0 { u32::try_from(self.number()?).ok()? } else { 1 };
+        let price = if head & PRICE > 0 { Some(f64::from_bits(self.u64()?)) } else { None };
+        let currency = if head & CURRENCY > 0 { Some(self.name(names)?) } else { None };
+        let placement = if head & PLACEMENT > 0 { Some(self.name(names)?) } else { None };
+        let request = if head & REQUEST > 0 { self.text()? } else { "" };
+        let text = |number: Option<u32>| number.map_or("", |number| &names[number as usize]);
+        let record = Record {
+            at: Timestamp(self.at),
+            kind,
+            id,
+            item: text(Some(item)),
+            area: text(Some(area)),
+            visitor,
+            session,
+            quantity,
+            price,
+            currency: text(currency),
+            placement: text(placement),
+            request,
+        };
+        take(&record, item, area);
+        Some(())
+    }
+
+    fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.bytes(8)?.try_into().ok()?))
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.bytes(1)?[0];
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let length = usize::try_from(self.number()?).ok().filter(|length| *length <= MAX_TEXT)?;
+        str::from_utf8(self.bytes(length)?).ok()
+    }
+
+    /// The number of a name that is in `names` now.
+    fn name(&mut self, names: &mut Vec<Box<str>>) -> Option<u32> {
+        let number = u32::try_from(self.number()?).ok()?;
+        match (number as usize).cmp(&names.len()) {
+            std::cmp::Ordering::Less => {}
+            std::cmp::Ordering::Equal => names.push(self.text()?.into()),
+            std::cmp::Ordering::Greater => return None,
+        }
+        Some(number)
+    }
+}
+
+/// Writes the number of a name, and its text where the segment first has it.
+fn write_name(name: &str, names: &mut Interner, out: &mut Vec<u8>) {
+    let known = names.len();
+    let number = names.intern(name);
+    write_number(u64::from(number), out);
+    if number as usize == known {
+        write_text(name, out);
+    }
+}
+
+fn write_number(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// Longer texts than [`MAX_TEXT`] never come here: events are checked where they arrive. They would be cut.
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    let fits = (0..=text.len().min(MAX_TEXT)).rev().find(|at| text.is_char_boundary(*at));
+    let text = &text[..fits.unwrap_or_default()];
+    write_number(text.len() as u64, out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// An event with texts of its own.
+    #[derive(Clone, Debug)]
+    struct Owned {
+        texts: [String; 6],
+        numbers: (i64, u64, u64),
+        kind: u8,
+        quantity: u32,
+        price: Option<f64>,
+    }
+
+    impl Owned {
+        fn record(&self) -> Record<'_> {
+            let [id, item, area, currency, placement, request] = self.texts.each_ref().map(String::as_str);
+            let (at, visitor, session) = self.numbers;
+            let kind = Kind::from_u8(self.kind).unwrap();
+            let (quantity, price) = (self.quantity, self.price);
+            let at = Timestamp(at);
+            Record {
+                at,
+                kind,
+                id,
+                item,
+                area,
+                visitor,
+                session,
+                quantity,
+                price,
+                currency,
+                placement,
+                request,
+            }
+        }
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Owned>> {
+        let texts = ["[a-z]{0,3}", "[a-c]{1,2}", "[a-b]{0,1}", "[A-B]{0,1}", "[c-d]{0,2}", "\\PC{0,9}"];
+        let one = (texts, any::<(i64, u64, u64)>(), 0u8..5, 1u32.., proptest::option::of(0.0..1e9)).prop_map(
+            |(texts, numbers, kind, quantity, price)| Owned { texts, numbers, kind, quantity, price },
+        );
+        proptest::collection::vec(one, 1..20)
+    }
+
+    fn read(bytes: &[u8], names: &mut Vec<Box<str>>) -> Option<(u64, u64, Vec<String>)> {
+        let frame = Frame::read(bytes)?;
+        let mut found = Vec::new();
+        let sound = frame.records(names, |record, _, _| found.push(format!("{record:?}")));
+        sound.then_some((frame.first, frame.next, found))
+    }
+
+    fn write(events: &[Owned], first: u64, names: &mut Interner) -> Vec<u8> {
+        let (mut open, mut out) = (Draft::default(), Vec::new());
+        events.iter().for_each(|event| open.add(&event.record(), names));
+        open.close(first, open.span(), &mut out);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_reads_the_same(one in events(), two in events(), first in 0..u64::MAX / 2) {
+            let (mut numbers, mut names) = (Interner::default(), Vec::new());
+            for events in [&one, &two] {
+                let bytes = write(events, first, &mut numbers);
+                let expected: Vec<_> = events.iter().map(|event| format!("{:?}", event.record())).collect();
+                let next = first + events.len() as u64;
+                prop_assert_eq!(read(&bytes, &mut names), Some((first, next, expected)));
+            }
+            prop_assert_eq!(names.len(), numbers.len());
+        }
+
+        #[test]
+        fn a_flipped_bit_or_a_missing_end_is_found(events in events(), at in any::<prop::sample::Index>(), bit in 0u8..8) {
+            let bytes = write(&events, 7, &mut Interner::default());
+            let at = at.index(bytes.len());
+            prop_assert_eq!(Frame::read(&bytes[..at]), None);
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << bit;
+            prop_assert!(Frame::read(&flipped).is_none());
+        }
+
+        #[test]
+        fn records_with_a_byte_changed_read_or_are_refused(events in events(), at in any::<prop::sample::Index>(), to: u8) {
+            let mut bytes = write(&events, 7, &mut Interner::default());
+            let at = HEADER + at.index(bytes.len() - HEADER);
+            bytes[at] = to;
+            let checksum = xxh3_64(&bytes[8..]);
+            bytes[..8].copy_from_slice(&checksum.to_le_bytes());
+            let mut names = Vec::new();
+            if let Some((first, next, records)) = read(&bytes, &mut names) {
+                prop_assert_eq!((first, next), (7, 7 + events.len() as u64));
+                prop_assert!(names.len() <= 4 * records.len());
+            }
+        }
+
+        #[test]
+        fn any_records_read_or_are_refused(records in proptest::collection::vec(any::<u8>(), 1..300), span in 1u32..) {
+            let mut open = Draft { records, span, at: 0 };
+            let mut bytes = Vec::new();
+            open.close(0, span, &mut bytes);
+            let _ = read(&bytes, &mut Vec::new());
+            let _ = read(&bytes[8..], &mut Vec::new());
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! A command a module: `pub struct XArgs` (clap's `Args`) and `pub fn run(&XArgs, &Config)`.
+//!
+//! May import: everything below; nothing but [`crate::cli`] imports a command.
+
+pub mod build;
+pub mod evaluate;
+pub mod generate;
+pub mod import;
+pub mod inspect;
+pub mod keys;
+pub mod models;
+pub mod publish;
+pub mod recommend;
+pub mod rules;
+pub mod serve;
+pub mod tune;

@@ -1,0 +1,70 @@
+//! The recipe of a data directory: `recipe.toml`, as `verge tune` writes it.
+
+use anyhow::{Context, Result};
+use origin_data::files::replace_file;
+use origin_learn::config::Recipe;
+use std::{io::ErrorKind, path::Path};
+
+/// The file in the data directory.
+pub const FILE: &str = "recipe.toml";
+
+/// Reads a file.
+///
+/// # Errors
+/// It cannot be read, is not TOML, or has an unknown key or a wrong type; the text names file, line and key.
+pub fn read(path: &Path) -> Result<Recipe> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the recipe {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("in the recipe {}", path.display()))
+}
+
+/// Reads [`FILE`] in a data directory; the defaults where there is none.
+///
+/// # Errors
+/// As for [`read`].
+pub fn load(data_dir: &Path) -> Result<Recipe> {
+    let missing = |error: &anyhow::Error| {
+        error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound)
+    };
+    match read(&data_dir.join(FILE)) {
+        Err(error) if missing(&error) => Ok(Recipe::default()),
+        read => read,
+    }
+}
+
+/// Writes [`FILE`] in a data directory, for the next build.
+///
+/// # Errors
+/// The directory cannot be written.
+pub fn save(recipe: &Recipe, data_dir: &Path) -> Result<()> {
+    replace_file(&data_dir.join(FILE), recipe.to_toml()?.as_bytes()).map(|_| ())
+}
+
+/// The recipe that a command uses: `file`, else that of the data directory. `k` overrides its number of neighbours.
+///
+/// # Errors
+/// As for [`read`].
+pub fn choose(file: Option<&Path>, data_dir: &Path, k: Option<u8>) -> Result<Recipe> {
+    let recipe = file.map_or_else(|| load(data_dir), read)?;
+    Ok(Recipe { k: k.unwrap_or(recipe.k), ..recipe })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_recipe_is_the_default_and_a_damaged_one_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(load(dir.path()).unwrap(), Recipe::default());
+        let found = Recipe { k: 7, ..Recipe::default() };
+        save(&found, dir.path()).unwrap();
+        assert_eq!(load(dir.path()).unwrap(), found);
+        std::fs::write(dir.path().join(FILE), "[coview]\nlamda = 1.0\n").unwrap();
+        let error = format!("{:#}", load(dir.path()).unwrap_err());
+        assert!(error.contains(FILE) && error.contains("lamda"), "{error}");
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        std::fs::create_dir(dir.path().join(FILE)).unwrap();
+        assert!(load(dir.path()).is_err(), "a recipe that cannot be read is not a missing one");
+    }
+}
