@@ -1,30 +1,30 @@
-//! Requests that are made up: of what the Worker knows, of what it does not, and of bytes.
+//! Generates requests from known and unknown paths, parameters and headers, and from random bytes.
 
-/// What a request is meant to be, which says how it may be answered.
+/// The class of a request, which determines the answers that are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
-    /// HTTP in every respect.
-    Sound,
+pub(super) enum Class {
+    /// Valid HTTP.
+    Valid,
     /// An upgrade to a WebSocket.
     Upgrade,
-    /// A body that is longer than the Worker takes.
+    /// A body above the size limit of the Worker.
     Large,
-    /// Bytes that need not be HTTP: workerd may refuse or hang up.
-    Broken,
+    /// Possibly not HTTP: workerd may reject it or close the connection.
+    Malformed,
 }
 
-/// A request.
-pub struct Made {
-    /// What it is meant to be.
-    pub class: Class,
-    /// Whether an answer to it has no body.
-    pub is_head: bool,
-    /// What is sent.
-    pub bytes: Vec<u8>,
+/// A generated request.
+pub(super) struct GeneratedRequest {
+    /// Its class.
+    pub(super) class: Class,
+    /// Whether the method is HEAD, so that the answer has no body.
+    pub(super) is_head: bool,
+    /// The bytes to send.
+    pub(super) bytes: Vec<u8>,
 }
 
-/// Random numbers (SplitMix64), the same for the same seed.
-pub struct Random(pub u64);
+/// A seeded random number generator (SplitMix64).
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -46,12 +46,12 @@ impl Random {
         from[self.below(from.len())]
     }
 
-    fn bytes(&mut self, most: usize) -> Vec<u8> {
-        (0..self.below(most + 1)).map(|_| self.next() as u8).collect()
+    fn bytes(&mut self, max_len: usize) -> Vec<u8> {
+        (0..self.below(max_len + 1)).map(|_| self.next() as u8).collect()
     }
 }
 
-/// Methods that workerd hands on; others it refuses by itself.
+/// Methods that workerd passes to the Worker; it rejects others itself.
 const METHODS: [&str; 11] =
     ["GET", "HEAD", "HEAD", "OPTIONS", "POST", "DELETE", "PUT", "PATCH", "TRACE", "PROPFIND", "PURGE"];
 const PATHS: [&str; 24] = [
@@ -190,8 +190,8 @@ const EVENTS: [&str; 14] = [
     "[[[[[[[[",
 ];
 
-/// Makes a request up. `items` are ids that the shop has.
-pub fn request(random: &mut Random, items: &[String]) -> Made {
+/// Generates a request. `items` are ids of the shop.
+pub(super) fn request(random: &mut Random, items: &[String]) -> GeneratedRequest {
     match random.below(1_000) {
         0..=2 => return large(random),
         3..=12 => return upgrade(random),
@@ -209,41 +209,41 @@ pub fn request(random: &mut Random, items: &[String]) -> Made {
     }
     let body = if method == "GET" || method == "HEAD" { Vec::new() } else { body(random, items) };
     let mut bytes = framed(head, &body, random);
-    let is_broken = random.one_in(50);
-    if is_broken {
-        break_somewhere(&mut bytes, random);
+    let is_malformed = random.one_in(50);
+    if is_malformed {
+        corrupt(&mut bytes, random);
     }
-    let class = if is_broken { Class::Broken } else { Class::Sound };
-    Made { class, is_head: method == "HEAD", bytes }
+    let class = if is_malformed { Class::Malformed } else { Class::Valid };
+    GeneratedRequest { class, is_head: method == "HEAD", bytes }
 }
 
-fn large(random: &mut Random) -> Made {
+fn large(random: &mut Random) -> GeneratedRequest {
     let body = [random.pick(&EVENTS).as_bytes(), &vec![b' '; (256 << 10) + random.below(2 << 20)]].concat();
     let head = b"POST /v1/events HTTP/1.1\r\nHost: shop.example\r\n".to_vec();
-    Made { class: Class::Large, is_head: false, bytes: framed(head, &body, random) }
+    GeneratedRequest { class: Class::Large, is_head: false, bytes: framed(head, &body, random) }
 }
 
-fn upgrade(random: &mut Random) -> Made {
+fn upgrade(random: &mut Random) -> GeneratedRequest {
     let path = if random.one_in(3) { random.pick(&PATHS) } else { "/v1/live" };
     let head = format!(
         "GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
-    Made { class: Class::Upgrade, is_head: false, bytes: head.into_bytes() }
+    GeneratedRequest { class: Class::Upgrade, is_head: false, bytes: head.into_bytes() }
 }
 
-/// A path with a query, as it may stand in a request line.
+/// A path with a query that is valid in a request line.
 fn target(random: &mut Random, items: &[String]) -> String {
-    let mut target = filled(random.pick(&PATHS), random, items);
+    let mut target = fill_items(random.pick(&PATHS), random, items);
     for number in 0..random.below(5) {
         let value =
             if random.one_in(6) { escaped(&random.bytes(40)) } else { random.pick(&VALUES).to_owned() };
-        let value = filled(&value, random, items);
+        let value = fill_items(&value, random, items);
         let value = if random.one_in(40) { value.repeat(1 + random.below(300)) } else { value };
         target.push_str(&format!("{}{}={value}", if number == 0 { '?' } else { '&' }, random.pick(&NAMES)));
     }
     if random.one_in(12) {
-        // What a path must not hold is escaped, and the rest is as random.
+        // Random bytes, percent-encoded where a path requires it.
         let place = 1 + random.below(target.len());
         target.insert_str(place.min(target.len()), &escaped(&random.bytes(12)));
     }
@@ -256,10 +256,10 @@ fn add_header(head: &mut Vec<u8>, random: &mut Random, items: &[String]) {
     let value = match random.below(5) {
         0 => random.bytes(200),
         1 => {
-            let most = if random.one_in(10) { 4_000 } else { 60 };
-            [b"verge_recents=1|".to_vec(), random.bytes(most)].concat()
+            let max_len = if random.one_in(10) { 4_000 } else { 60 };
+            [b"verge_recents=1|".to_vec(), random.bytes(max_len)].concat()
         }
-        _ => filled(random.pick(&HEADER_VALUES), random, items).into_bytes(),
+        _ => fill_items(random.pick(&HEADER_VALUES), random, items).into_bytes(),
     };
     head.extend_from_slice(name.as_bytes());
     head.extend_from_slice(b": ");
@@ -268,7 +268,7 @@ fn add_header(head: &mut Vec<u8>, random: &mut Random, items: &[String]) {
 }
 
 fn body(random: &mut Random, items: &[String]) -> Vec<u8> {
-    let event = |random: &mut Random| filled(random.pick(&EVENTS), random, items);
+    let event = |random: &mut Random| fill_items(random.pick(&EVENTS), random, items);
     let mut body = match random.below(8) {
         0 => random.bytes(300),
         1 => Vec::new(),
@@ -278,8 +278,8 @@ fn body(random: &mut Random, items: &[String]) -> Vec<u8> {
         4 => random.pick(&["[", "{\"a\":", "\"", "[["]).repeat(random.below(9_000)).into_bytes(),
         _ => event(random).into_bytes(),
     };
-    let most = if random.one_in(4) { 5 } else { 1 };
-    for _ in 0..random.below(most) {
+    let max_len = if random.one_in(4) { 5 } else { 1 };
+    for _ in 0..random.below(max_len) {
         if let Some(byte) = body.len().checked_sub(1).map(|last| random.below(last + 1)) {
             body[byte] = random.next() as u8;
         }
@@ -287,7 +287,7 @@ fn body(random: &mut Random, items: &[String]) -> Vec<u8> {
     body
 }
 
-/// The request with its body, of a stated length or in chunks.
+/// Appends the body, either with a Content-Length or chunked.
 fn framed(mut head: Vec<u8>, body: &[u8], random: &mut Random) -> Vec<u8> {
     if body.is_empty() && random.one_in(2) {
         head.extend_from_slice(b"\r\n");
@@ -306,8 +306,8 @@ fn framed(mut head: Vec<u8>, body: &[u8], random: &mut Random) -> Vec<u8> {
     head
 }
 
-/// Changes bytes wherever they are, or leaves the end out.
-fn break_somewhere(bytes: &mut Vec<u8>, random: &mut Random) {
+/// Changes, inserts or removes random bytes, or truncates the request.
+fn corrupt(bytes: &mut Vec<u8>, random: &mut Random) {
     if random.one_in(4) {
         bytes.truncate(random.below(bytes.len()));
         return;
@@ -322,7 +322,7 @@ fn break_somewhere(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-fn filled(text: &str, random: &mut Random, items: &[String]) -> String {
+fn fill_items(text: &str, random: &mut Random, items: &[String]) -> String {
     let mut filled = text.to_owned();
     while let Some(place) = filled.find("ITEM") {
         let item = if random.one_in(5) || items.is_empty() {
@@ -348,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_makes_the_same_requests_of_every_class() {
+    fn equal_seeds_generate_equal_requests_of_every_class() {
         let items = ["a".to_owned(), "b".to_owned()];
         let make = || {
             let mut random = Random(7);
@@ -356,13 +356,14 @@ mod tests {
         };
         let (one, other) = (make(), make());
         assert!(one.iter().zip(&other).all(|(one, other)| one.bytes == other.bytes));
-        for class in [Class::Sound, Class::Upgrade, Class::Large, Class::Broken] {
-            assert!(one.iter().any(|made| made.class == class), "{class:?}");
+        for class in [Class::Valid, Class::Upgrade, Class::Large, Class::Malformed] {
+            assert!(one.iter().any(|request| request.class == class), "{class:?}");
         }
-        let sound = one.iter().filter(|made| made.class == Class::Sound);
-        for made in sound {
-            let end = made.bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("no end of the head");
-            let head = &made.bytes[..end];
+        let valid = one.iter().filter(|request| request.class == Class::Valid);
+        for request in valid {
+            let end =
+                request.bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("the head has no end");
+            let head = &request.bytes[..end];
             assert!(
                 head.split(|byte| *byte == b'\n').all(|line| line
                     .iter()

@@ -1,4 +1,4 @@
-//! The obvious way, to compare with: tables as hash maps of ids, deserialised from MessagePack.
+//! The baseline: tables as hash maps of ids, deserialised from MessagePack.
 
 use serde::{Deserialize, Serialize};
 use snapshots::Snapshot;
@@ -12,8 +12,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// The same rows as a snapshot's.
-    pub fn of(snapshot: &Snapshot) -> Self {
+    /// Copies the rows of a snapshot.
+    pub fn from_snapshot(snapshot: &Snapshot) -> Self {
         let id = |item| snapshot.ids.id(item).map(|id| id.to_string()).unwrap_or_default();
         let mut rows = HashMap::new();
         for item in 0..snapshot.len() as u32 {
@@ -26,8 +26,8 @@ impl Model {
         Self { rows }
     }
 
-    /// The best items after these recents, newest first, by the co-view signal alone; recents are left out.
-    pub fn recommend(&self, strategy: &Strategy, recents: &[String], wanted: usize) -> Vec<(String, f32)> {
+    /// The best items for these recents (newest first) by the co-view signal alone, without the recents themselves.
+    pub fn recommend(&self, strategy: &Strategy, recents: &[String], count: usize) -> Vec<(String, f32)> {
         let recents = &recents[..recents.len().min(strategy.recents.into())];
         let mut sums: HashMap<&str, (f32, f32)> = HashMap::new();
         for (place, recent) in recents.iter().enumerate() {
@@ -44,7 +44,7 @@ impl Model {
             .map(|(id, (sum, votes))| (id.to_owned(), sum * (1.0 + strategy.votes * (votes - 1.0))))
             .collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
-        found.truncate(wanted);
+        found.truncate(count);
         found
     }
 }
