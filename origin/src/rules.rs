@@ -155,11 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_readme_makes_sense() {
-        let readme = include_str!("../../README.md");
-        let start = readme.find("{\n  \"$schema\"").unwrap();
-        let length = readme[start..].find("```").unwrap();
-        let rules = parse(&readme.as_bytes()[start..start + length], &[]).unwrap();
+    fn the_documented_example_is_valid() {
+        let page = include_str!("../../docs/rules.md");
+        let start = page.find("{\n  \"$schema\"").unwrap();
+        let length = page[start..].find("```").unwrap();
+        let rules = parse(&page.as_bytes()[start..start + length], &[]).unwrap();
         assert_eq!((rules.rules.len(), rules.experiments.len()), (7, 1));
     }
 
