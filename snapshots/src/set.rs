@@ -3,16 +3,16 @@
 
 /// The set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SortedSet(Vec<u32>);
+pub(crate) struct SortedSet(Vec<u32>);
 
 impl SortedSet {
     /// Whether a number is in it.
-    pub fn contains(&self, number: u32) -> bool {
+    pub(crate) fn contains(&self, number: u32) -> bool {
         self.0.binary_search(&number).is_ok()
     }
 
     /// Adds a number; whether it was not there yet.
-    pub fn insert(&mut self, number: u32) -> bool {
+    pub(crate) fn insert(&mut self, number: u32) -> bool {
         match self.0.binary_search(&number) {
             Ok(_) => false,
             Err(place) => {
@@ -23,7 +23,7 @@ impl SortedSet {
     }
 
     /// The numbers, in ascending order.
-    pub fn numbers(&self) -> &[u32] {
+    pub(crate) fn numbers(&self) -> &[u32] {
         &self.0
     }
 }

@@ -9,7 +9,7 @@ use snapshots::signal::Signal;
 struct Writer(String, char);
 
 /// An answer, as the edge would send it but for what it adds of its own.
-pub fn answer(answer: &Answer<'_>) -> String {
+pub(crate) fn answer(answer: &Answer<'_>) -> String {
     let mut out = Writer(String::new(), '{');
     out.list("items", &answer.items, recommended);
     out.optional("next", answer.next.as_deref());
@@ -28,14 +28,14 @@ pub fn answer(answer: &Answer<'_>) -> String {
 }
 
 /// One item.
-pub fn item(item: &ItemView<'_>) -> String {
+pub(crate) fn item(item: &ItemView<'_>) -> String {
     let mut out = Writer(String::new(), '{');
     view(&mut out, item);
     out.0 + "}"
 }
 
 /// What is wrong with a request.
-pub fn problem(error: &QueryError) -> String {
+pub(crate) fn problem(error: &QueryError) -> String {
     let mut out = Writer(String::new(), '{');
     out.text("field", error.field);
     out.text("detail", &error.detail);

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A request's view of the items.
-pub struct ItemFilter<'a> {
+pub(crate) struct ItemFilter<'a> {
     snapshot: &'a Snapshot,
     query: &'a Query,
     decision: &'a Decision<'a>,
@@ -21,7 +21,7 @@ pub struct ItemFilter<'a> {
 
 impl<'a> ItemFilter<'a> {
     /// Of a request that must not be answered with what is `seen`, besides what its query excludes.
-    pub fn new(
+    pub(crate) fn new(
         snapshot: &'a Snapshot,
         query: &'a Query,
         decision: &'a Decision<'a>,
@@ -65,7 +65,7 @@ impl<'a> ItemFilter<'a> {
     }
 
     /// By how much the item's score counts; 0 where it may not be shown.
-    pub fn factor(&self, item: u32) -> f32 {
+    pub(crate) fn factor(&self, item: u32) -> f32 {
         if self.lets_pass(item) {
             self.decision.factor(&self.snapshot.attributes, item, self.now)
         } else {
@@ -74,7 +74,7 @@ impl<'a> ItemFilter<'a> {
     }
 
     /// How the page varies: not by what the caller asked for one of.
-    pub fn diversify(&self) -> Option<Diversify> {
+    pub(crate) fn diversify(&self) -> Option<Diversify> {
         self.decision.diversify.filter(|rule| match rule.by {
             Facet::Category => self.query.category.is_none(),
             Facet::Brand => self.query.brand.is_none(),
@@ -82,7 +82,7 @@ impl<'a> ItemFilter<'a> {
     }
 
     /// An item's kind, where it has one.
-    pub fn kind(&self, by: Facet, item: u32) -> Option<u32> {
+    pub(crate) fn kind(&self, by: Facet, item: u32) -> Option<u32> {
         match by {
             Facet::Category => self.snapshot.attributes.category(item),
             Facet::Brand => self.snapshot.attributes.brand(item),

@@ -18,7 +18,7 @@ const CHOICE: usize = 4;
 const MAX_CHOICE: usize = 254;
 
 /// The items of a page, best first, and one more where there is another page.
-pub fn page(plan: &Plan<'_, '_>, filter: &ItemFilter<'_>, scratch: &mut Scratch) -> Vec<Scored> {
+pub(crate) fn page(plan: &Plan<'_, '_>, filter: &ItemFilter<'_>, scratch: &mut Scratch) -> Vec<Scored> {
     let Plan { snapshot, strategy, decision, seeds, request, .. } = plan;
     let wanted = request.query.limit + 1;
     let choice = (wanted * CHOICE).min(MAX_CHOICE);

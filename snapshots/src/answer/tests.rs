@@ -171,7 +171,7 @@ proptest! {
             let _ = ask(&shop, "limit=100", &["item-3", "item-4"]).items.len();
             let _ = similar(&shop, "item-5", "");
             if to != old {
-                // Outside the sections only words that nobody required_rows can differ.
+                // Outside the sections only text that nothing reads can differ.
                 let _ = shop.verify();
             }
         }

@@ -5,7 +5,7 @@
 
 /// One value, or the head of one that holds others.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Token<'a> {
+pub(crate) enum Token<'a> {
     /// Nothing.
     Nil,
     /// Yes or no.
@@ -28,7 +28,7 @@ pub enum Token<'a> {
 
 /// What is left to read. Every call gives `None` where the bytes end or hold something else.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<'a>(pub &'a [u8]);
+pub(crate) struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next value.
-    pub fn token(&mut self) -> Option<Token<'a>> {
+    pub(crate) fn token(&mut self) -> Option<Token<'a>> {
         let marker = self.number(1)? as u8;
         // The three widths of a kind follow each other.
         let width = |first: u8| 1usize << (marker - first);
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes over the next value and all that it holds.
-    pub fn skip(&mut self) -> Option<()> {
+    pub(crate) fn skip(&mut self) -> Option<()> {
         let mut left = 1u64;
         // Every value takes a byte at least, so this ends.
         while left > 0 {
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
     /// Calls `field` with every key of a map, to read its value or [`Reader::skip`] it.
     ///
     /// Compiled once for all kinds of maps, not once for each.
-    pub fn map(&mut self, field: &mut dyn FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
+    pub(crate) fn map(&mut self, field: &mut dyn FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
         let Token::Map(pairs) = self.token()? else { return None };
         for _ in 0..pairs {
             let key = self.str()?;
@@ -118,31 +118,31 @@ impl<'a> Reader<'a> {
     }
 
     /// How many values an array has.
-    pub fn array(&mut self) -> Option<u32> {
+    pub(crate) fn array(&mut self) -> Option<u32> {
         let Token::Array(values) = self.token()? else { return None };
         Some(values)
     }
 
     /// Text.
-    pub fn str(&mut self) -> Option<&'a str> {
+    pub(crate) fn str(&mut self) -> Option<&'a str> {
         let Token::Text(text) = self.token()? else { return None };
         Some(text)
     }
 
     /// Bytes.
-    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
         let Token::Bytes(bytes) = self.token()? else { return None };
         Some(bytes)
     }
 
     /// A whole number from 0.
-    pub fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         let Token::Unsigned(number) = self.token()? else { return None };
         Some(number)
     }
 
     /// A whole number.
-    pub fn i64(&mut self) -> Option<i64> {
+    pub(crate) fn i64(&mut self) -> Option<i64> {
         match self.token()? {
             Token::Unsigned(number) => i64::try_from(number).ok(),
             Token::Negative(number) => Some(number),
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Any number, as near as an `f32` comes.
-    pub fn f32(&mut self) -> Option<f32> {
+    pub(crate) fn f32(&mut self) -> Option<f32> {
         match self.token()? {
             Token::Unsigned(number) => Some(number as f32),
             Token::Negative(number) => Some(number as f32),

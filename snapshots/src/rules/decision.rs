@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 /// A snapshot's rules, with what they name looked up. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-pub struct Ruleset(Option<Arc<VisitorContext>>);
+pub struct Ruleset(Option<Arc<Resolved>>);
 
 #[derive(Debug)]
-struct VisitorContext {
+struct Resolved {
     rules: Rules,
     /// By rule.
     meanings: Vec<Meaning>,
@@ -68,12 +68,12 @@ impl Ruleset {
             pin: rule.pin.as_ref().and_then(|pin| Some((ids.index(&pin.item)?, pin.at))),
         };
         let meanings = rules.rules.iter().map(meaning).collect();
-        Self(Some(Arc::new(VisitorContext { rules, meanings })))
+        Self(Some(Arc::new(Resolved { rules, meanings })))
     }
 
     /// The merchandiser's document; `None` where there is none.
     pub fn document(&self) -> Option<&Rules> {
-        self.0.as_ref().map(|known| &known.rules)
+        self.0.as_ref().map(|resolved| &resolved.rules)
     }
 
     /// A strategy of the document's.
@@ -91,7 +91,7 @@ impl Ruleset {
         known: impl Fn(&str) -> Option<&'s Strategy>,
     ) -> Decision<'s> {
         let mut decision = Decision { most: 1.0, ..Decision::default() };
-        let Some(VisitorContext { rules, meanings }) = self.0.as_deref() else { return decision };
+        let Some(Resolved { rules, meanings }) = self.0.as_deref() else { return decision };
         let mut variants = Vec::new();
         for experiment in rules.experiments.iter().filter(|_| !named) {
             // Who is nobody can be a tester still.

@@ -37,7 +37,7 @@ pub struct Match {
 
 /// The same as places and numbers in one snapshot.
 #[derive(Clone, Debug)]
-pub struct Matcher {
+pub(crate) struct Matcher {
     items: Option<SortedSet>,
     categories: Option<SortedSet>,
     brands: Option<SortedSet>,
@@ -51,7 +51,7 @@ fn hundredths(units: f64) -> u32 {
 }
 
 /// The places of the categories that `wanted` names, with those below them.
-pub fn categories_below(attributes: &Attributes, wanted: &[String]) -> SortedSet {
+pub(crate) fn categories_below(attributes: &Attributes, wanted: &[String]) -> SortedSet {
     places(attributes.categories(), |path| {
         wanted.iter().any(|wanted| {
             let below = path.strip_prefix(wanted.as_str());
@@ -62,7 +62,7 @@ pub fn categories_below(attributes: &Attributes, wanted: &[String]) -> SortedSet
 }
 
 /// The places in a list of names of those that are wanted.
-pub fn places<'a>(
+pub(crate) fn places<'a>(
     names: impl Iterator<Item = &'a str>,
     wanted: impl Fn(&str) -> bool,
 ) -> impl Iterator<Item = u32> {
@@ -71,7 +71,7 @@ pub fn places<'a>(
 
 impl Matcher {
     /// What a rule means in one snapshot. Names that it does not know match nothing.
-    pub fn new(wanted: &Match, ids: &Ids, attributes: &Attributes) -> Self {
+    pub(crate) fn new(wanted: &Match, ids: &Ids, attributes: &Attributes) -> Self {
         let named = |list: &[String], name: &str| list.iter().any(|wanted| wanted == name);
         let given = |list: &[String]| !list.is_empty();
         Self {
@@ -87,7 +87,7 @@ impl Matcher {
     }
 
     /// Whether an item is meant.
-    pub fn matches(&self, attributes: &Attributes, item: u32, now: Timestamp) -> bool {
+    pub(crate) fn matches(&self, attributes: &Attributes, item: u32, now: Timestamp) -> bool {
         let among = |set: &Option<SortedSet>, place: Option<u32>| {
             set.as_ref().is_none_or(|set| place.is_some_and(|place| set.contains(place)))
         };
@@ -104,7 +104,7 @@ impl Matcher {
 }
 
 /// How many days ago an item joined the catalogue; `None` where that is not known.
-pub fn age_days(attributes: &Attributes, item: u32, now: Timestamp) -> Option<u16> {
+pub(crate) fn age_days(attributes: &Attributes, item: u32, now: Timestamp) -> Option<u16> {
     let added = attributes.added(item)?;
     Some((now.0.div_euclid(DAY_MS) - i64::from(added)).clamp(0, u16::MAX.into()) as u16)
 }
