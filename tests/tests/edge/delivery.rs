@@ -124,7 +124,7 @@ fn poison(_: &Parts) -> Result<()> {
     ensure!((1..=2).contains(&tries), "tried {tries} times");
     thread::sleep(Duration::from_secs(4));
     ensure!(refused() == tries, "tried {} times more", refused() - tries);
-    ensure!(edge.log().contains("refuses 1 events for good"), "the log does not tell of it:\n{}", edge.log());
+    ensure!(edge.log().contains("rejected 1 events"), "the log does not tell of it:\n{}", edge.log());
     Ok(())
 }
 
@@ -164,7 +164,7 @@ fn overflow(parts: &Parts) -> Result<()> {
     let dropped = usize::try_from(report.events_dropped)?;
     ensure!(dropped == 2_000, "{dropped} of {sent} events are said to be lost, and 10,000 are kept");
     let log = edge.log();
-    ensure!(log.contains("events are lost from now on"), "the log does not tell of it:\n{log}");
+    ensure!(log.contains("the outbox is full"), "the log does not tell of it:\n{log}");
     origin.until_it_took(sent - dropped)
 }
 
