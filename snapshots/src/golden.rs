@@ -1,6 +1,5 @@
-//! Files of every released version of the format stay readable. What they hold is the shop of [`crate::fixture`];
-//! `cargo test -p snapshots write_golden -- --ignored` writes those of the present version, once, when it is
-//! released.
+//! Golden files: every released version of the format stays readable. They hold the shop of [`crate::fixture`].
+//! `cargo test -p snapshots write_golden -- --ignored` writes the files of a new version when it is released.
 
 use crate::{
     Snapshot, fixture,

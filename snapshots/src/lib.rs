@@ -1,10 +1,12 @@
-//! What a Verge snapshot is, and everything that is computed from it.
+//! Verge's snapshot format, and everything that is computed from a snapshot.
 //!
-//! This crate has no I/O, no clock and no randomness of its own: bytes, the time and random ids are passed in,
-//! so that the edge Worker, the browser, the origin and the tests run the very same code.
+//! The crate has no I/O, clock or randomness of its own: callers pass in bytes, the time and random numbers. So the edge
+//! Worker, the browser, the origin and the tests run the same code.
 //!
-//! The way of a request: [`query`] and [`recents`] say what is asked; [`snapshot`] holds the opened tables;
-//! [`score`] ranks; [`answer`] filters, fills and pages.
+//! A request passes these modules: [`query`] and [`recents`] parse it; [`Snapshot`] holds the opened tables; [`score`]
+//! ranks candidates; [`answer`] filters them and fills a page.
+//!
+//! Imports go down only: `answer` → `score` → `snapshot` → `rules` → `format` → `wire` → `set`.
 
 pub mod answer;
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! What an isolate counts of its answers, and when it tells the origin.
+//! Counters of an isolate's answers, and the schedule of its reports to the origin.
 
 use snapshots::report::Report;
 
-/// How long counts are kept before they are told, in ms.
+/// Interval between reports, in ms.
 const REPORT_INTERVAL_MS: i64 = 10_000;
 
-/// Counts since the last report.
+/// The counters since the last report.
 #[derive(Default)]
 pub struct Counts {
     report: Report,
@@ -13,7 +13,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts a reply to a request for items, `cache_hit` where nothing had to be read for it.
+    /// Counts a reply to a request for items. `cache_hit`: it did not wait for KV.
     pub fn add(&mut self, status: u16, exposed: &[(String, String)], began: i64, now: i64, cache_hit: bool) {
         self.since.get_or_insert(now);
         for (experiment, variant) in exposed {
@@ -31,7 +31,7 @@ impl Counts {
         }
     }
 
-    /// The counts, where they are to be told now; counting starts again.
+    /// Takes the report if it is due, and resets the counters.
     pub fn take_due(&mut self, now: i64) -> Option<Report> {
         let since = self.since.filter(|since| now.saturating_sub(*since) >= REPORT_INTERVAL_MS)?;
         self.since = Some(since.max(now));
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_told_once_and_not_too_often() {
+    fn every_answer_is_reported_once_and_at_intervals() {
         let mut counts = Counts::default();
         assert_eq!(counts.take_due(0), None);
         counts.add(200, &[("home".into(), "a".into())], 0, 3, true);

@@ -1,24 +1,24 @@
-//! What rules and experiments ask of a visitor beside the recents, read only where a snapshot has any: each look at the
-//! request costs about as much as scoring.
+//! The visitor's device and place, and testers' claims: the inputs of rules and experiments besides the recents. Read only
+//! if a snapshot has rules, since reading them costs about as much as scoring.
 
 use crate::reply::Problem;
 use snapshots::manifest::Place;
 use snapshots::rules::Device;
 use snapshots::time::Timestamp;
 
-/// What the platform tells of the visitor's device and place. What is not known is empty.
+/// The visitor's device and place. Unknown fields are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
     /// The device.
     pub device: Option<Device>,
-    /// IANA's name of the time zone.
+    /// IANA time zone.
     pub timezone: String,
-    /// Where in the country, and on which continent.
+    /// Subdivision and continent.
     pub place: Place,
 }
 
 impl Details {
-    /// Reads the lines that `js/glue.js` writes: device, time zone, continent, subdivision.
+    /// Reads the lines of `js/glue.js`: device, time zone, continent, subdivision.
     pub fn read(lines: &str) -> Self {
         let mut lines = lines.splitn(4, '\n');
         let mut next = || lines.next().unwrap_or_default();
@@ -30,21 +30,22 @@ impl Details {
     }
 }
 
-/// A tester's claim to see one variant, `EXPERIMENT.VARIANT.EXPIRES.SIGNATURE`, as `verge rules force` prints it.
+/// A tester's claim to see a variant, `EXPERIMENT.VARIANT.EXPIRES.SIGNATURE` (expiry in Unix seconds), as `verge rules
+/// force` prints it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TesterClaim<'a> {
     /// The experiment.
     pub experiment: &'a str,
     /// The variant.
     pub variant: &'a str,
-    /// What is signed.
+    /// The signed text.
     pub signed: &'a str,
     /// The signature, base64url.
     pub signature: &'a str,
 }
 
 impl<'a> TesterClaim<'a> {
-    /// Reads a claim that has not expired; its signature is still to be checked.
+    /// Parses a claim that has not expired. The caller has to verify its signature.
     pub fn read(text: &'a str, now: Timestamp) -> Option<Self> {
         let (signed, signature) = text.rsplit_once('.')?;
         let mut parts = signed.split('.');
@@ -55,11 +56,11 @@ impl<'a> TesterClaim<'a> {
     }
 }
 
-/// The problem of a claim that does not count.
+/// The problem for an invalid claim.
 pub fn invalid_claim() -> Problem {
     Problem::bad_request(
         "force",
-        "Not signed by this shop, or expired. Sign another with `verge rules force`, by the Worker's secret TESTER_KEY.",
+        "Not signed with the Worker's secret TESTER_KEY, or expired. Sign a new claim with `verge rules force`.",
     )
 }
 
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_holds_until_it_expires() {
+    fn a_claim_is_valid_until_it_expires() {
         let claim = TesterClaim::read("home.b.1000.c2ln", Timestamp(999_999)).unwrap();
         assert_eq!((claim.experiment, claim.variant), ("home", "b"));
         assert_eq!((claim.signed, claim.signature), ("home.b.1000", "c2ln"));

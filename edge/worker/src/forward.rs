@@ -1,4 +1,4 @@
-//! Handing events on to the origin: by a queue before the answer, or from the outbox behind it.
+//! Forwards events to the origin: through a queue before the reply, or from the outbox in the background.
 
 use crate::config::{Config, Origin};
 use crate::outbox::{Batch, Delivery, Lease, Outbox, SendStep, pack};
@@ -10,24 +10,24 @@ use std::time::Duration;
 use worker::wasm_bindgen::JsValue;
 use worker::{Context, Delay, Env, console_error};
 
-/// How long the origin may take, in ms.
+/// Timeout of a request to the origin, in ms.
 const TIMEOUT_MS: u32 = 5_000;
-/// How long it may take for what a queue gives, which nobody waits for.
+/// Timeout of a request with events from the queue, in ms. No visitor waits for it.
 const QUEUE_DELIVERY_TIMEOUT_MS: u32 = 30_000;
-/// How long the queue may take to confirm a message, in ms; a visitor waits for it.
+/// Timeout of the queue's confirmation, in ms. A visitor waits for it.
 const ENQUEUE_TIMEOUT_MS: u32 = 2_000;
 
 thread_local! {
     static OUTBOX: RefCell<Outbox> = RefCell::default();
 }
 
-/// Hands events on. With a queue they are safe when this returns; without, the outbox holds them.
+/// Forwards events. They are in the queue when this returns, or else in the outbox.
 pub(crate) async fn forward(env: &Env, context: &Context, config: &Config, events: &[Event]) {
     let mut batches = pack(events).into_iter();
     if config.bindings.queue {
         while let Some(batch) = batches.as_slice().first() {
             if let Err(why) = enqueue(env, &batch.lines, ENQUEUE_TIMEOUT_MS).await {
-                console_error!("the queue EVENTS takes no message: {why}");
+                console_error!("cannot write to the queue EVENTS: {why}");
                 break;
             }
             batches.next();
@@ -42,14 +42,12 @@ pub(crate) async fn forward(env: &Env, context: &Context, config: &Config, event
         before == 0 && outbox.dropped() > 0
     });
     if first {
-        console_error!(
-            "events are lost from now on, as too many wait for the origin; the metrics count them"
-        );
+        console_error!("the outbox is full, so events are being dropped; the metrics count them");
     }
     send_in_background(context, config, now());
 }
 
-/// Sends what waits in the outbox behind this request, unless another does or the origin is to be left alone.
+/// Sends the outbox in the background, unless another request does or the origin is paused.
 pub(crate) fn send_in_background(context: &Context, config: &Config, now: i64) {
     let Some(lease) = OUTBOX.with_borrow_mut(|outbox| outbox.lease(now)) else { return };
     if let Some(origin) = config.origin.clone() {
@@ -57,12 +55,12 @@ pub(crate) fn send_in_background(context: &Context, config: &Config, now: i64) {
     }
 }
 
-/// Whether the origin is left alone, as it has failed.
+/// Whether the origin is paused after a failure.
 pub(crate) fn is_paused(now: i64) -> bool {
     OUTBOX.with_borrow(|outbox| outbox.is_paused(now))
 }
 
-/// How many events were dropped since this was last asked.
+/// The number of events dropped since the last call.
 pub(crate) fn take_dropped() -> u64 {
     OUTBOX.with_borrow_mut(Outbox::take_dropped)
 }
@@ -80,29 +78,33 @@ async fn send(origin: Origin, lease: Lease) {
     }
 }
 
-/// Hands a body to the origin, once.
+/// Sends a body to the origin once.
 async fn deliver(origin: &Origin, body: &Batch, timeout_ms: u32) -> Delivery {
     let (url, token) = (format!("{}/v1/events", origin.url), origin.key.as_deref().unwrap_or_default());
     let answer = post(&url, token, "application/x-ndjson", &body.lines, timeout_ms).await;
     let outcome = answer.as_ref().map_or(Delivery::Failed, |status| Delivery::from_status(*status));
-    let why = answer.map_or_else(|error| error, |status| format!("it answers {status}"));
+    let why = answer.map_or_else(|error| error, |status| format!("status {status}"));
     match outcome {
         Delivery::Accepted => {}
         Delivery::Rejected => {
-            console_error!("the origin {} refuses {} events for good: {why}", origin.url, body.events)
+            console_error!("the origin {} rejected {} events: {why}", origin.url, body.events)
         }
         Delivery::Failed => {
-            console_error!("the origin {} cannot take {} events now: {why}", origin.url, body.events)
+            console_error!(
+                "the origin {} did not accept {} events, which will be retried: {why}",
+                origin.url,
+                body.events
+            )
         }
     }
     outcome
 }
 
-/// Hands the messages of a queue to the origin, and tells the queue which of them are done with.
+/// Sends the messages of a queue's batch to the origin, and acknowledges or retries them.
 pub(crate) async fn consume(batch: &JsValue, config: &Config) {
     let batches: Vec<Batch> = messages(batch).into_iter().map(Batch::message).collect();
     let Some(origin) = &config.origin else {
-        console_error!("events wait in the queue, as ORIGIN_URL does not say where they go");
+        console_error!("events stay in the queue, because ORIGIN_URL is not set");
         return settle(batch, 0, batches.len(), false);
     };
     let mut first = 0;
@@ -110,7 +112,7 @@ pub(crate) async fn consume(batch: &JsValue, config: &Config) {
         let (body, count) = Batch::body(rest);
         let outcome = deliver(origin, &body, QUEUE_DELIVERY_TIMEOUT_MS).await;
         if outcome == Delivery::Rejected && count > 1 {
-            // One that is wrong must not cost the others.
+            // Send them one by one, so that an invalid message does not cost the others.
             for (place, one) in rest.iter().enumerate().take(count) {
                 let outcome = deliver(origin, one, QUEUE_DELIVERY_TIMEOUT_MS).await;
                 settle(batch, first + place, first + place + 1, outcome != Delivery::Failed);
@@ -122,15 +124,15 @@ pub(crate) async fn consume(batch: &JsValue, config: &Config) {
     }
 }
 
-/// Tells the origin what was counted, once: a report that gets lost costs figures, and one that comes twice is wrong.
+/// Sends a report to the origin once. A lost report is better than one counted twice.
 pub(crate) async fn send_report(origin: Origin, report: Report) {
     let Ok(body) = serde_json::to_string(&report) else { return };
     let url = format!("{}/v1/metrics/edge", origin.url);
     let token = origin.key.as_deref().unwrap_or_default();
     let why = match post(&url, token, "application/json", &body, TIMEOUT_MS).await {
         Ok(200..=299) => return,
-        Ok(status) => format!("it answered {status}"),
+        Ok(status) => format!("status {status}"),
         Err(error) => error,
     };
-    console_error!("a report of metrics did not reach the origin {}: {why}", origin.url);
+    console_error!("cannot send metrics to the origin {}: {why}", origin.url);
 }

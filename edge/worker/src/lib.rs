@@ -17,7 +17,7 @@ pub mod counts;
 pub mod details;
 pub mod dispatch;
 #[cfg(target_arch = "wasm32")]
-mod entry;
+pub mod entry;
 pub mod events;
 #[cfg(target_arch = "wasm32")]
 mod forward;

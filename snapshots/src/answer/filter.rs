@@ -1,4 +1,4 @@
-//! What may be shown, and how much it counts: the filters of a query and the rules that hold, resolved to indices once.
+//! Filters and score factors of one request: the query and the rules that apply, resolved to indices once.
 
 use crate::{
     format::attributes::Attributes,
@@ -8,8 +8,8 @@ use crate::{
     wire::{query::Query, time::Timestamp},
 };
 
-/// A request's view of the items.
-pub struct ItemFilter<'a> {
+/// Decides which items may be shown and how their scores are adjusted.
+pub(crate) struct ItemFilter<'a> {
     snapshot: &'a Snapshot,
     query: &'a Query,
     decision: &'a Decision<'a>,
@@ -20,8 +20,8 @@ pub struct ItemFilter<'a> {
 }
 
 impl<'a> ItemFilter<'a> {
-    /// Of a request that must not be answered with what is `seen`, besides what its query excludes.
-    pub fn new(
+    /// The filter of a request. `seen` items are excluded in addition to those of the query.
+    pub(crate) fn new(
         snapshot: &'a Snapshot,
         query: &'a Query,
         decision: &'a Decision<'a>,
@@ -44,7 +44,7 @@ impl<'a> ItemFilter<'a> {
         }
     }
 
-    fn lets_pass(&self, item: u32) -> bool {
+    fn allows(&self, item: u32) -> bool {
         let attributes: &Attributes = &self.snapshot.attributes;
         let in_category =
             |wanted: &SortedSet| attributes.category(item).is_some_and(|category| wanted.contains(category));
@@ -64,25 +64,21 @@ impl<'a> ItemFilter<'a> {
                 || self.snapshot.ids.id(item).is_some_and(|id| !self.query.cursor.has_shown(&id)))
     }
 
-    /// By how much the item's score counts; 0 where it may not be shown.
-    pub fn factor(&self, item: u32) -> f32 {
-        if self.lets_pass(item) {
-            self.decision.factor(&self.snapshot.attributes, item, self.now)
-        } else {
-            0.0
-        }
+    /// The factor on the item's score; 0 if it may not be shown.
+    pub(crate) fn factor(&self, item: u32) -> f32 {
+        if self.allows(item) { self.decision.factor(&self.snapshot.attributes, item, self.now) } else { 0.0 }
     }
 
-    /// How the page varies: not by what the caller asked for one of.
-    pub fn diversify(&self) -> Option<Diversify> {
+    /// How to diversify the page; `None` if the query filters by the same attribute.
+    pub(crate) fn diversify(&self) -> Option<Diversify> {
         self.decision.diversify.filter(|rule| match rule.by {
             Facet::Category => self.query.category.is_none(),
             Facet::Brand => self.query.brand.is_none(),
         })
     }
 
-    /// An item's kind, where it has one.
-    pub fn kind(&self, by: Facet, item: u32) -> Option<u32> {
+    /// The index of the item's category or brand.
+    pub(crate) fn facet(&self, by: Facet, item: u32) -> Option<u32> {
         match by {
             Facet::Category => self.snapshot.attributes.category(item),
             Facet::Brand => self.snapshot.attributes.brand(item),

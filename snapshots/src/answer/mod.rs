@@ -1,9 +1,10 @@
-//! Answers: what the three callers give back, from a request and a snapshot.
+//! Answers: a page of items for a request, from a snapshot.
 //!
-//! A [`Plan`] is all that is decided before anything is scored: which strategy, rules and variants count, and
-//! from which items the tables are asked. The `page` is made of the scorer's best candidates, of which the `filter` says
-//! which may be shown and by how much their score counts. So rules cost by the candidates that are looked at,
-//! a few more than the page takes, and not by those that were found.
+//! A [`Plan`] holds what is decided before scoring: the strategy, the rules and variants that apply, and the seeds. `page`
+//! takes the scorer's best candidates in order, and `filter` decides which may be shown and with which factor. So the
+//! cost of rules grows with the candidates examined, a few more than the page holds, and not with all that were found.
+//!
+//! May import all other modules of the crate.
 
 mod filter;
 mod page;
@@ -27,24 +28,24 @@ use crate::{
 use filter::ItemFilter;
 pub use view::{Answer, Degraded, ItemView, Recommended, item};
 
-/// Recents that are older tell that the visitor was here before, in minutes: the gap that ends a session.
+/// Minutes of inactivity that end a session. A visitor with older recents is returning.
 const SESSION: u32 = 30;
 
-/// A request, as far as its answer depends on it.
+/// The parts of a request that its answer depends on.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// What is asked.
+    /// The query.
     pub query: &'a Query,
     /// The visitor's latest items.
     pub recents: &'a Recents,
-    /// What else is known of the visitor.
+    /// What else is known of the visitor: device, clock, experiments.
     pub context: VisitorContext<'a>,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
 }
 
 impl<'a> Request<'a> {
-    /// Of a visitor of whom only the recents are known.
+    /// The request of a visitor of whom only the recents are known.
     pub fn new(query: &'a Query, recents: &'a Recents, now: Timestamp) -> Self {
         Self { query, recents, context: VisitorContext::default(), now }
     }
@@ -55,18 +56,18 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Which answer.
+/// The kind of answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call<'a> {
-    /// For this visitor. `query.items` (on screen, or in the cart) lead and are never answered.
+    /// Personal recommendations. `query.items` (on screen, or in the cart) are the first seeds and never in the answer.
     Recommend,
-    /// What the region wants most.
+    /// The most popular items of the region.
     Popular,
-    /// Items like the one with this id.
+    /// Items similar to the one with this id.
     Similar(&'a str),
 }
 
-/// What is decided of an answer before anything is scored.
+/// The decisions that precede scoring.
 struct Plan<'s, 'a> {
     snapshot: &'s Snapshot,
     request: Request<'a>,
@@ -76,10 +77,47 @@ struct Plan<'s, 'a> {
     seeds: Vec<Seed>,
 }
 
-/// Answers a request. Falls from personal to popular.
+/// Answers a request. Popular items fill up what the personal candidates leave of the page.
+///
+/// `scratch` keeps its memory between calls; see [`crate::score`] for the formula.
 ///
 /// # Errors
-/// [`QueryError`] when the strategy asked for does not exist.
+/// [`QueryError`] if the query names an unknown strategy.
+///
+/// # Examples
+/// ```
+/// use snapshots::answer::{Call, Request, answer};
+/// use snapshots::{query::Query, recents::Recents, score::Scratch, time::Timestamp};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use snapshots::{Bytes, Snapshot, attributes, envelope::{Envelope, Section}, ids, popularity};
+/// # use snapshots::strategy::{self, Strategy};
+/// # let item = || attributes::Item { in_stock: true, ..attributes::Item::default() };
+/// # let ids = Section::new(ids::NAME, ids::VERSION, ids::write(&["lamp", "bell"]));
+/// # let attributes = attributes::write("EUR", &["lamp", "bell"], &[item(), item()]);
+/// # let popularity = popularity::write(&[(0.5, 1.0), (1.0, 0.2)]);
+/// # let envelope = Envelope {
+/// #     region: "gb".to_owned(),
+/// #     built_at: Timestamp(0),
+/// #     catalogue: ids.checksum,
+/// #     sections: vec![
+/// #         ids,
+/// #         Section::new(attributes::NAME, attributes::VERSION, attributes),
+/// #         Section::new(popularity::NAME, popularity::VERSION, popularity),
+/// #         Section::new(strategy::NAME, strategy::VERSION, strategy::write(&[Strategy::default()])?),
+/// #     ],
+/// # };
+/// # let snapshot = Snapshot::open(&[Bytes::from(envelope.write()?)])?;
+/// let query = Query::parse("placement=home&limit=2")?;
+/// let recents = Recents::parse("1|lamp:v:ht7ui");
+/// let request = Request::new(&query, &recents, Timestamp(1_795_000_000_000));
+/// let answer = answer(&snapshot, Call::Recommend, &request, &mut Scratch::default())?;
+/// // The visitor has just seen the lamp, so the answer is the bell.
+/// assert_eq!(answer.items.len(), 1);
+/// assert_eq!(&*answer.items[0].item.id, "bell");
+/// # Ok(())
+/// # }
+/// ```
 pub fn answer<'s>(
     snapshot: &'s Snapshot,
     call: Call<'_>,
@@ -89,13 +127,13 @@ pub fn answer<'s>(
     Ok(Plan::new(snapshot, call, *request)?.answer(scratch))
 }
 
-/// The rows that an answer required_rows: where tables are cut into shards, what to have at hand.
+/// The table rows that an answer needs: the shards that hold them have to be loaded before [`answer`].
 pub fn required_rows(snapshot: &Snapshot, call: Call<'_>, request: &Request<'_>) -> Vec<RowKey> {
     Plan::new(snapshot, call, *request).map_or(Vec::new(), |plan| plan.required_rows())
 }
 
-/// Names the rules that count for a request: of equal versions of a snapshot, answers to the same query that are the
-/// same for everybody differ only where this does.
+/// The rules that apply to a request, one bit each. Public answers of one snapshot to equal queries differ only if this
+/// differs.
 pub fn rules_in_force(snapshot: &Snapshot, call: Call<'_>, request: &Request<'_>) -> u128 {
     if snapshot.rules.document().is_none() {
         return 0;
@@ -135,7 +173,7 @@ impl<'s, 'a> Plan<'s, 'a> {
     }
 
     fn required_rows(&self) -> Vec<RowKey> {
-        // Of a table whose shards are not here it cannot be told whether there is one.
+        // Whether the snapshot has a table is unknown while none of its shards is loaded, so both cases count.
         let mut tables: Vec<&str> = Vec::new();
         let of_strategy = [true, false].into_iter().flat_map(|orders| self.strategy.tables(orders));
         for (signal, _) in of_strategy.filter(|(_, weight)| *weight > 0.0) {
@@ -150,7 +188,7 @@ impl<'s, 'a> Plan<'s, 'a> {
 
     fn answer(self, scratch: &mut Scratch) -> Answer<'s> {
         let Request { query, recents, now, .. } = self.request;
-        // All of the seeds, also those too old to lead anywhere.
+        // All seeds, including those beyond `strategy.recents`.
         let on_screen = matches!(self.call, Call::Similar(_));
         let seen = self.seeds.iter().filter(|_| on_screen || self.strategy.seen == Seen::Exclude);
         let bought = recents.entries().iter().filter(|recent| recent.kind == Kind::Purchase);
@@ -162,7 +200,7 @@ impl<'s, 'a> Plan<'s, 'a> {
         let items = view::shown(self.snapshot, found.get(..query.limit).unwrap_or(&found));
         let more = found.len() > query.limit;
         let next = more.then(|| query.cursor.after(items.iter().map(|shown| &*shown.item.id))).flatten();
-        let degraded = self.seeds.is_empty() && self.asks_by_items();
+        let degraded = self.seeds.is_empty() && self.has_requested_seeds();
         Answer {
             items,
             next,
@@ -172,8 +210,8 @@ impl<'s, 'a> Plan<'s, 'a> {
         }
     }
 
-    /// Whether the request names items to lead from.
-    fn asks_by_items(&self) -> bool {
+    /// Whether the request comes with items that could be seeds.
+    fn has_requested_seeds(&self) -> bool {
         let Request { query, recents, .. } = self.request;
         match self.call {
             Call::Popular => false,

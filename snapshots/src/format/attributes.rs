@@ -1,12 +1,12 @@
-//! Section `attributes`: what a page shows of an item and what filters ask of it.
+//! Section `attributes`: the attributes of items that pages show and filters use.
 //!
-//! Columns by item: name, image and address as texts in words of dictionaries, put together when asked for;
-//! category and brand as places in sorted lists; price in hundredths; the day it joined the catalogue; stock. A
-//! number takes the bits that the greatest of its column needs, or those of its place among the distinct numbers
-//! where that is shorter, so that a column of which nothing is known takes nothing. One currency a snapshot.
+//! Columns by item: name, image and URL as dictionary-coded texts, decoded on access; category and brand as indices into
+//! sorted lists; price in hundredths; the day it was added to the catalogue; stock. A number takes the bits of the
+//! greatest in its column, or those of its index among the distinct numbers if that is shorter, so that an empty column
+//! takes no space. A snapshot has one currency.
 //!
-//! Of 250,000 items with names of 30 bytes in four to five words, 2,000 categories, 4,000 brands and 3,000 prices, one takes
-//! 12 bits each of price and brand, 11 of category and of day, 1 of stock, and 61 of name.
+//! With 250,000 items, names of 30 bytes in four to five words, 2,000 categories, 4,000 brands and 3,000 prices, an item
+//! takes 12 bits each for price and brand, 11 each for category and day, 1 for stock and 61 for the name.
 
 use super::{
     error::Error,
@@ -20,9 +20,9 @@ use std::borrow::Cow;
 pub const NAME: &str = "attributes";
 /// Version of its layout.
 pub const VERSION: u32 = 1;
-/// The longest name, image or address, in bytes; a longer one is left out.
+/// Longest name, image or URL, in bytes. A longer one is dropped.
 pub const MAX_TEXT: usize = text::MAX_TEXT;
-/// What separates a category from its parent in a path.
+/// Separates a category from its parent in a path.
 pub const PATH_SEPARATOR: &str = " > ";
 
 /// The attributes of one item as a page shows them.
@@ -34,19 +34,19 @@ pub struct Item<'a> {
     pub category: &'a str,
     /// Brand; empty when unknown.
     pub brand: &'a str,
-    /// Address of a picture; empty when there is none.
+    /// URL of an image; empty if there is none.
     pub image: Cow<'a, str>,
-    /// Address of the item's page; empty when there is none.
+    /// URL of the item's page; empty if there is none.
     pub url: Cow<'a, str>,
     /// Price in hundredths of the currency, less than `u32::MAX`.
     pub price: Option<u32>,
-    /// Days from 1970-01-01 to the day it joined the catalogue; 0 when unknown.
+    /// The day it was added to the catalogue, in days since 1970-01-01; 0 if unknown.
     pub added: u16,
-    /// Whether it can be bought now.
+    /// Whether the item is in stock.
     pub in_stock: bool,
 }
 
-/// All items' attributes, read in place.
+/// The attributes of all items, read in place.
 #[derive(Clone, Debug)]
 pub struct Attributes {
     currency: Bytes,
@@ -55,12 +55,12 @@ pub struct Attributes {
     urls: Texts,
     categories: Strings,
     brands: Strings,
-    /// In these three, 0 is none.
+    /// In these columns, 0 means unknown.
     category: Column,
     brand: Column,
     price: Column,
     added: Column,
-    /// 1 is out of stock.
+    /// 1 means out of stock.
     stock: Column,
 }
 
@@ -68,15 +68,15 @@ impl Attributes {
     /// Opens the section.
     ///
     /// # Errors
-    /// [`Error::Section`] when its columns do not fit each other.
+    /// [`Error::Section`] if its columns are inconsistent.
     pub fn open(section: &Bytes) -> Result<Self, Error> {
         let bad = |detail| Error::Section { section: NAME, detail };
         let [currency, names, images, urls, categories, brands, category, brand, price, added, stock] =
-            split(section).ok_or(bad("not its columns"))?;
-        let numbers = |column| Column::open(column).ok_or(bad("a column of numbers is cut"));
-        let strings = |list| Strings::open(list).ok_or(bad("a list of texts is cut"));
+            split(section).ok_or(bad("it does not have its eleven columns"))?;
+        let numbers = |column| Column::open(column).ok_or(bad("a column of numbers is truncated"));
+        let strings = |list| Strings::open(list).ok_or(bad("a list of texts is truncated"));
         let stock = numbers(&stock)?;
-        let texts = |column| Texts::open(column, stock.len()).ok_or(bad("a column of text does not fit"));
+        let texts = |column| Texts::open(column, stock.len()).ok_or(bad("a column of texts is inconsistent"));
         let opened = Self {
             currency,
             names: texts(&names)?,
@@ -92,17 +92,17 @@ impl Attributes {
         };
         let columns = [&opened.category, &opened.brand, &opened.price, &opened.added];
         if columns.iter().any(|column| column.len() != opened.len()) {
-            return Err(bad("its columns count different items"));
+            return Err(bad("its columns have different lengths"));
         }
         Ok(opened)
     }
 
-    /// How many items the columns cover.
+    /// The number of items.
     pub fn len(&self) -> usize {
         self.stock.len()
     }
 
-    /// Whether there is no item.
+    /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -112,7 +112,7 @@ impl Attributes {
         core::str::from_utf8(&self.currency).unwrap_or("")
     }
 
-    /// All that is known of the item at an index, whose id is `id`; the default past the end.
+    /// The attributes of the item at an index, whose id is `id`; the default past the end.
     pub fn item(&self, item: u32, id: &str) -> Item<'_> {
         let index = item as usize;
         let text = |column: &Texts| Cow::Owned(column.get(index, id));
@@ -128,7 +128,7 @@ impl Attributes {
         }
     }
 
-    /// Whether the item can be bought; unknown counts as yes.
+    /// Whether the item is in stock; true if unknown.
     #[inline]
     pub fn in_stock(&self, item: u32) -> bool {
         self.stock.get(item as usize) != Some(1)
@@ -140,19 +140,19 @@ impl Attributes {
         self.price.get(item as usize)?.checked_sub(1)
     }
 
-    /// Days from 1970-01-01 to the day the item joined the catalogue.
+    /// The day the item was added to the catalogue, in days since 1970-01-01.
     #[inline]
     pub fn added(&self, item: u32) -> Option<u16> {
         self.added.get(item as usize).and_then(|day| u16::try_from(day).ok()).filter(|day| *day > 0)
     }
 
-    /// Place of the item's category in [`Self::categories`].
+    /// Index of the item's category in [`Self::categories`].
     #[inline]
     pub fn category(&self, item: u32) -> Option<u32> {
         self.category.get(item as usize)?.checked_sub(1)
     }
 
-    /// Place of the item's brand in [`Self::brands`].
+    /// Index of the item's brand in [`Self::brands`].
     #[inline]
     pub fn brand(&self, item: u32) -> Option<u32> {
         self.brand.get(item as usize)?.checked_sub(1)
@@ -169,8 +169,8 @@ impl Attributes {
     }
 }
 
-/// Packs the attributes of all items, in index order, and of the same items the ids: a name or address that holds
-/// the id is stored without it.
+/// Encodes the attributes of all items, in index order, with their ids. A name or URL that contains the id is stored
+/// without it.
 pub fn write(currency: &str, ids: &[&str], items: &[Item<'_>]) -> Vec<u8> {
     let listed = |field: for<'a> fn(&'a Item<'_>) -> &'a str| {
         let mut entries: Vec<&str> = items.iter().map(field).filter(|entry| !entry.is_empty()).collect();
@@ -315,7 +315,7 @@ mod tests {
         }
 
         #[test]
-        fn any_cut_gives_an_error(to in any::<prop::sample::Index>()) {
+        fn any_truncation_gives_an_error(to in any::<prop::sample::Index>()) {
             let mut section = write("GBP", &IDS, &items());
             section.truncate(to.index(section.len()));
             prop_assert!(Attributes::open(&section.into()).is_err());

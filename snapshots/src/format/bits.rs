@@ -1,16 +1,16 @@
-//! Fields of any width in a row, most significant bit first, as prefix codes need them.
+//! A stream of fields of any width, most significant bit first, as prefix codes need it.
 
 /// Zero bytes after the last field, so that every read loads eight bytes at once.
 const PADDING: usize = 8;
-/// Bits that one load always brings: it may begin at the last bit of a byte.
+/// Bits that one load always yields: it may begin at the last bit of a byte.
 pub(crate) const WINDOW: u32 = 57;
 
-/// Reads fields one after the other.
+/// Reads fields in sequence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BitReader<'a> {
     bytes: &'a [u8],
     at: u64,
-    /// The bits from `at` on, the first highest, and how many are at hand.
+    /// The bits from `at` on, left-aligned, and their number.
     word: u64,
     left: u32,
 }
@@ -32,21 +32,21 @@ impl<'a> BitReader<'a> {
         Some(())
     }
 
-    /// The next 32 bits, without moving on.
+    /// The next 32 bits, without advancing.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u32> {
         self.have(32)?;
         Some((self.word >> 32) as u32)
     }
 
-    /// The next [`WINDOW`] bits, without moving on.
+    /// The next [`WINDOW`] bits, without advancing.
     #[inline]
     pub(crate) fn window(&mut self) -> Option<u64> {
         self.have(WINDOW)?;
         Some(self.word >> (64 - WINDOW))
     }
 
-    /// Moves on, by no more than was seen.
+    /// Advances, by no more than was peeked.
     #[inline]
     pub(crate) fn skip(&mut self, bits: u32) {
         self.at += u64::from(bits);
@@ -65,11 +65,11 @@ impl<'a> BitReader<'a> {
     }
 }
 
-/// Writes fields one after the other.
+/// Writes fields in sequence.
 #[derive(Default)]
 pub(crate) struct BitWriter {
     bytes: Vec<u8>,
-    /// Bits that do not fill a byte yet, and how many.
+    /// Bits that do not fill a byte yet, and their number.
     pending: u64,
     count: u32,
 }
@@ -86,7 +86,7 @@ impl BitWriter {
         }
     }
 
-    /// Where the next field begins. Past 512 MiB it stays at the last bit that can be named.
+    /// The bit at which the next field begins. Saturates at 512 MiB.
     pub(crate) fn at(&self) -> u32 {
         u32::try_from(self.bytes.len() as u64 * 8 + u64::from(self.count)).unwrap_or(u32::MAX)
     }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_lies_past_the_end() {
+    fn reads_past_the_end_give_none() {
         assert_eq!(BitReader::new(&[0; 8], 8).take(1), None);
         assert_eq!(BitReader::new(&[0; 8], u32::MAX).peek(), None);
         assert_eq!(BitReader::new(&[0; 8], 0).take(33), None);

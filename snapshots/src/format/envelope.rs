@@ -1,12 +1,12 @@
-//! The envelope: one MessagePack map that says what a blob is and holds its sections as `bin` values.
+//! The envelope: a MessagePack map that describes a blob and holds its sections as `bin` values.
 //!
 //! ```text
 //! { "verge": 1, "region": "gb", "built_at": 1795000000000, "catalogue": 1234567890,
 //!   "sections": [ { "name": "coview", "version": 1, "checksum": 987…, "length": 4096, "bytes": bin }, … ] }
 //! ```
-//! Any MessagePack tool shows it. Opening reads the map's keys and remembers where each section lies; nothing
-//! of a section is read or copied. `catalogue` is the fingerprint of the item ids that all tables index, so
-//! that blobs of different catalogues cannot be mixed unnoticed.
+//! Any MessagePack tool can display it. Opening reads the keys and the positions of the sections; it reads and copies no
+//! section. `catalogue` is the fingerprint of the item ids that all tables index, so that blobs of different catalogues
+//! are not mixed unnoticed.
 
 use super::{error::Error, msgpack::Reader};
 use crate::wire::time::Timestamp;
@@ -16,15 +16,15 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The newest format this crate writes and reads.
 pub const FORMAT: u32 = 1;
-/// More sections than any snapshot has: a bound on what opening may allocate.
+/// Most sections of a blob. Bounds what opening may allocate.
 const MAX_SECTIONS: u32 = 64;
 
 /// One named, versioned part of a blob.
 #[derive(Clone, Debug)]
 pub struct Section {
-    /// What it holds: `ids`, `coview`, …
+    /// The name: `ids`, `coview`, …
     pub name: String,
-    /// Version of its layout.
+    /// The version of its layout.
     pub version: u32,
     /// xxh3-64 of the bytes.
     pub checksum: u64,
@@ -33,12 +33,12 @@ pub struct Section {
 }
 
 impl Section {
-    /// A section to be written.
+    /// A section with these bytes.
     pub fn new(name: &str, version: u32, bytes: Vec<u8>) -> Self {
         Self { name: name.to_owned(), version, checksum: xxh3_64(&bytes), bytes: bytes.into() }
     }
 
-    /// Whether the bytes are those that were written. Reads all of them.
+    /// Whether the bytes match the checksum. Reads all of them.
     pub fn is_intact(&self) -> bool {
         xxh3_64(&self.bytes) == self.checksum
     }
@@ -47,13 +47,13 @@ impl Section {
 /// An opened blob.
 #[derive(Clone, Debug)]
 pub struct Envelope {
-    /// The region it was built for; empty where all regions share it.
+    /// The region; empty if regions share the blob.
     pub region: String,
-    /// The moment the tables describe: the newest event they were learnt from.
+    /// The time of the newest event in the tables.
     pub built_at: Timestamp,
     /// Fingerprint of the item ids that the sections index.
     pub catalogue: u64,
-    /// Its sections.
+    /// The sections.
     pub sections: Vec<Section>,
 }
 
@@ -76,24 +76,24 @@ struct Entry<'a> {
 }
 
 impl Envelope {
-    /// Finds the sections of a blob, in time that grows with their number only.
+    /// Finds the sections of a blob in O(sections).
     ///
     /// # Errors
     /// [`Error::NotASnapshot`] or [`Error::Format`]. Checksums are not read here: see [`Section::is_intact`].
     pub fn open(blob: &Bytes) -> Result<Self, Error> {
         let not = |why: &str| Error::NotASnapshot(why.to_owned());
         let mut found = None;
-        // On its own, so that a newer envelope is named as such whatever else changed in it.
+        // Read first, so that a newer version is reported as such whatever else has changed.
         let read = Reader(blob).map(&mut |reader, key| match key {
             "verge" => reader.u64().map(|version| found = Some(version)),
             _ => reader.skip(),
         });
-        let found = found.ok_or_else(|| not("no MessagePack map with a `verge` in it"))?;
+        let found = found.ok_or_else(|| not("no MessagePack map with the key `verge`"))?;
         if found != u64::from(FORMAT) {
             let found = u32::try_from(found).unwrap_or(u32::MAX);
             return Err(Error::Format { found, supported: FORMAT });
         }
-        read.ok_or_else(|| not("it is cut or damaged"))?;
+        read.ok_or_else(|| not("it is truncated or damaged"))?;
         let mut envelope =
             Self { region: String::new(), built_at: Timestamp(0), catalogue: 0, sections: Vec::new() };
         let read = Reader(blob).map(&mut |reader, key| {
@@ -111,14 +111,14 @@ impl Envelope {
             }
             Some(())
         });
-        read.ok_or_else(|| not("a field of its head is not what it should be"))?;
+        read.ok_or_else(|| not("a field has an unexpected type or value"))?;
         Ok(envelope)
     }
 
-    /// The bytes of the blob. The same content gives the same bytes.
+    /// Encodes the blob. Equal content gives equal bytes.
     ///
     /// # Errors
-    /// [`Error::NotASnapshot`] when MessagePack cannot hold it (a section of 4 GiB).
+    /// [`Error::NotASnapshot`] if MessagePack cannot represent it (a section of 4 GiB).
     pub fn write(&self) -> Result<Vec<u8>, Error> {
         let sections = self.sections.iter().map(|section| Entry {
             name: &section.name,
@@ -138,7 +138,7 @@ impl Envelope {
     }
 }
 
-/// Reads what the head says of a section, whose bytes lie in `blob`.
+/// Reads a section, whose bytes are a slice of `blob`.
 fn section(reader: &mut Reader<'_>, blob: &Bytes) -> Option<Section> {
     let mut section = Section { name: String::new(), version: 0, checksum: 0, bytes: Bytes::new() };
     let mut length = None;
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_lie_inside_the_blob() {
+    fn sections_are_slices_of_the_blob() {
         let blob = Bytes::from(example().write().unwrap());
         let opened = Envelope::open(&blob).unwrap();
         assert_eq!((&*opened.region, opened.catalogue), ("gb", u64::MAX));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_named() {
+    fn an_unknown_version_is_reported() {
         let newer = rmp_serde::to_vec_named(&serde_json::json!({"verge": 9, "new": true})).unwrap();
         let error = Envelope::open(&newer.into()).unwrap_err();
         assert_eq!(error, Error::Format { found: 9, supported: FORMAT });
@@ -195,7 +195,7 @@ mod tests {
         }
 
         #[test]
-        fn a_cut_or_flipped_blob_is_noticed_or_harmless(at in 0usize..500, bit in 0u8..8, cut in any::<bool>()) {
+        fn a_truncated_or_flipped_blob_is_rejected_or_bounded(at in 0usize..500, bit in 0u8..8, cut in any::<bool>()) {
             let mut blob = example().write().unwrap();
             let at = at % blob.len();
             if cut { blob.truncate(at) } else { blob[at] ^= 1 << bit }

@@ -1,43 +1,43 @@
-//! Why bytes are not a usable snapshot.
+//! Errors of opening snapshots and manifests.
 
 use core::fmt;
 
-/// What is wrong with a blob or manifest, and where. Bytes are hostile until they have been opened, so every
-/// variant can be met in production; none of them leaves anything half-open.
+/// What is wrong with a blob or manifest, and where. Bytes are untrusted until they have been opened, so every variant
+/// can occur in production.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The bytes are no MessagePack envelope of Verge's.
+    /// The bytes are not a Verge envelope in MessagePack.
     NotASnapshot(String),
-    /// Written by a version of Verge whose format this one cannot read.
+    /// The format or a section's layout has a version that this crate cannot read.
     Format {
         /// The version found.
         found: u32,
         /// The newest version that can be read.
         supported: u32,
     },
-    /// A section's bytes do not have the checksum the envelope states.
+    /// A section's bytes do not match the checksum in the envelope.
     Checksum {
         /// The section's name.
         section: String,
     },
-    /// A section is laid out in a way that cannot be read.
+    /// A section's layout is damaged.
     Section {
         /// The section's name.
         section: &'static str,
         /// What is wrong.
         detail: &'static str,
     },
-    /// A section that every snapshot needs is in none of the blobs.
+    /// A required section is in none of the blobs.
     Missing {
         /// The section's name.
         section: &'static str,
     },
-    /// Two sections count different catalogues, so that an index of one means another item in the other.
+    /// Sections belong to different catalogues, so that their item indices do not match.
     Mixed {
-        /// The section that disagrees with the item ids.
+        /// The section that does not match the item ids.
         section: &'static str,
     },
-    /// The bytes are no manifest.
+    /// The bytes are not a valid manifest.
     Manifest(String),
 }
 

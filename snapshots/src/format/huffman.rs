@@ -1,8 +1,8 @@
-//! Canonical Huffman codes: each symbol takes about as many bits as it is surprising.
+//! Canonical Huffman codes.
 //!
-//! Symbols are numbered from the most frequent. A code of that order is fully told by how many symbols have a
-//! code of 0, 1, … 32 bits, and is read with two small tables of that many entries, whatever the alphabet, and one
-//! by the first byte that leaves few lengths to try (I. H. Witten, A. Moffat, T. C. Bell, *Managing Gigabytes*, 2nd ed. 1999, §2.3).
+//! Symbols are numbered from the most frequent. The numbers of codes of 0, 1, … 32 bits define such a code completely.
+//! Decoding takes two tables with an entry per length, and one by the first byte that gives the least length to try
+//! (I. H. Witten, A. Moffat, T. C. Bell, *Managing Gigabytes*, 2nd ed. 1999, §2.3).
 
 use super::{
     bits::{BitReader, BitWriter},
@@ -15,19 +15,19 @@ use std::collections::BinaryHeap;
 const MAX_LENGTH: u32 = 32;
 const LENGTHS: usize = MAX_LENGTH as usize + 1;
 
-/// A code, ready to read.
+/// A decoder.
 #[derive(Clone, Debug)]
 pub(crate) struct Code {
-    /// By length: the first 32-bit window that is too great for a code of that length.
+    /// By length: the first 32-bit window beyond the codes of that length.
     limits: [u64; LENGTHS],
-    /// By length: what added to a code gives its symbol.
+    /// By length: the difference between a symbol and its code.
     bases: [u32; LENGTHS],
-    /// By the first eight bits: the least length of a code that begins so.
+    /// By the first eight bits: the least length of a code with this prefix.
     shortest: [u8; 256],
 }
 
 impl Code {
-    /// Opens the code of an alphabet of `symbols`; `None` when the counts are no such code.
+    /// Opens the code of an alphabet of `symbols`; `None` if the counts do not define one.
     pub(crate) fn open(counts: Bytes, symbols: usize) -> Option<Self> {
         let counts = U32s::new(counts).filter(|counts| counts.len() == LENGTHS)?;
         let mut code = Self { limits: [0; LENGTHS], bases: [0; LENGTHS], shortest: [0; 256] };
@@ -42,7 +42,7 @@ impl Code {
                 return None;
             }
             known = known.checked_add(count)?;
-            // Of windows that begin with a byte, the first is the one a short code may still hold.
+            // From the first byte value that no code of this length can begin with, codes are longer.
             let held = (next.div_ceil(1 << 24)) as usize;
             for shortest in code.shortest.iter_mut().skip(held) {
                 *shortest = length as u8 + 1;
@@ -51,7 +51,7 @@ impl Code {
         (known as usize == symbols).then_some(code)
     }
 
-    /// The next symbol, less than the number of symbols; `None` where there is none.
+    /// The next symbol, less than the size of the alphabet; `None` past the end or if damaged.
     #[inline]
     pub(crate) fn read(&self, reader: &mut BitReader<'_>) -> Option<u32> {
         let window = reader.peek()?;
@@ -67,14 +67,14 @@ impl Code {
     }
 }
 
-/// A code, ready to write.
+/// An encoder.
 pub(crate) struct Encoder {
     /// Code and length of each symbol.
     codes: Vec<(u32, u32)>,
 }
 
 impl Encoder {
-    /// The best code for symbols that occur so often each, most frequent first.
+    /// The optimal code for symbols with these counts, in descending order.
     pub(crate) fn new(counts: &[u64]) -> Self {
         let mut next = 0u64;
         let code = |length: u32| {
@@ -85,13 +85,13 @@ impl Encoder {
         Self { codes: lengths(counts, MAX_LENGTH).into_iter().map(code).collect() }
     }
 
-    /// What [`Code::open`] takes.
+    /// The encoded counts for [`Code::open`].
     pub(crate) fn counts(&self) -> Vec<u8> {
         let count = |wanted| self.codes.iter().filter(|(_, length)| *length == wanted).count() as u32;
         U32s::write((0..=MAX_LENGTH).map(count))
     }
 
-    /// Appends a symbol of the alphabet.
+    /// Appends a symbol.
     pub(crate) fn put(&self, symbol: usize, to: &mut BitWriter) {
         if let Some((code, length)) = self.codes.get(symbol) {
             to.put(*code, *length);
@@ -99,8 +99,8 @@ impl Encoder {
     }
 }
 
-/// Lengths of the best codes of at most `longest` bits, shortest first, for symbols that occur so often each. The
-/// alphabet has at most `2^longest` symbols; a lone one takes no bits.
+/// Code lengths in ascending order, at most `longest` bits, for symbols with these counts. The alphabet has at most
+/// `2^longest` symbols; a single symbol takes no bits.
 pub(crate) fn lengths(counts: &[u64], longest: u32) -> Vec<u32> {
     let mut heap: BinaryHeap<Reverse<(u64, usize)>> =
         counts.iter().enumerate().map(|(node, count)| Reverse((*count, node))).collect();
@@ -128,7 +128,7 @@ pub(crate) fn lengths(counts: &[u64], longest: u32) -> Vec<u32> {
     if depths.last().is_none_or(|depth| *depth <= longest) {
         return depths;
     }
-    // Rare symbols count for more until their codes are short enough.
+    // Raise the relative counts of rare symbols until their codes are short enough.
     lengths(&counts.iter().map(|count| count.div_ceil(2)).collect::<Vec<_>>(), longest)
 }
 

@@ -1,16 +1,17 @@
-//! Section `ids`: the item dictionary, both ways. An item's index is its place in the tables.
+//! Section `ids`: the item dictionary, from id to index and back. An item's index is its row in the tables.
 //!
-//! The ids are sorted by their bytes, so that each has much in common with the one before it and is stored as what
-//! differs: how many bytes to keep, how many follow, and these (front coding: *Managing Gigabytes* §4.1; N. R.
-//! Brisaboa et al., "Compressed string dictionaries", SEA 2011). Every 16th is whole, and its first bit is packed.
-//! All fields have a fixed width, the least that suffices: a byte is a place among the bytes that occur, so that
-//! digits take 4 bits. A permutation leads from index to place among the sorted ids, and back.
+//! The ids are sorted by their bytes and front-coded: an id is stored as the length of the prefix it shares with the one
+//! before it, the length of the rest, and the rest (*Managing Gigabytes* §4.1; N. R. Brisaboa et al., "Compressed string
+//! dictionaries", SEA 2011). Every 16th id is stored whole, and an index holds the bit at which it begins. Fields have a
+//! fixed width. A byte is stored as its index among the bytes that occur, so that digits take 4 bits. A permutation maps
+//! indices to ranks among the sorted ids, and back.
 //!
-//! 250,000 numeric ids of seven digits take 16 bits of text and 21.5 of permutation each. An id is found by halving
-//! over the whole ids, 14 digits of them compared at once, then going through 16; an index by the permutation and up to 16.
+//! 250,000 numeric ids of seven digits take 16 bits of text and 21.5 of permutation each. Finding an id takes a binary
+//! search over the whole ids, which compares 14 digits at once, and a scan of up to 16. Finding the id of an index takes
+//! the permutation and a scan.
 //!
-//! Five parts: the widths (whole length, kept, following, a byte's) and the count as `u32`; the bytes that occur,
-//! sorted; the blocks' first bits; the text; the permutation. At most [`MAX_ITEMS`] ids of 1 to 128 bytes.
+//! Five parts: the widths (whole length, kept prefix, rest, byte) as `u32`; the sorted alphabet; the blocks' first bits;
+//! the text; the permutation. At most [`MAX_ITEMS`] ids of 1 to 128 bytes.
 
 use super::{
     bits::{BitReader, BitWriter, WINDOW},
@@ -26,16 +27,16 @@ use core::{cmp::Ordering, ops::Deref};
 pub const NAME: &str = "ids";
 /// Version of its layout.
 pub const VERSION: u32 = 1;
-/// The most items a snapshot holds.
+/// Most items of a snapshot.
 pub const MAX_ITEMS: usize = 1 << 24;
-/// Ids a block.
+/// Ids per block.
 const BLOCK: usize = 16;
 
-/// An item's id. One that is no longer than a UUID is held by value, so that looking it up allocates nothing.
+/// An item's id. Ids up to the length of a UUID are stored inline, so that a lookup does not allocate.
 #[derive(Clone)]
 pub struct ItemId(Text);
 
-/// Bytes of an id that are held by value.
+/// Longest id that is stored inline, in bytes.
 const SHORT: usize = 38;
 
 #[derive(Clone)]
@@ -76,7 +77,7 @@ impl core::fmt::Debug for ItemId {
     }
 }
 
-/// Bits of each field.
+/// Widths of the fields, in bits.
 #[derive(Clone, Copy, Debug, Default)]
 struct Widths {
     whole: u32,
@@ -95,7 +96,7 @@ pub struct Ids {
     ranks: Permutation,
 }
 
-/// Goes through the ids of a block.
+/// Iterates over the ids of a block.
 struct Walk<'a> {
     ids: &'a Ids,
     reader: BitReader<'a>,
@@ -104,7 +105,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// At the first id of a block.
+    /// Starts at the first id of a block.
     fn new(ids: &'a Ids, block: usize) -> Option<Self> {
         let reader = BitReader::new(&ids.text, ids.blocks.get(block)?);
         let mut walk = Self { ids, reader, bytes: [0; MAX_ITEM_ID], length: 0 };
@@ -127,7 +128,7 @@ impl<'a> Walk<'a> {
         Some(())
     }
 
-    /// The id where it is.
+    /// The current id.
     fn id(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
@@ -141,25 +142,25 @@ impl Ids {
     pub fn open(section: &Bytes) -> Result<Self, Error> {
         let bad = |detail| Error::Section { section: NAME, detail };
         let [widths, alphabet, blocks, text, ranks] =
-            split(section).ok_or(bad("not the five parts of a dictionary"))?;
-        let widths = U32s::new(widths).ok_or(bad("the widths are cut"))?;
+            split(section).ok_or(bad("it does not have its five parts"))?;
+        let widths = U32s::new(widths).ok_or(bad("the widths are truncated"))?;
         let width =
             |place| widths.get(place).filter(|width| *width <= 8).ok_or(bad("a width is above 8 bits"));
         let widths = Widths { whole: width(0)?, kept: width(1)?, following: width(2)?, byte: width(3)? };
-        let blocks = Packed::open(blocks).ok_or(bad("the blocks are cut"))?;
-        let ranks = Permutation::open(&ranks).ok_or(bad("the order is cut"))?;
+        let blocks = Packed::open(blocks).ok_or(bad("the blocks are truncated"))?;
+        let ranks = Permutation::open(&ranks).ok_or(bad("the permutation is truncated"))?;
         if blocks.len() != ranks.len().div_ceil(BLOCK) || ranks.len() > MAX_ITEMS {
-            return Err(bad("blocks and order count different items"));
+            return Err(bad("blocks and permutation have different lengths"));
         }
         Ok(Self { widths, alphabet, blocks, text, ranks })
     }
 
-    /// How many items there are.
+    /// The number of items.
     pub fn len(&self) -> usize {
         self.ranks.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -174,15 +175,14 @@ impl Ids {
         core::str::from_utf8(walk.id()).ok().map(ItemId::new)
     }
 
-    /// How many bytes of an id one load brings.
-    fn at_once(&self) -> u32 {
+    /// How many bytes of an id one load yields.
+    fn bytes_per_load(&self) -> u32 {
         WINDOW.checked_div(self.widths.byte).unwrap_or(0)
     }
 
-    /// The first bytes of an id as one number that sorts as they do, an absent byte as 0; `None` for bytes that no
-    /// id has.
+    /// The first bytes of an id as a number with the same order, a missing byte as 0; `None` if a byte occurs in no id.
     fn window(&self, id: &[u8]) -> Option<u64> {
-        (0..self.at_once() as usize).try_fold(0, |window, place| {
+        (0..self.bytes_per_load() as usize).try_fold(0, |window, place| {
             let byte = id.get(place).map_or(Some(0), |byte| self.alphabet.binary_search(byte).ok())?;
             Some(window << self.widths.byte | byte as u64)
         })
@@ -191,8 +191,9 @@ impl Ids {
     /// Whether the first id of a block comes after `id`, whose window is `window`.
     fn begins_after(&self, block: usize, id: &[u8], window: u64) -> Option<bool> {
         let mut reader = BitReader::new(&self.text, self.blocks.get(block)?);
-        let absent = self.at_once().saturating_sub(reader.take(self.widths.whole)?) * self.widths.byte;
-        let first = reader.window()? >> (WINDOW - self.at_once() * self.widths.byte) >> absent << absent;
+        let absent = self.bytes_per_load().saturating_sub(reader.take(self.widths.whole)?) * self.widths.byte;
+        let first =
+            reader.window()? >> (WINDOW - self.bytes_per_load() * self.widths.byte) >> absent << absent;
         if first != window {
             return Some(first > window);
         }
@@ -202,7 +203,7 @@ impl Ids {
     /// The index of an id.
     pub fn index(&self, id: &str) -> Option<u32> {
         let window = self.window(id.as_bytes())?;
-        // The first block that begins after the id; it is in the one before.
+        // Find the first block that begins after the id; the id is in the one before.
         let (mut low, mut high) = (0, self.blocks.len());
         while low < high {
             let middle = low + (high - low) / 2;
@@ -227,7 +228,7 @@ impl Ids {
     }
 }
 
-/// Packs distinct ids of 1 to 128 bytes, in index order.
+/// Encodes distinct ids of 1 to 128 bytes, in index order.
 pub fn write(ids: &[&str]) -> Vec<u8> {
     let mut sorted: Vec<(&[u8], u32)> = ids.iter().map(|id| id.as_bytes()).zip(0..).collect();
     sorted.sort_unstable();

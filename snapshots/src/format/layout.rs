@@ -1,5 +1,5 @@
-//! The few byte layouts that sections are made of. All numbers are little-endian and unaligned; every read is
-//! checked, so that a damaged section gives `None`, not a panic.
+//! Byte layouts shared by the sections. All numbers are little-endian and unaligned. Every read is checked, so that a
+//! damaged section gives `None` and never a panic.
 
 use bytes::Bytes;
 
@@ -27,10 +27,10 @@ impl U32s {
     }
 }
 
-/// A column of numbers of `width` bits each, 0 to 32: as many as the greatest needs.
+/// A column of numbers of `width` bits each, 0 to 32: the width of the greatest.
 ///
-/// One byte of width, the count as `u32`, the numbers from the lowest bit of each byte up, and eight zero bytes,
-/// so that every read is one load of eight.
+/// Layout: the width (1 byte), the count (`u32`), the numbers (least significant bit first), and eight zero bytes, so that
+/// every read is one load of eight bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Packed {
     bits: Bytes,
@@ -89,11 +89,11 @@ impl Packed {
     }
 }
 
-/// A column of numbers of which few are distinct: places in their sorted list, where that is shorter than the
-/// numbers themselves.
+/// A column of numbers with few distinct values. Stores indices into their sorted list if that is shorter than the numbers
+/// themselves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Column {
-    /// Empty when the places are the numbers.
+    /// Empty if `places` holds the numbers themselves.
     distinct: Packed,
     places: Packed,
 }
@@ -129,7 +129,7 @@ impl Column {
     }
 }
 
-/// A column of strings: `n + 1` packed offsets, then the text of all.
+/// A column of strings: `n + 1` packed offsets, then the concatenated text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Strings {
     offsets: Packed,
@@ -137,8 +137,8 @@ pub(crate) struct Strings {
 }
 
 impl Strings {
-    /// The strings of what [`Self::write`] gave. There are never more of them than bytes, so that a short section
-    /// cannot ask for long work; hence at most one string is empty.
+    /// Opens the output of [`Self::write`]. Distinct strings are at most one more than their bytes; a section that claims
+    /// more is rejected, so that a short one cannot cause long work.
     pub(crate) fn open(bytes: &Bytes) -> Option<Self> {
         let [offsets, text] = split(bytes)?;
         let offsets = Packed::open(offsets)?;
@@ -159,7 +159,7 @@ impl Strings {
         core::str::from_utf8(self.bytes(index)?).ok()
     }
 
-    /// Packs distinct strings. Text past 4 GiB is cut.
+    /// Encodes distinct strings. Text beyond 4 GiB is dropped.
     pub(crate) fn write<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
         let mut text = Vec::new();
         let mut offsets = vec![0];
@@ -182,7 +182,7 @@ pub(crate) fn join(parts: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// Takes a section of exactly `N` parts apart.
+/// Splits a section into exactly `N` parts.
 pub(crate) fn split<const N: usize>(section: &Bytes) -> Option<[Bytes; N]> {
     let mut parts = [const { Bytes::new() }; N];
     split_into(section, &mut parts)?;
@@ -244,7 +244,7 @@ mod tests {
     fn columns_take_the_bits_they_need() {
         assert_eq!(Packed::write(&[0; 1000]).len(), PACKED_HEAD + 8);
         assert_eq!(Packed::write(&[0, 1, 7, 3]).len(), PACKED_HEAD + 2 + 8);
-        // A thousand numbers of 32 bits, of which two differ, are a bit each.
+        // A thousand numbers of 32 bits with two distinct values take a bit each.
         let few: Vec<u32> = (0..1000).map(|index| u32::MAX - index % 2).collect();
         assert!(Column::write(&few).len() < 1000 / 8 + 60);
     }

@@ -1,4 +1,4 @@
-//! The manifest: the small key, written last, that names the blobs a region's snapshot consists of.
+//! The manifest: a small KV value, written last, that lists the blobs of a region's snapshot.
 
 use super::{error::Error, rows::RowKey};
 use crate::wire::time::Timestamp;
@@ -10,9 +10,9 @@ pub use crate::wire::{
     region::{CONTINENT, Place, WORLD, is_region},
 };
 
-/// The format of the manifests this crate writes and reads.
+/// The format version of manifests.
 pub const FORMAT: u32 = 1;
-/// More blobs than any manifest names.
+/// Most blobs of a manifest.
 const MAX_BLOBS: usize = 4_096;
 
 /// The KV key of a region's manifest.
@@ -25,22 +25,22 @@ pub fn blob_key(hash: &str) -> String {
     format!("blob/{hash}")
 }
 
-/// One blob of a snapshot.
+/// A reference to a blob.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRef {
-    /// What it holds: `items`, `coview`, `knn`, `bought`, `region`, `lite`.
+    /// The content: `items`, `coview`, `knn`, `bought`, `region` or `lite`.
     pub name: String,
     /// Its [`content_hash`].
     pub hash: String,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// In a shard of the table `name`: the items whose rows it holds.
+    /// For a shard of the table `name`: the items whose rows it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<RowRange>,
 }
 
 impl BlobRef {
-    /// The name of these bytes.
+    /// The reference to these bytes.
     pub fn new(name: &str, bytes: &[u8]) -> Self {
         Self { name: name.to_owned(), hash: content_hash(bytes), bytes: bytes.len() as u64, rows: None }
     }
@@ -55,32 +55,32 @@ pub struct RowRange {
     pub end: u32,
 }
 
-/// Letters of a country's code.
+/// Letters of a country code.
 const COUNTRY: usize = 2;
-/// What a region's snapshot consists of.
+/// The blobs of a region's snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`FORMAT`].
     pub format: u32,
     /// The region.
     pub region: String,
-    /// Names this content: equal versions answer equally.
+    /// Hash of the content. Snapshots of equal versions give equal answers.
     pub version: String,
-    /// The moment the tables describe: the newest event they were learnt from.
+    /// The time of the newest event in the tables.
     pub built_at: Timestamp,
-    /// The blobs. All but the shards are needed for any answer; shards for those that their rows lead to.
+    /// The blobs. Every answer needs all of them except shards, of which it needs those that hold its recents' rows.
     pub blobs: Vec<BlobRef>,
-    /// A whole snapshot in one small blob, of the items that the region wants most: for pages that answer by themselves.
+    /// A complete snapshot of the region's most popular items in one small blob, for scoring in pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lite: Option<BlobRef>,
-    /// In the manifest of [`WORLD`]: the region of each area: a lower-case country code, ISO 3166-2 code (`us-ca`) or
-    /// continent (`continent-eu`). Elsewhere empty.
+    /// In the manifest of [`WORLD`]: the region of each area, a lower-case country code, ISO 3166-2 code (`us-ca`) or
+    /// continent (`continent-eu`). Empty in other manifests.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub regions: BTreeMap<String, String>,
 }
 
 impl Manifest {
-    /// A manifest whose version follows from its content.
+    /// A manifest; the version is a hash of its content.
     pub fn new(
         region: &str,
         built_at: Timestamp,
@@ -91,7 +91,7 @@ impl Manifest {
         Self { format: FORMAT, region, version, built_at, blobs, lite: None, regions }.with_lite(None)
     }
 
-    /// The manifest with this lite snapshot, and the version of both.
+    /// Sets the lite snapshot and updates the version.
     #[must_use]
     pub fn with_lite(self, lite: Option<BlobRef>) -> Self {
         let mut content: Vec<&str> = self.blobs.iter().chain(&lite).map(|blob| &*blob.hash).collect();
@@ -103,7 +103,7 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// [`Error::Manifest`] or [`Error::Format`]. Every hash of a manifest that was read is a legal blob key.
+    /// [`Error::Manifest`] or [`Error::Format`]. Every hash of a parsed manifest is safe in a blob key.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct Version {
@@ -116,7 +116,7 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(not)?;
         let wrong = if manifest.blobs.is_empty() || manifest.blobs.len() > MAX_BLOBS {
-            "it names no blobs, or too many"
+            "it lists no blobs, or too many"
         } else if !manifest.named().all(|blob| is_hash(&blob.hash)) {
             "a blob's hash is not 32 hexadecimal digits"
         } else if !is_region(&manifest.region) || !manifest.regions.values().all(|name| is_region(name)) {
@@ -127,22 +127,22 @@ impl Manifest {
         Err(Error::Manifest(wrong.to_owned()))
     }
 
-    /// Every blob it names.
+    /// All blobs, including the lite snapshot.
     pub fn named(&self) -> impl Iterator<Item = &BlobRef> {
         self.blobs.iter().chain(&self.lite)
     }
 
-    /// The blobs that any answer needs.
+    /// The blobs that every answer needs: all except shards and the lite snapshot.
     pub fn resident(&self) -> impl Iterator<Item = &BlobRef> {
         self.blobs.iter().filter(|blob| blob.rows.is_none())
     }
 
-    /// Whether tables are cut into shards.
+    /// Whether tables are sharded.
     pub fn is_sharded(&self) -> bool {
         self.blobs.iter().any(|blob| blob.rows.is_some())
     }
 
-    /// The shard that holds a row; `None` where the table is whole, or has no such row.
+    /// The shard that holds a row; `None` if the table is not sharded or has no such row.
     pub fn shard(&self, (table, item): RowKey) -> Option<&BlobRef> {
         let holds = |blob: &&BlobRef| {
             blob.rows.is_some_and(|rows| (rows.first..rows.end).contains(&item)) && blob.name == table
@@ -150,24 +150,24 @@ impl Manifest {
         self.blobs.iter().find(holds)
     }
 
-    /// The bytes to publish.
+    /// The manifest as JSON.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self).unwrap_or_default()
     }
 
-    /// The region of a place: of its part of the country (`us-ca`), of the country, of the continent (`continent-na`), or
-    /// [`WORLD`]. `more` is only asked where the manifest has regions that countries do not tell.
-    pub fn region_at(&self, country: &str, more: &dyn Fn() -> Place) -> &str {
+    /// The region of a visitor: that of the subdivision (`us-ca`), the country, the continent (`continent-na`), or
+    /// [`WORLD`]. Calls `place` only if the manifest maps areas other than countries.
+    pub fn region_at(&self, country: &str, place: &dyn Fn() -> Place) -> &str {
         let of = |area: &str| self.regions.get(area).map(String::as_str);
         if self.regions.keys().all(|area| area.len() == COUNTRY) {
             return of(country).unwrap_or(WORLD);
         }
-        let place = more();
+        let place = place();
         let on = || of(&format!("{CONTINENT}{}", place.continent));
         of(&place.area(country)).or_else(|| of(country)).or_else(on).unwrap_or(WORLD)
     }
 
-    /// The region of an area: the manifest's own word, or [`WORLD`].
+    /// The region of an area, or [`WORLD`] if the manifest does not list it.
     pub fn region_of(&self, area: &str) -> &str {
         self.regions.get(&area.to_ascii_lowercase()).map_or(WORLD, |region| region)
     }
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_finest_area_that_is_named_tells_the_region() {
+    fn the_finest_listed_area_determines_the_region() {
         let named = |areas: &[&str]| {
             let regions = areas.iter().map(|area| ((*area).to_owned(), format!("r-{area}"))).collect();
             Manifest::new(WORLD, Timestamp(0), vec![BlobRef::new("items", b"x")], regions)
@@ -202,13 +202,13 @@ mod tests {
         assert_eq!(named(&["us-ny", "us", "continent-na"]).region_at("us", &place), "r-us");
         assert_eq!(named(&["us-ny", "continent-na"]).region_at("us", &place), "r-continent-na");
         assert_eq!(all.region_at("fr", &Place::default), WORLD);
-        let never = || -> Place { panic!("countries tell enough") };
+        let never = || -> Place { panic!("not needed: all areas are countries") };
         assert_eq!(named(&["us", "fr"]).region_at("us", &never), "r-us");
         assert_eq!(named(&["us"]).region_at("", &never), WORLD);
     }
 
     #[test]
-    fn a_lite_snapshot_is_of_the_version_and_old_manifests_have_none() {
+    fn the_version_covers_the_lite_snapshot_which_old_manifests_lack() {
         let lite = BlobRef::new("lite", b"y");
         let with = example().with_lite(Some(lite.clone()));
         assert_eq!(Manifest::parse(&with.to_json()).unwrap(), with);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_name_another_key_is_refused() {
+    fn names_that_could_escape_their_key_are_rejected() {
         for (from, to) in [(&*content_hash(b"x"), "../manifest/world"), ("\"world\"", "\"../x\"")] {
             let json = String::from_utf8(example().to_json()).unwrap().replace(from, to);
             assert!(matches!(Manifest::parse(json.as_bytes()), Err(Error::Manifest(_))), "{json}");
@@ -232,7 +232,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_flip_reads_or_is_refused(at in 0usize..500, to in any::<u8>()) {
+        fn any_flip_parses_or_is_rejected(at in 0usize..500, to in any::<u8>()) {
             let mut json = example().to_json();
             let at = at % json.len();
             json[at] = to;

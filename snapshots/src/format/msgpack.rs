@@ -1,34 +1,34 @@
-//! Reading MessagePack where it lies (<https://github.com/msgpack/msgpack/blob/master/spec.md>).
+//! A MessagePack reader that borrows from its input (<https://github.com/msgpack/msgpack/blob/master/spec.md>).
 //!
-//! Written with rmp-serde, read by hand: a derived reader is compiled anew for every type of field, which was a
-//! third of the Worker's code. Nothing is copied, allocated or recursed into.
+//! rmp-serde writes, but does not read: derived readers are compiled anew for every type, and made up a third of the
+//! Worker's code. This reader does not copy, allocate or recurse.
 
-/// One value, or the head of one that holds others.
+/// A value, or the header of an array or map.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Token<'a> {
-    /// Nothing.
+pub(crate) enum Token<'a> {
+    /// `nil`.
     Nil,
-    /// Yes or no.
+    /// A boolean.
     Bool(bool),
-    /// A whole number from 0.
+    /// A non-negative integer.
     Unsigned(u64),
-    /// A whole number below 0.
+    /// A negative integer.
     Negative(i64),
-    /// Any other number.
+    /// A floating-point number.
     Float(f64),
     /// Text.
     Text(&'a str),
-    /// Bytes, also those of an extension.
+    /// Bytes, or the data of an extension.
     Bytes(&'a [u8]),
-    /// So many values follow.
+    /// The number of values that follow.
     Array(u32),
-    /// So many pairs of values follow.
+    /// The number of key-value pairs that follow.
     Map(u32),
 }
 
-/// What is left to read. Every call gives `None` where the bytes end or hold something else.
+/// The input not read yet. Every method gives `None` at the end of the input or for a value of another type.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<'a>(pub &'a [u8]);
+pub(crate) struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next value.
-    pub fn token(&mut self) -> Option<Token<'a>> {
+    pub(crate) fn token(&mut self) -> Option<Token<'a>> {
         let marker = self.number(1)? as u8;
         // The three widths of a kind follow each other.
         let width = |first: u8| 1usize << (marker - first);
@@ -90,10 +90,10 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Passes over the next value and all that it holds.
-    pub fn skip(&mut self) -> Option<()> {
+    /// Skips the next value with all nested values.
+    pub(crate) fn skip(&mut self) -> Option<()> {
         let mut left = 1u64;
-        // Every value takes a byte at least, so this ends.
+        // Terminates, since every value takes at least a byte.
         while left > 0 {
             left = left - 1
                 + match self.token()? {
@@ -105,10 +105,10 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// Calls `field` with every key of a map, to read its value or [`Reader::skip`] it.
+    /// Calls `field` with every key of a map. `field` reads the value or calls [`Reader::skip`].
     ///
-    /// Compiled once for all kinds of maps, not once for each.
-    pub fn map(&mut self, field: &mut dyn FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
+    /// Takes a `dyn` closure, so that it is compiled once for all types of maps.
+    pub(crate) fn map(&mut self, field: &mut dyn FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
         let Token::Map(pairs) = self.token()? else { return None };
         for _ in 0..pairs {
             let key = self.str()?;
@@ -117,32 +117,32 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// How many values an array has.
-    pub fn array(&mut self) -> Option<u32> {
+    /// The length of an array.
+    pub(crate) fn array(&mut self) -> Option<u32> {
         let Token::Array(values) = self.token()? else { return None };
         Some(values)
     }
 
     /// Text.
-    pub fn str(&mut self) -> Option<&'a str> {
+    pub(crate) fn str(&mut self) -> Option<&'a str> {
         let Token::Text(text) = self.token()? else { return None };
         Some(text)
     }
 
     /// Bytes.
-    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
         let Token::Bytes(bytes) = self.token()? else { return None };
         Some(bytes)
     }
 
-    /// A whole number from 0.
-    pub fn u64(&mut self) -> Option<u64> {
+    /// A non-negative integer.
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         let Token::Unsigned(number) = self.token()? else { return None };
         Some(number)
     }
 
-    /// A whole number.
-    pub fn i64(&mut self) -> Option<i64> {
+    /// An integer.
+    pub(crate) fn i64(&mut self) -> Option<i64> {
         match self.token()? {
             Token::Unsigned(number) => i64::try_from(number).ok(),
             Token::Negative(number) => Some(number),
@@ -150,8 +150,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Any number, as near as an `f32` comes.
-    pub fn f32(&mut self) -> Option<f32> {
+    /// A number, rounded to `f32`.
+    pub(crate) fn f32(&mut self) -> Option<f32> {
         match self.token()? {
             Token::Unsigned(number) => Some(number as f32),
             Token::Negative(number) => Some(number as f32),
@@ -167,7 +167,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    /// A value as JSON has it; bytes as an array.
+    /// A value as JSON, bytes as an array.
     fn read(reader: &mut Reader<'_>) -> Option<Value> {
         Some(match reader.token()? {
             Token::Nil => Value::Null,
@@ -206,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_rmp_serde_writes_is_read(value in any_json()) {
+        fn values_written_by_rmp_serde_are_read(value in any_json()) {
             let bytes = rmp_serde::to_vec_named(&value).unwrap();
             let mut reader = Reader(&bytes);
             prop_assert_eq!(read(&mut reader), Some(value));
@@ -218,14 +218,14 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_skipped_or_rejected(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             Reader(&bytes).skip();
         }
     }
 
     #[test]
-    fn long_values_and_extensions_are_passed_over() {
-        // The widths that JSON does not bring forth, as the specification has them.
+    fn all_widths_and_extensions_are_skipped() {
+        // Encodings from the specification that JSON values do not produce.
         let cases: [&[u8]; 7] = [
             &[0xc4, 2, 1, 2],
             &[0xc5, 0, 1, 9],

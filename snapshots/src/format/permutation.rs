@@ -1,10 +1,9 @@
-//! A permutation of `0..n` that is read both ways, in 1.2 times the bits of one way.
+//! A permutation of `0..n` with its inverse, in 1.2 times the bits of the permutation alone.
 //!
-//! The images of all numbers are packed. The way back follows the cycle a number lies on, which leads to it in
-//! the end; on cycles longer than eight, every eighth number is marked and has a pointer eight steps back, so
-//! that at most 16 steps are made (J. I. Munro, R. Raman, V. Raman, S. S. Rao, "Succinct representations of
-//! permutations", ICALP 2003). A mark's pointer is found by counting the marks before it, a count kept for every
-//! 64. With `w = ⌈log2 n⌉` that is `w + w/8 + 1 + w/64` bits a number, where two packed columns take `2w`.
+//! The images are packed. The inverse follows the cycle of a number. On cycles longer than eight, every eighth number is
+//! marked and has a pointer eight steps back, so that it takes at most 16 steps (J. I. Munro, R. Raman, V. Raman, S. S.
+//! Rao, "Succinct representations of permutations", ICALP 2003). The rank of a mark, with a count per 64 numbers, gives
+//! its pointer. With `w = ⌈log2 n⌉`, a number takes `w + w/8 + 1 + w/64` bits, where two packed columns take `2w`.
 
 use super::layout::{Packed, join, split};
 use bytes::Bytes;
@@ -16,7 +15,7 @@ const STEP: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Permutation {
     images: Packed,
-    /// A bit a number, in words of 64.
+    /// One bit per number, in words of 64.
     marks: Bytes,
     /// Marks before each word.
     counts: Packed,
@@ -24,7 +23,7 @@ pub(crate) struct Permutation {
 }
 
 impl Permutation {
-    /// Opens what [`write`] gave; `None` when its parts do not fit each other.
+    /// Opens the output of [`write`]; `None` if its parts are inconsistent.
     pub(crate) fn open(bytes: &Bytes) -> Option<Self> {
         let [images, marks, counts, back] = split(bytes)?;
         let opened = Self {
@@ -34,18 +33,18 @@ impl Permutation {
             back: Packed::open(back)?,
         };
         let words = opened.len().div_ceil(64);
-        // Images narrower than this name the same number twice; so a length always stands for bytes that are there.
+        // Narrower images cannot be distinct. This also bounds the length by the bytes present.
         let width = opened.len().saturating_sub(1).checked_ilog2().map_or(0, |log| log + 1);
         let fits = opened.marks.len() == words * 8 && opened.counts.len() == words;
         (fits && opened.images.width() == width).then_some(opened)
     }
 
-    /// How many numbers it permutes.
+    /// The number of elements.
     pub(crate) fn len(&self) -> usize {
         self.images.len()
     }
 
-    /// Where `number` is sent.
+    /// The image of `number`.
     pub(crate) fn image(&self, number: u32) -> Option<u32> {
         self.images.get(number as usize)
     }
@@ -60,7 +59,7 @@ impl Permutation {
         self.back.get(self.counts.get(word)?.checked_add(before)? as usize)
     }
 
-    /// What is sent to `image`.
+    /// The number with this image.
     pub(crate) fn number(&self, image: u32) -> Option<u32> {
         let (mut at, mut jumped) = (image, false);
         for _ in 0..=2 * STEP {
@@ -77,7 +76,7 @@ impl Permutation {
     }
 }
 
-/// Packs the images of `0..n`.
+/// Encodes the images of `0..n`.
 pub(crate) fn write(images: &[u32]) -> Vec<u8> {
     let mut back = vec![None; images.len()];
     let mut visited = vec![false; images.len()];

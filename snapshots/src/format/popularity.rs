@@ -1,13 +1,13 @@
-//! Section `popularity`: how much each item is wanted in one region, and how lately.
+//! Section `popularity`: the popularity and recency of items in one region.
 //!
-//! Four parts: the values, at most 255 as `f32`, that popularity takes; for every item one byte, the place of its
-//! popularity among them from 1, or 0 where nothing happened; for every item its recency as a byte, 255 for an
-//! event at build time; and the items that had any event, most wanted first, packed in `⌈log2 n⌉` bits each.
+//! Four parts: the distinct popularities, at most 255 `f32` values; for every item one byte, the index of its popularity
+//! from 1, or 0 for an item without events; for every item its recency as a byte, 255 for an event at build time; and
+//! the items with events in descending order of popularity, `⌈log2 n⌉` bits each.
 //!
-//! Up to 255 different popularities are kept as they are. More are rounded on a scale of fourth roots, `(b/255)⁴`:
-//! the error is at most 0.8 % of the greatest and falls with popularity, to 0.00005 at 0.001; a logarithmic scale,
-//! equally good for items that no one wants, would do worse where it matters. The order is exact, and ends after
-//! [`MAX_ORDER`] items, more than any request looks at. 16 bits an item, and `⌈log2 n⌉` more for those of the order.
+//! Up to 255 distinct popularities are exact. More are rounded to the scale `(b/255)⁴`. Its error is at most 0.8 % of the
+//! greatest value and falls with popularity, to 0.00005 at 0.001; a logarithmic scale would be less exact for popular
+//! items. The order is exact, and ends after [`MAX_ORDER`] items, more than any request examines. An item takes 16 bits,
+//! and `⌈log2 n⌉` more in the order.
 
 use super::{
     error::Error,
@@ -19,15 +19,15 @@ use bytes::Bytes;
 pub const NAME: &str = "popularity";
 /// Version of its layout.
 pub const VERSION: u32 = 1;
-/// The most items the order holds.
+/// Most items in the order.
 pub const MAX_ORDER: usize = 1 << 16;
-/// The most different popularities.
+/// Most distinct popularities.
 const MAX_VALUES: usize = 255;
 
 /// A region's popularity, read in place.
 #[derive(Clone, Debug)]
 pub struct Popularity {
-    /// By an item's byte; the first is 0.
+    /// Popularity by an item's byte; the first is 0.
     values: [f32; MAX_VALUES + 1],
     places: Bytes,
     recency: Bytes,
@@ -38,13 +38,14 @@ impl Popularity {
     /// Opens the section.
     ///
     /// # Errors
-    /// [`Error::Section`] when its parts do not fit each other.
+    /// [`Error::Section`] if its parts are inconsistent.
     pub fn open(section: &Bytes) -> Result<Self, Error> {
         let bad = |detail| Error::Section { section: NAME, detail };
-        let [values, places, recency, order] = split(section).ok_or(bad("not its four parts"))?;
-        let order = Packed::open(order).ok_or(bad("the order is cut"))?;
+        let [values, places, recency, order] =
+            split(section).ok_or(bad("it does not have its four parts"))?;
+        let order = Packed::open(order).ok_or(bad("the order is truncated"))?;
         if places.len() != recency.len() || order.len() > places.len().min(MAX_ORDER) {
-            return Err(bad("its parts count different items"));
+            return Err(bad("its parts have different lengths"));
         }
         let known =
             U32s::new(values).filter(|known| known.len() <= MAX_VALUES).ok_or(bad("too many values"))?;
@@ -52,23 +53,23 @@ impl Popularity {
         for (place, value) in values.iter_mut().skip(1).enumerate() {
             *value = known.get(place).map_or(0.0, f32::from_bits);
             if !(0.0..=1.0).contains(value) {
-                return Err(bad("a value is not from 0 to 1"));
+                return Err(bad("a value is not between 0 and 1"));
             }
         }
         Ok(Self { values, places, recency, order })
     }
 
-    /// How many items the values cover.
+    /// The number of items.
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
-    /// Whether nothing happened in the region.
+    /// Whether the region had no events.
     pub fn is_empty(&self) -> bool {
         self.order.len() == 0
     }
 
-    /// The items of the region, most wanted first, up to [`MAX_ORDER`].
+    /// The indices of items with events in descending order of popularity, at most [`MAX_ORDER`].
     pub fn order(&self) -> impl Iterator<Item = u32> {
         (0..self.order.len()).filter_map(|place| self.order.get(place))
     }
@@ -80,14 +81,14 @@ impl Popularity {
         self.values.get(usize::from(place)).copied().unwrap_or(0.0)
     }
 
-    /// How lately the item had an event, 0 to 1.
+    /// How recent the item's last events are, 0 to 1.
     #[inline]
     pub fn recency(&self, item: u32) -> f32 {
         self.recency.get(item as usize).map_or(0.0, |value| f32::from(*value) / 255.0)
     }
 }
 
-/// Packs every item's (popularity, recency), both 0 to 1. Ties in popularity go to the lower index.
+/// Encodes every item's (popularity, recency), both 0 to 1. Of equal popularities, the lower index comes first.
 pub fn write(items: &[(f32, f32)]) -> Vec<u8> {
     let value = |index: &u32| items.get(*index as usize).map_or(0.0, |item| item.0);
     let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
@@ -96,7 +97,7 @@ pub fn write(items: &[(f32, f32)]) -> Vec<u8> {
     write_ordered(items, order)
 }
 
-/// The same for an `order`, most wanted first, that tells apart what the values no longer do.
+/// Like [`write`], with an `order` that is more exact than the values.
 pub fn write_ordered(items: &[(f32, f32)], mut order: Vec<u32>) -> Vec<u8> {
     let value = |index: &u32| items.get(*index as usize).map_or(0.0, |item| item.0);
     let mut values: Vec<f32> = order.iter().rev().map(|index| value(index).min(1.0)).collect();
@@ -128,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn most_wanted_first_and_none_that_had_no_event() {
+    fn the_order_descends_and_omits_items_without_events() {
         let section = write(&[(0.5, 1.0), (0.0, 0.0), (1.0, 0.2), (0.5, 0.0)]);
         let popularity = Popularity::open(&section.into()).unwrap();
         assert_eq!(popularity.order().collect::<Vec<_>>(), [2, 0, 3]);
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_one() {
+    fn empty_and_single() {
         let nothing = Popularity::open(&write(&[]).into()).unwrap();
         assert!(nothing.is_empty() && nothing.of(0) == 0.0);
         let one = Popularity::open(&write(&[(f32::MIN_POSITIVE, 1.0)]).into()).unwrap();
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn many_items_stay_near_what_they_were() {
+    fn many_values_are_rounded_within_the_documented_error() {
         let items: Vec<(f32, f32)> =
             (0..70_000).map(|place| (((place + 1) as f32).powf(-0.9), 1.0 / (place + 1) as f32)).collect();
         let popularity = Popularity::open(&write(&items).into()).unwrap();
@@ -153,7 +154,7 @@ mod tests {
         assert_eq!(popularity.of(0), 1.0);
         for (index, (value, recency)) in (0..).zip(&items) {
             let error = (popularity.of(index) - value).abs();
-            // Half a step of the scale, (b/255)⁴, at the value: 4/255 · value^(3/4) / 2, and a little for its bend.
+            // Half a step of the scale (b/255)⁴ at the value, 4/255 · value^(3/4) / 2, and a margin for its curvature.
             assert!(error <= 0.0079 * value.powf(0.75) + 1e-6, "{index}: {value} off by {error}");
             assert!(popularity.of(index) > 0.0);
             assert!((popularity.recency(index) - recency).abs() <= 0.5 / 255.0 + f32::EPSILON);

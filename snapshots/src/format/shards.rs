@@ -1,37 +1,36 @@
-//! ShardCache at hand: a cache of table shards, bounded in bytes, of which the longest unused give way.
+//! A least-recently-used cache of table shards, bounded in bytes.
 //!
-//! It reads nothing and waits for nothing. [`ShardCache::look_up`] tells the caller which shards to read, and
-//! [`ShardCache::finish`] takes them; so that several requests of one isolate never read the same shard at once, and
-//! none awaits another's work.
+//! It does no I/O. [`ShardCache::look_up`] tells the caller which shards to read, and [`ShardCache::finish`] stores them.
+//! So requests of one isolate never read the same shard twice at once, and none awaits another's I/O.
 
 use super::{manifest::BlobRef, rows::Rows};
 use std::collections::HashMap;
 
-/// Some rows of one table.
+/// A shard: some rows of one table.
 #[derive(Clone, Debug)]
 pub struct Shard {
-    /// The table: one of [`rows::TABLES`].
+    /// The table, one of [`crate::rows::TABLES`].
     pub table: &'static str,
     /// The rows.
     pub rows: Rows,
 }
 
-/// How long a read may take before another request may begin one for the same shard, in ms. The request that began
-/// it may have been ended by the platform.
+/// How long a read may take, in ms, before another request may start one for the same shard. The platform may have ended
+/// the request that started it.
 const LEASE_MS: i64 = 5_000;
-/// How long after a failed read the next is tried, in ms.
+/// Pause after a failed read, in ms.
 const RETRY_MS: i64 = 1_000;
 
-/// What a request finds when it looks for a shard.
+/// The result of looking up a shard.
 #[derive(Debug)]
 pub enum ShardLookup {
-    /// The rows.
+    /// In the cache.
     Held(Shard),
-    /// Not there: the caller is to read it, and to tell the outcome to [`ShardCache::finish`].
+    /// Not in the cache: the caller has to read it and to report the outcome to [`ShardCache::finish`].
     StartRead,
-    /// Not there yet: another request is reading it.
+    /// Not in the cache: another request is reading it.
     Reading,
-    /// Not there: it could not be read a moment ago, or the cache has no room for it.
+    /// Not in the cache: reading it failed less than a second ago, or it does not fit.
     Failed,
 }
 
@@ -48,23 +47,23 @@ struct Entry {
     bytes: u64,
 }
 
-/// The shards at hand, by content hash.
+/// The cache, by content hash.
 #[derive(Debug, Default)]
 pub struct ShardCache {
     entries: HashMap<String, Entry>,
-    /// Bytes of what is held or being read.
+    /// Bytes of the shards in the cache or being read.
     bytes: u64,
-    /// Looks so far: tells the longest unused even while the clock stands still.
-    looks: u64,
+    /// Number of lookups so far: orders the shards by use even while the clock stands still.
+    lookups: u64,
 }
 
 impl ShardCache {
-    /// Looks for a shard at `now` (ms), with room for `limit` bytes of shards in all.
+    /// Looks up a shard at `now` (ms), with a limit on the bytes of the cache.
     pub fn look_up(&mut self, blob: &BlobRef, limit: u64, now: i64) -> ShardLookup {
-        self.looks += 1;
+        self.lookups += 1;
         match self.entries.get_mut(&blob.hash).map(|entry| &mut entry.state) {
             Some(State::Held { shard, used }) => {
-                *used = self.looks;
+                *used = self.lookups;
                 return ShardLookup::Held(shard.clone());
             }
             Some(State::Reading { since }) if now.saturating_sub(*since) < LEASE_MS => {
@@ -81,23 +80,23 @@ impl ShardCache {
         if room { ShardLookup::StartRead } else { ShardLookup::Failed }
     }
 
-    /// Takes what was read; `None` when that failed.
+    /// Stores a shard; `None` if reading it failed.
     pub fn finish(&mut self, hash: &str, shard: Option<Shard>, now: i64) {
         let bytes = self.entries.get(hash).map_or(0, |entry| entry.bytes);
         self.remove(hash);
-        // What failed long ago is forgotten, so that hashes of old snapshots do not pile up.
+        // Forget old failures, so that hashes of old snapshots do not accumulate.
         let recent = |entry: &Entry| !matches!(entry.state, State::Failed { at } if now.saturating_sub(at) >= RETRY_MS);
         self.entries.retain(|_, entry| recent(entry));
         let (state, bytes) = match shard {
-            // Room that was given away meanwhile is not taken back.
-            Some(shard) if bytes > 0 => (State::Held { shard, used: self.looks }, bytes),
+            // Its reserved bytes may have been given to another shard meanwhile.
+            Some(shard) if bytes > 0 => (State::Held { shard, used: self.lookups }, bytes),
             Some(_) => return,
             None => (State::Failed { at: now }, 0),
         };
         self.insert(hash, Entry { state, bytes });
     }
 
-    /// Gives up what was not used for the longest until at most `limit` bytes are left, those being read included.
+    /// Evicts the least recently used shards until at most `limit` bytes are left, including those being read.
     pub fn shrink(&mut self, limit: u64) {
         while self.bytes > limit {
             let oldest = self.entries.iter().filter_map(|(hash, entry)| match entry.state {
@@ -109,7 +108,7 @@ impl ShardCache {
         }
     }
 
-    /// Bytes of what is held or being read.
+    /// Bytes of the shards in the cache or being read.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_unused_gives_way() {
+    fn the_least_recently_used_shard_is_evicted() {
         let mut shards = ShardCache::default();
         hold(&mut shards, 1, 8);
         hold(&mut shards, 2, 8);
@@ -177,12 +176,12 @@ mod tests {
         assert!(matches!(shards.look_up(&blob(1, 4), 8, 0), ShardLookup::Held(_)));
         assert!(matches!(shards.look_up(&blob(3, 4), 8, 0), ShardLookup::Held(_)));
         assert!(matches!(shards.look_up(&blob(2, 4), 8, 0), ShardLookup::StartRead));
-        assert!(matches!(shards.look_up(&blob(4, 9), 8, 0), ShardLookup::Failed), "larger than all there is");
+        assert!(matches!(shards.look_up(&blob(4, 9), 8, 0), ShardLookup::Failed), "larger than the limit");
     }
 
     proptest! {
         #[test]
-        fn never_more_bytes_than_allowed(
+        fn the_limit_is_never_exceeded(
             steps in proptest::collection::vec((0u32..12, 1u64..9, 0u8..3, 1u64..30), 1..200)
         ) {
             let mut shards = ShardCache::default();

@@ -1,30 +1,30 @@
-//! The signals that a score is made of, and the other reasons for which an item is in an answer.
+//! Signals: the components of a score, and the other reasons for an item in an answer.
 
 use super::rows;
 use serde::Serialize;
 
-/// What chiefly put an item into an answer.
+/// The main reason for an item in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Signal {
-    /// Seen together with a recent.
+    /// Often seen together with a recent.
     Coview,
-    /// Bought together with a recent.
+    /// Often bought together with a recent.
     Bought,
-    /// Like a recent.
+    /// Similar to a recent.
     Knn,
-    /// Wanted in the region.
+    /// Popular in the region.
     Popularity,
-    /// Wanted lately.
+    /// Recently popular.
     Recency,
-    /// A rule put it at its position.
+    /// Pinned by a rule.
     Pinned,
-    /// Shown to learn how it does.
+    /// Shown by exploration, to learn how it performs.
     Exploration,
 }
 
 impl Signal {
-    /// The table whose rows it sums, one of [`rows::TABLES`].
+    /// The table of the signal, one of [`rows::TABLES`].
     pub(crate) const fn table(self) -> &'static str {
         match self {
             Self::Bought => rows::BOUGHT,

@@ -1,5 +1,5 @@
-//! Section `strategies`: named sets of weights and decays, so that ranking changes by publishing, not by
-//! deploying. A MessagePack array of maps; fields it does not know are ignored, absent ones take the default.
+//! Section `strategies`: named sets of weights and decays, so that publishing changes the ranking without a deployment. A
+//! MessagePack array of maps. Unknown fields are ignored; absent ones have their default.
 
 use super::{
     error::Error,
@@ -9,25 +9,25 @@ use super::{
 use crate::wire::event::Kind;
 use serde::{Deserialize, Serialize};
 
-/// The most tables that a strategy reads, and so a candidate's sums: each costs every candidate.
+/// Most tables that a strategy reads. Each costs time for every candidate.
 pub const TABLES: usize = 2;
 /// Name of the section.
 pub const NAME: &str = "strategies";
 /// Version of its layout.
 pub const VERSION: u32 = 1;
-/// The most strategies a snapshot holds.
+/// Most strategies of a snapshot.
 pub const MAX_STRATEGIES: usize = 64;
-/// The strategy used where none is asked for or named after the placement.
+/// The strategy if neither the request nor the placement names another.
 pub const DEFAULT: &str = "default";
 /// The strategy of `/v1/items/{id}/similar`.
 pub const SIMILAR: &str = "similar";
-/// The strategy of carts, named after the placement.
+/// The strategy of the placement `cart`.
 pub const CART: &str = "cart";
-/// The strategy that predicts the very next item, items seen included: the one that evaluation uses.
+/// The strategy that predicts the next item, seen items included. Evaluation uses it.
 pub const NEXT: &str = "next";
 
-/// How much each signal counts in `Σ weight · signal`, each signal from 0 to 1. Of the tables (co-view, KNN, bought) the
-/// two of the greatest weight are read.
+/// The weights in `Σ weight · signal`; signals are from 0 to 1. Of the three tables (co-view, KNN, bought), the two with
+/// the greatest weights are read.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -36,11 +36,11 @@ pub struct Weights {
     pub coview: f32,
     /// Similarity to the recents.
     pub knn: f32,
-    /// Bought in one order with the recents; in a snapshot without orders this weight is co-view's.
+    /// Bought in one order with the recents. In a snapshot without orders, co-view gets this weight.
     pub bought: f32,
     /// Popularity in the region.
     pub popularity: f32,
-    /// How lately anybody wanted the item.
+    /// Recency of the item in the region.
     pub recency: f32,
 }
 
@@ -51,25 +51,25 @@ impl Default for Weights {
 }
 
 impl Weights {
-    /// What the weights add up to: the best score there is.
+    /// The sum of the weights: the greatest score without votes.
     pub fn sum(&self) -> f32 {
         self.coview + self.knn + self.bought + self.popularity + self.recency
     }
 }
 
-/// What becomes of items that are among the recents. The item on screen is left out whatever this says.
+/// How to treat items that are among the recents. The item on screen is always excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Seen {
-    /// They are left out: for shops that show them in a rail of their own.
+    /// Exclude them, for shops that show them in a list of their own.
     Exclude,
-    /// They may be recommended, and count more: visitors return to what they looked at.
+    /// Allow them with a higher score, since visitors return to what they viewed.
     Boost(Repeats),
 }
 
 impl Seen {
-    /// The name of a variant without fields, or a map from the name of one to its fields.
+    /// Reads the name of a variant without fields, or a map from a variant's name to its fields.
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let mut rest = *reader;
         if let Token::Text("exclude") = rest.token()? {
@@ -97,13 +97,13 @@ fn numbers(reader: &mut Reader<'_>, names: &[&str], numbers: &mut [&mut f32]) ->
     })
 }
 
-/// How much more an item counts that was seen before. With `m` distinct recents, the one at place `q` (0 the
-/// newest) that was seen `c` times scores
+/// The score of items seen before. With `m` distinct recents, the recent at position `q` (0 the newest) that was seen `c`
+/// times scores
 ///
 /// ```text
 /// S · mul · spread^(m−1) + max(S) · add · often^(min(c,3)−1) · fade^(q−1)
 /// ```
-/// `S` its score by the tables; the newest has a `mul` and an `add` of its own, which do not fade.
+/// where `S` is its score by the tables. The newest recent has its own `mul` and `add`, which do not fade.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -116,11 +116,11 @@ pub struct Repeats {
     pub last_add: f32,
     /// `add` of the others.
     pub add: f32,
-    /// What every further distinct recent leaves of `mul`.
+    /// Factor on `mul` for every further distinct recent.
     pub spread: f32,
-    /// What every further place leaves of `add`.
+    /// Factor on `add` for every further position.
     pub fade: f32,
-    /// What seeing it again makes of `add`.
+    /// Factor on `add` for every further view, at most two.
     pub often: f32,
 }
 
@@ -130,26 +130,26 @@ impl Default for Repeats {
     }
 }
 
-/// A named set of weights.
+/// A named set of ranking parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Strategy {
-    /// Its name, as in `strategy=`.
+    /// The name, as in `strategy=`.
     pub name: String,
-    /// How the signals are weighed.
+    /// The weights of the signals.
     pub weights: Weights,
-    /// How many of the recents count.
+    /// How many recents count.
     pub recents: u8,
-    /// The recent at place `q` (0 the newest) weighs `(q + 1)^−position`.
+    /// The recent at position `q` (0 the newest) has the weight `(q + 1)^−position`.
     pub position: f32,
-    /// A recent's weight halves with every so many minutes of age; 0 for never.
+    /// Half-life of a recent's weight, in minutes of age; 0 for no decay.
     pub half_life: f32,
-    /// A recent's weight by its kind: impression, view, click, cart, purchase.
+    /// Weight of a recent by its kind: impression, view, click, cart, purchase.
     pub kinds: [f32; Kind::ALL.len()],
-    /// A candidate named by several recents scores `1 + votes · (recents naming it − 1)` times as much.
+    /// A candidate from several recents has the factor `1 + votes · (number of recents − 1)`.
     pub votes: f32,
-    /// What becomes of items already seen.
+    /// How to treat items already seen.
     pub seen: Seen,
 }
 
@@ -169,7 +169,7 @@ impl Default for Strategy {
 }
 
 impl Strategy {
-    /// The tables that it reads and their weights, in a snapshot with a table of orders or without one.
+    /// The tables that the strategy reads and their weights. `orders`: whether the snapshot has the table `bought`.
     pub fn tables(&self, orders: bool) -> [(Signal, f32); TABLES] {
         let Weights { coview, knn, bought, .. } = self.weights;
         let (coview, bought) = if orders { (coview, bought) } else { (coview + bought, 0.0) };
@@ -219,44 +219,44 @@ impl Strategy {
         numbers.extend(self.kinds);
         if let Seen::Boost(Repeats { last_mul, mul, last_add, add, spread, fade, often }) = self.seen {
             numbers.extend([last_mul, mul, last_add, add]);
-            // These are raised to powers.
+            // These are raised to powers, so their range is smaller.
             if ![spread, fade, often].iter().all(|number| (0.0..=10.0).contains(number)) {
                 return false;
             }
         }
-        // The bound keeps every product of them finite.
+        // This range keeps every product finite.
         numbers.iter().all(|number| (0.0..=1e6).contains(number)) && self.weights.sum() > 0.0
     }
 }
 
-/// Reads the strategies of a snapshot.
+/// Reads the section.
 ///
 /// # Errors
-/// [`Error::Section`] when they are no strategies, or a number in one is negative, not finite or too large:
-/// above a million, or above ten for what is raised to powers.
+/// [`Error::Section`] if it is damaged, or a number is negative, not finite or too large: above a million, or above ten
+/// for those raised to powers.
 pub fn open(section: &[u8]) -> Result<Vec<Strategy>, Error> {
     read(&mut Reader(section))
 }
 
-/// Reads a list of strategies, as [`open`] does, where it stands among other things.
+/// Like [`open`], within a larger document.
 pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Vec<Strategy>, Error> {
     let bad = |detail| Error::Section { section: NAME, detail };
-    let count = reader.array().ok_or(bad("no list of strategies"))? as usize;
+    let count = reader.array().ok_or(bad("it is not a list of strategies"))? as usize;
     if count > MAX_STRATEGIES {
         return Err(bad("more than 64 strategies"));
     }
     let strategies: Option<Vec<_>> = (0..count).map(|_| Strategy::read(reader)).collect();
-    let strategies = strategies.ok_or(bad("a strategy is cut, or a field of it is no number"))?;
+    let strategies = strategies.ok_or(bad("a strategy is truncated, or a field has an unexpected type"))?;
     if !strategies.iter().all(Strategy::is_usable) {
         return Err(bad("a strategy has a number that is negative, not finite or too large"));
     }
     Ok(strategies)
 }
 
-/// Packs strategies.
+/// Encodes strategies.
 ///
 /// # Errors
-/// [`Error::Section`] when one of them could not be read again.
+/// [`Error::Section`] if one of them could not be read back.
 pub fn write(strategies: &[Strategy]) -> Result<Vec<u8>, Error> {
     let bad = |_| Error::Section { section: NAME, detail: "it cannot be written" };
     let section = rmp_serde::to_vec_named(strategies).map_err(bad)?;
@@ -272,7 +272,7 @@ mod tests {
     fn strategies_read_as_they_were_written_and_absent_fields_take_the_default() {
         let boost = Seen::Boost(Repeats { often: 1.5, ..Repeats::default() });
         let next = Strategy { name: NEXT.to_owned(), seen: boost, ..Strategy::default() };
-        // No field as it is by default, so that none can be missed.
+        // No field has its default, so that the round trip covers all.
         let other = Strategy {
             name: "other".to_owned(),
             weights: Weights { coview: 1.0, knn: 2.0, bought: 3.0, popularity: 4.0, recency: 5.0 },
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_would_poison_a_score_are_refused() {
+    fn numbers_that_would_make_scores_infinite_are_rejected() {
         for votes in [f32::NAN, f32::INFINITY, -1.0, 1e30] {
             assert!(write(&[Strategy { votes, ..Strategy::default() }]).is_err());
         }

@@ -1,16 +1,15 @@
-//! A column of texts, such as names: words of a dictionary, each with a Huffman code.
+//! A column of texts, such as names, as Huffman-coded words of a dictionary.
 //!
-//! What all texts begin and end with is stored once. Where most texts hold the item's id, as addresses do, one byte
-//! that UTF-8 does not have stands for it. The rest is cut at a separator (the commonest of space, `-`, `/`, `_`):
-//! words that occur twice or more are symbols of one code, and other words are spelt in a second code of bytes
-//! after a symbol that says so; a last symbol ends the text, and another stands for none. Joining the words with the separator gives back the
-//! bytes exactly, whatever they are, and a script without spaces is spelt throughout.
-//! (Word-based Huffman coding: A. Moffat, "Word-based text compression", Software: Practice and Experience
-//! 19(2), 1989; *Managing Gigabytes* §2.7.)
+//! The common prefix and suffix of all texts are stored once. If most texts contain the item's id, as URLs do, a byte that
+//! UTF-8 does not use replaces it. The rest is split at a separator (the most frequent of space, `-`, `/`, `_`). Words
+//! that occur at least twice are symbols of one code. Other words follow an escape symbol, spelt in a second code of
+//! bytes. One symbol ends a text, and another stands for an empty text. Joining the words with the separator restores the
+//! exact bytes. Text without spaces is spelt throughout. (Word-based Huffman coding: A. Moffat, "Word-based text
+//! compression", Software: Practice and Experience 19(2), 1989; *Managing Gigabytes* §2.7.)
 //!
-//! A text lies in a block of four, whose first bit is packed: 0.25·⌈log2 of all bits⌉ bits a text. Made-up
-//! names of 30 bytes, of words that know nothing of each other, take 7.6 bytes in all. Finding one decodes at most
-//! three others. A text is at most [`MAX_TEXT`] bytes: a bound on what damaged bytes can make of one.
+//! Texts are in blocks of four, with the first bit of each block in an index: 0.25·⌈log2 of all bits⌉ bits per text.
+//! Random names of 30 bytes take 7.6 bytes in all. Reading a text decodes at most three others. A text has at most
+//! [`MAX_TEXT`] bytes, which bounds the work on damaged input.
 
 use super::{
     bits::{BitReader, BitWriter},
@@ -21,25 +20,25 @@ use bytes::Bytes;
 use core::cmp::Reverse;
 use std::{borrow::Cow, collections::HashMap};
 
-/// The longest text, in bytes; a longer one is left out, as if it were empty.
+/// Longest text, in bytes. A longer one is stored as empty.
 pub(crate) const MAX_TEXT: usize = 8192;
-/// Texts a block.
+/// Texts per block.
 const BLOCK: usize = 4;
-/// Stands for the item's id; UTF-8 has no such byte.
+/// Stands for the item's id. UTF-8 does not use this byte.
 const ID: u8 = 0xff;
-/// The most words a dictionary holds.
+/// Most words of a dictionary.
 const MAX_WORDS: usize = 1 << 20;
 
-/// A code and the texts of its symbols.
+/// A decoder and the texts of its symbols.
 #[derive(Clone, Debug)]
-struct Book {
+struct Dictionary {
     code: Code,
     texts: Strings,
-    /// The symbol that ends a text or word, the number of symbols where there is none.
+    /// The symbol that ends a text or word; the size of the alphabet if there is none.
     end: u32,
 }
 
-impl Book {
+impl Dictionary {
     fn open(counts: Bytes, texts: &Bytes, end: u32) -> Option<Self> {
         let texts = Strings::open(texts)?;
         Some(Self { code: Code::open(counts, texts.len())?, texts, end })
@@ -53,18 +52,18 @@ pub(crate) struct Texts {
     separator: u8,
     prefix: Bytes,
     suffix: Bytes,
-    words: Book,
-    /// The symbol that stands for an empty text, where one between prefix and suffix is not.
+    words: Dictionary,
+    /// The symbol of an empty text, as opposed to one of prefix and suffix only.
     none: u32,
-    /// The symbol before a word that is spelt.
+    /// The escape symbol before a spelt word.
     spell: u32,
-    letters: Book,
+    letters: Dictionary,
     blocks: Packed,
     bits: Bytes,
 }
 
 impl Texts {
-    /// Opens a column of `count` texts; `None` when its parts do not fit each other.
+    /// Opens a column of `count` texts; `None` if its parts are inconsistent.
     pub(crate) fn open(bytes: &Bytes, count: usize) -> Option<Self> {
         let [head, prefix, suffix, word_counts, words, letter_counts, letters, blocks, bits] = split(bytes)?;
         let head = U32s::new(head)?;
@@ -73,17 +72,17 @@ impl Texts {
             separator: u8::try_from(head.get(0)?).ok()?,
             prefix,
             suffix,
-            words: Book::open(word_counts, &words, head.get(1)?)?,
+            words: Dictionary::open(word_counts, &words, head.get(1)?)?,
             none: head.get(2)?,
             spell: head.get(3)?,
-            letters: Book::open(letter_counts, &letters, head.get(4)?)?,
+            letters: Dictionary::open(letter_counts, &letters, head.get(4)?)?,
             blocks: Packed::open(blocks)?,
             bits,
         };
         (opened.blocks.len() == count.div_ceil(BLOCK)).then_some(opened)
     }
 
-    /// The text of the item at `index`, whose id is `id`; empty past the end and where bytes are damaged.
+    /// The text of the item at `index`, whose id is `id`; empty past the end or if damaged.
     pub(crate) fn get(&self, index: usize, id: &str) -> String {
         self.read(index, id).and_then(|text| String::from_utf8(text).ok()).unwrap_or_default()
     }
@@ -103,7 +102,7 @@ impl Texts {
                     text.extend_from_slice(id.as_bytes());
                 }
                 text.extend_from_slice(piece);
-                // Damaged bytes may name a long word over and over.
+                // Damaged input may repeat a long word.
                 if text.len() > MAX_TEXT {
                     return None;
                 }
@@ -129,7 +128,7 @@ impl Texts {
         filled.then_some(text)
     }
 
-    /// Calls `each` with the parts of the next text, and moves behind it. Whether the text is not empty.
+    /// Calls `each` with the parts of the next text and advances past it. Returns whether the text is not empty.
     #[inline]
     fn walk(&self, reader: &mut BitReader<'_>, mut each: impl FnMut(Part) -> Option<()>) -> Option<bool> {
         for _ in 0..=MAX_TEXT {
@@ -154,16 +153,17 @@ impl Texts {
     }
 }
 
-/// What a text is put together from.
+/// A part of a text.
 enum Part {
     /// A word of the dictionary, by its symbol.
     Word(u32),
-    /// A word whose letters follow.
+    /// The start of a spelt word.
     Spelt,
+    /// A letter of a spelt word, by its symbol.
     Letter(u32),
 }
 
-/// Symbols of a code: what ends or spells comes before the texts of the same frequency.
+/// Symbols of a code. The order breaks ties between equal counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Symbol<'a> {
     End,
@@ -172,7 +172,7 @@ enum Symbol<'a> {
     Text(&'a [u8]),
 }
 
-/// A code that is being written, and the places of its symbols.
+/// An encoder with the numbers of its symbols.
 struct Codebook<'a> {
     symbols: Vec<Symbol<'a>>,
     places: HashMap<Symbol<'a>, usize>,
@@ -192,7 +192,7 @@ impl<'a> Codebook<'a> {
         }
     }
 
-    /// Whether the symbol is one of them; if so it is written.
+    /// Writes the symbol if the code has it. Returns whether it does.
     fn put(&self, symbol: Symbol<'_>, to: &mut BitWriter) -> bool {
         let place = self.places.get(&symbol);
         if let Some(place) = place {
@@ -229,7 +229,7 @@ fn patterns<'a>(texts: &[&'a str], ids: &[&str]) -> Vec<Cow<'a, [u8]>> {
     with_ids().map(pattern).collect()
 }
 
-/// How many bytes both have in common from the start.
+/// The length of the common prefix.
 fn common<'a>(a: impl Iterator<Item = &'a u8>, b: impl Iterator<Item = &'a u8>) -> usize {
     a.zip(b).take_while(|(a, b)| a == b).count()
 }
@@ -241,7 +241,7 @@ fn words_of(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
         .flat_map(move |text| text.split(move |byte| *byte == separator))
 }
 
-/// Packs the texts of the items with these ids, as many as there are of both.
+/// Encodes the texts of the items with these ids.
 pub(crate) fn write(texts: &[&str], ids: &[&str]) -> Vec<u8> {
     let patterns = patterns(texts, ids);
     let mut filled = patterns.iter().filter(|text| !text.is_empty());
@@ -251,7 +251,7 @@ pub(crate) fn write(texts: &[&str], ids: &[&str]) -> Vec<u8> {
     });
     let shortest = patterns.iter().map(|text| text.len()).filter(|length| *length > 0).min().unwrap_or(0);
     let (start, end) = (ends.0, ends.1.min(shortest - ends.0));
-    // Nothing between the ends is no word; an empty text has no ends either.
+    // An empty text has neither prefix nor suffix.
     let has_ends = |text: &&Cow<'_, [u8]>| start + end == 0 || !text.is_empty();
     let middle = |text| Some(text).filter(has_ends).and_then(|text| text.get(start..text.len() - end));
     let middles: Vec<Option<&[u8]>> = patterns.iter().map(middle).collect();
@@ -354,14 +354,14 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_text_is_left_out() {
+    fn a_too_long_text_is_stored_as_empty() {
         let long = "x".repeat(MAX_TEXT + 1);
         let opened = Texts::open(&write(&[&long, "short"], &["1", "2"]).into(), 2).unwrap();
         assert_eq!((opened.get(0, "1"), opened.get(1, "2")), (String::new(), "short".to_owned()));
     }
 
     #[test]
-    fn addresses_made_of_ids_take_next_to_nothing() {
+    fn urls_that_contain_ids_compress_to_almost_nothing() {
         let ids: Vec<String> = (0..5000).map(|number| format!("{}", number * 7919)).collect();
         let urls: Vec<String> = ids.iter().map(|id| format!("https://shop.example/p/{id}.html")).collect();
         let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();

@@ -1,12 +1,12 @@
-//! Section `rules`: what a merchandiser decides beside what the tables know, and the experiments that run.
+//! Section `rules`: merchandising rules and experiments.
 //!
-//! The section is the merchandiser's own document, a MessagePack map of `rules`, `strategies` and `experiments`. Items,
-//! categories and brands stay names, so that one document fits every build of a catalogue; what they name is looked
-//! up once, when a snapshot is opened ([`Ruleset`]). A document is checked before it is published
-//! ([`Rules::check`]); at the edge one that breaks a bound is no snapshot's.
+//! The section is the merchandiser's document as a MessagePack map of `rules`, `strategies` and `experiments`. It refers
+//! to items, categories and brands by name, so that one document fits every build of a catalogue. [`Ruleset`] resolves
+//! the names once, when a snapshot is opened. [`Rules::check`] validates a document before it is published.
 //!
-//! A rule counts where its `when` holds. What it does is evaluated with the scorer's best candidates only: see
-//! [`crate::answer`].
+//! A rule applies if its `when` holds. [`crate::answer`] evaluates it for the scorer's best candidates only.
+//!
+//! May import [`crate::format`], [`crate::wire`] and [`crate::set`].
 
 mod check;
 mod conditions;
@@ -29,75 +29,75 @@ use serde::{Deserialize, Serialize};
 pub const NAME: &str = "rules";
 /// Version of its layout.
 pub const VERSION: u32 = 1;
-/// The most rules: as many as a mask has bits.
+/// Most rules of a document: the bits of [`Decision::mask`].
 pub const MAX_RULES: usize = 128;
-/// The most experiments.
+/// Most experiments of a document.
 pub const MAX_EXPERIMENTS: usize = 64;
-/// The most variants of an experiment.
+/// Most variants of an experiment.
 pub const MAX_VARIANTS: usize = 16;
-/// The most names in one list of a rule.
+/// Most names in one list of a rule.
 pub const MAX_NAMES: usize = 1_000;
-/// The greatest factor of a boost; the least is one divided by it.
+/// Greatest factor of a boost; the least is its reciprocal.
 pub const MAX_FACTOR: f32 = 100.0;
-/// The greatest product of all boosts that meet in one item: it keeps scores finite.
+/// Greatest product of all boosts of one item. It keeps scores finite.
 pub const MAX_PRODUCT: f32 = 1e9;
-/// The last position that an item can be pinned at.
+/// Last position that an item can be pinned to.
 pub const MAX_POSITION: u8 = 100;
 
-/// What a merchandiser decides.
+/// A merchandiser's document.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rules {
-    /// For editors: where the schema of this file is. Means nothing here.
+    /// The schema of this file, for editors. Otherwise ignored.
     #[serde(rename = "$schema", skip_serializing)]
     pub schema: Option<String>,
-    /// The rules. Boosts multiply; of two rules that pin one position or one item, or that choose a strategy or how
-    /// a page varies, the earlier wins.
+    /// The rules. Boosts multiply. If two rules pin the same position or item, choose a strategy or diversify, the first
+    /// one wins.
     pub rules: Vec<Rule>,
-    /// Strategies besides those that were learnt, or in place of those of the same name.
+    /// Additional strategies. They replace learned ones of the same name.
     pub strategies: Vec<Strategy>,
     /// The experiments.
     pub experiments: Vec<Experiment>,
 }
 
-/// A rule: when it counts, and one or more things that it does.
+/// A rule: a condition, and one or more effects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rule {
-    /// Its name: 1 to 64 printable bytes that no other rule has.
+    /// Unique name, 1 to 64 printable bytes.
     pub name: String,
-    /// Whether it counts where no experiment says otherwise.
+    /// Whether the rule applies, unless an experiment's variant says otherwise.
     pub enabled: bool,
-    /// When it counts: always where nothing is said.
+    /// When the rule applies. Default: always.
     #[serde(skip_serializing_if = "When::is_always")]
     pub when: When,
-    /// Never these items.
+    /// Never show these items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Match>,
-    /// No items but these.
+    /// Show only these items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<Match>,
-    /// These items score so many times as much.
+    /// Multiply the score of these items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boost: Option<Boost>,
-    /// New items score more.
+    /// Raise the score of new items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fresh: Option<Fresh>,
-    /// An item stands at a fixed position.
+    /// Place an item at a fixed position.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
-    /// A page does not hold too many items of one kind.
+    /// Limit similar items on a page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diversify: Option<Diversify>,
-    /// Never items that the visitor's recents say were bought.
+    /// Never show items that the visitor's recents list as purchased.
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     pub exclude_bought: bool,
-    /// The strategy by this name, where the request names none.
+    /// Use the strategy with this name, unless the request names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy: Option<String>,
-    /// Now and then an item is shown that would not be, to learn how it does.
+    /// Show a random item in a share of the answers, to learn how it performs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explore: Option<Explore>,
 }
@@ -121,7 +121,7 @@ impl Default for Rule {
     }
 }
 
-/// A factor for some items.
+/// A score factor for some items.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -129,34 +129,34 @@ pub struct Boost {
     /// The items.
     #[serde(rename = "match")]
     pub items: Match,
-    /// Their score times this, 0.01 to 100; below 1 it buries them.
+    /// The factor, 0.01 to 100. Below 1 it lowers the items.
     pub by: f32,
 }
 
-/// A factor for new items, which fades day by day: an item that joined the catalogue `age` days ago scores
-/// `1 + (by − 1) · (1 − age / days)` times as much.
+/// A score factor for new items that fades with their age. An item added to the catalogue `age` days ago has the factor
+/// `1 + (by − 1) · (1 − age / days)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fresh {
-    /// For how many days an item is new, 1 to 3,650.
+    /// How many days an item counts as new, 1 to 3,650.
     pub days: u16,
     /// The factor on its first day, 1 to 100.
     pub by: f32,
 }
 
-/// An item at a fixed position, where all else lets it be shown.
+/// An item at a fixed position, if filters and stock allow it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pin {
     /// The item's id.
     pub item: String,
-    /// The position, 1 the first, counted over all pages; 1 to 100.
+    /// The position over all pages, 1 to 100.
     pub at: u8,
 }
 
-/// What may not repeat on a page.
+/// The attribute that [`Diversify`] compares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -168,19 +168,20 @@ pub enum Facet {
     Brand,
 }
 
-/// Variety on a page, greedily as in maximal marginal relevance (Carbonell and Goldstein, 1998) with "of one kind" as the
-/// similarity: each place goes to the candidate of the highest `score · decay^(items of its kind above it)`, of
-/// those whose kind has not its fill. Where the caller asked for one category or brand, that does not count.
+/// Diversifies a page greedily, like maximal marginal relevance (Carbonell and Goldstein, 1998) with equality of one
+/// attribute as the similarity. Each position gets the candidate with the highest
+/// `score · decay^(items above it with the same value)`, among those below `at_most`. Has no effect on the attribute
+/// that the request filters by.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Diversify {
-    /// The kind.
+    /// The attribute.
     pub by: Facet,
-    /// The most items of one kind on a page, 1 to 100, as long as there are others among the best candidates, four times
-    /// as many as the page takes.
+    /// Most items with the same value on a page, 1 to 100. Exceeded only if the best candidates, four times as many as
+    /// the page holds, have no others.
     pub at_most: u8,
-    /// What each item leaves of the score of the others of its kind, above 0 up to 1.
+    /// Factor on a score for each item above it with the same value, above 0 up to 1.
     pub decay: f32,
 }
 
@@ -190,8 +191,8 @@ impl Default for Diversify {
     }
 }
 
-/// Exploration (epsilon-greedy): in a share of the personal answers the page's last place goes to an item drawn from the
-/// candidates that come after the page, each as likely, and marked `exploration`.
+/// Epsilon-greedy exploration. In a share of the personal answers, the last position gets an item drawn uniformly from
+/// the candidates after the page. Its signal is `exploration`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -1,26 +1,26 @@
-//! Paging: where a reader of pages stands is the set of items already shown.
+//! Cursors: the set of items shown on earlier pages.
 //!
-//! A cursor holds a 24-bit fingerprint of each of them, and nothing else. So no item comes twice whatever
-//! changes between two pages (the snapshot, the recents, the rules), a page costs no state at the edge, and the
-//! cursor stays bounded because paging ends at [`MAX_SHOWN`] items. The price is that an item not yet shown is
-//! passed over when it shares a fingerprint with one that was: less than once in 30,000 at the deepest page.
+//! A cursor holds a 24-bit fingerprint of each of these items. So no item is shown twice, whatever changes between two
+//! pages (the snapshot, the recents, the rules), and the edge keeps no state. Its size is bounded, since paging ends after
+//! [`MAX_SHOWN`] items. An item whose fingerprint collides with a shown one is skipped: with a probability below 1 in
+//! 30,000 on the last page.
 
 use crate::set::SortedSet;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// How many items a reader can page through.
+/// Most items of all pages.
 pub const MAX_SHOWN: usize = 512;
-/// What a cursor begins with.
+/// Prefix of a cursor.
 const VERSION: char = '2';
 /// The digits of base64url (RFC 4648, section 5).
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// Digits of a fingerprint.
 const WIDTH: usize = 4;
 
-/// The items shown on the pages before this one.
+/// The items shown on earlier pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// Fingerprints.
+    /// Their fingerprints.
     shown: SortedSet,
 }
 
@@ -29,7 +29,7 @@ fn fingerprint(id: &str) -> u32 {
 }
 
 impl Cursor {
-    /// Reads a cursor; `None` when it is none of ours.
+    /// Parses a cursor; `None` if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let (prints, rest) = text.strip_prefix(VERSION)?.as_bytes().as_chunks::<WIDTH>();
         if prints.len() > MAX_SHOWN || !rest.is_empty() {
@@ -46,7 +46,7 @@ impl Cursor {
         !self.is_empty() && self.shown.contains(fingerprint(id))
     }
 
-    /// How many items were shown.
+    /// The number of items shown.
     pub fn len(&self) -> usize {
         self.shown.numbers().len()
     }
@@ -56,7 +56,7 @@ impl Cursor {
         self.len() == 0
     }
 
-    /// The cursor after a page with these items; `None` when paging ends here.
+    /// The cursor after a page with these items; `None` if paging ends here.
     pub fn after<'a>(&self, page: impl IntoIterator<Item = &'a str>) -> Option<String> {
         let mut shown = self.shown.clone();
         shown.extend(page.into_iter().map(fingerprint));

@@ -1,8 +1,8 @@
-//! The event: what a visitor did to an item, as it travels from a page to the edge to the origin.
+//! Events: interactions of visitors with items, as sent from a page to the edge and on to the origin.
 //!
-//! A body is one JSON object, a JSON array, or NDJSON. Besides Verge's own fields, GA4's and Segment's common
-//! e-commerce events are understood, so that an existing data layer can be pointed here unchanged. Good events
-//! of a batch are kept; each bad one is named by its index and field.
+//! A body is a JSON object, a JSON array or NDJSON. Besides Verge's own fields, the reader accepts the common e-commerce
+//! events of GA4 and Segment, so that an existing data layer can be used unchanged. Valid events of a batch are kept;
+//! each invalid one is reported with its index and field.
 
 use super::{
     json::{Json, Object},
@@ -16,17 +16,17 @@ use std::borrow::Cow;
 pub const MAX_ITEM_ID: usize = 128;
 /// Longest of any other identifier (event, visitor, session, request, region, placement), in bytes.
 pub const MAX_FIELD: usize = 128;
-/// How far ahead of the receiver's clock an event may be.
+/// How far an event may be ahead of the receiver's clock, in ms.
 pub const MAX_AHEAD_MS: i64 = 5 * 60_000;
-/// How old an event may be when it arrives.
+/// Greatest age of an event on arrival, in ms.
 pub const MAX_AGE_MS: i64 = 30 * DAY_MS;
 
-/// What a visitor did to an item, weakest first.
+/// The kinds of events, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Kind {
-    /// The item was shown in a list; it teaches nothing about taste and serves attribution alone.
+    /// The item was shown in a list. Used for attribution only.
     Impression = 0,
     /// The item's page was opened.
     View = 1,
@@ -42,7 +42,7 @@ impl Kind {
     /// Every kind, by its numeric value.
     pub const ALL: [Self; 5] = [Self::Impression, Self::View, Self::Click, Self::Cart, Self::Purchase];
 
-    /// The kind's name on the wire.
+    /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Impression => "impression",
@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// Reads Verge's, GA4's or Segment's name of a kind.
+    /// The kind with this name in Verge, GA4 or Segment.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "impression" | "view_item_list" | "Product List Viewed" => Self::Impression,
@@ -71,69 +71,69 @@ impl Kind {
     }
 }
 
-/// One event. Absent optional fields are left out on the wire.
+/// An event. JSON omits absent optional fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Makes a retry count once. 1 to 128 printable bytes.
+    /// Unique id, 1 to 128 printable bytes. Retries with the same id count once.
     pub id: String,
-    /// What was done.
+    /// The kind.
     pub kind: Kind,
     /// The item's id in the shop: 1 to 128 bytes of printable UTF-8.
     pub item: String,
-    /// Random id of the browser, or the shop's own pseudonym of a person.
+    /// Random id of the browser, or the shop's pseudonym for the visitor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visitor: Option<String>,
-    /// Id of the visit; where absent, the origin cuts visits at 30 minutes of silence.
+    /// Id of the session. Default: the origin splits sessions at 30 minutes of inactivity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// When it happened.
+    /// The time of the event.
     pub at: Timestamp,
-    /// How many of the item; absent means 1.
+    /// Number of items. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantity: Option<u32>,
-    /// Price of one, in units of the currency (2.55), finite and not negative.
+    /// Price of one item in units of the currency (2.55), finite and not negative.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<f64>,
     /// ISO 4217 code of the price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
-    /// Region, or lower-case country code, where it happened.
+    /// Region, or lower-case country code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// Where on the shop the item was shown.
+    /// The placement that showed the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<String>,
-    /// Id of the recommendation answer that led here.
+    /// Id of the answer that the event is attributed to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
 }
 
-/// One event that was not taken, and why.
+/// An invalid event and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rejected {
     /// Position in the batch, from 0.
     pub index: usize,
-    /// The field at fault; empty when it is the object as a whole.
+    /// The invalid field; empty if the value is not an object.
     pub field: &'static str,
-    /// What is wrong and what is expected.
+    /// What is wrong, and what is expected.
     pub error: String,
 }
 
-/// The outcome of reading a body: what can be used, and what cannot.
+/// The events of a body.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
-    /// The valid events, in order. A purchase of several items becomes one event an item.
+    /// The valid events, in order. A purchase of several items becomes one event per item.
     pub events: Vec<Event>,
     /// The invalid ones.
     pub rejected: Vec<Rejected>,
 }
 
-/// Why a whole body was refused.
+/// Why a whole body is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// Neither JSON nor NDJSON; the text says where.
+    /// Neither JSON nor NDJSON; with the parser's message.
     NotJson(String),
-    /// More events than the receiver takes at once; the limit.
+    /// More events than the limit.
     TooMany(usize),
 }
 
@@ -142,7 +142,7 @@ impl core::fmt::Display for BodyError {
         match self {
             Self::NotJson(why) => write!(
                 out,
-                "the body is no JSON ({why}); send one event object, an array of them, or one a line"
+                "the body is not valid JSON ({why}); send an event object, an array of events, or one event per line"
             ),
             Self::TooMany(limit) => write!(out, "more than {limit} events; send them in parts"),
         }
@@ -156,12 +156,11 @@ pub fn is_printable(text: &str, max: usize) -> bool {
     !text.is_empty() && text.len() <= max && !text.chars().any(char::is_control)
 }
 
-/// Reads a body of at most `max_events` events. `now` bounds and fills `at`; `make_id` supplies an id for
-/// each event that came without one.
+/// Parses a body of at most `max_events` events. `now` limits `at` and is its default; `make_id` makes the id of an event
+/// without one.
 ///
 /// # Errors
-/// [`BodyError`] when nothing of the body can be told apart into events. An event that is wrong by itself is
-/// reported in [`Batch::rejected`].
+/// [`BodyError`] if the body cannot be split into events. An invalid event is in [`Batch::rejected`].
 pub fn parse_batch(
     body: &[u8],
     max_events: usize,
@@ -171,7 +170,7 @@ pub fn parse_batch(
     parse(body, max_events, Clock { now, history: false }, make_id)
 }
 
-/// Reads events of a log: as [`parse_batch`], but of any age, and `at` has to be given.
+/// Parses historical events. Like [`parse_batch`], but accepts any age and requires `at`.
 ///
 /// # Errors
 /// Those of [`parse_batch`].
@@ -184,7 +183,7 @@ pub fn parse_history(
     parse(body, max_events, Clock { now, history: true }, make_id)
 }
 
-/// What an event's time is measured by.
+/// The limits on `at`.
 #[derive(Clone, Copy)]
 struct Clock {
     now: Timestamp,
@@ -245,7 +244,7 @@ fn parse_values(body: &[u8], max_events: usize) -> Result<Vec<Json<'_>>, BodyErr
 
 type FieldError = (&'static str, String);
 
-/// Looks `names` up in order, first in the event, then in its GA4 `params` or Segment `properties`.
+/// The first of `names` that the event has, at its top level or in its GA4 `params` or Segment `properties`.
 fn find<'a, 'b>(event: &'b Object<'a>, names: &[&str]) -> Option<&'b Json<'a>> {
     let inner = ["params", "properties"].iter().find_map(|key| event.get(key)?.as_object());
     names.iter().find_map(|name| {
@@ -289,7 +288,7 @@ fn read_at(event: &Object<'_>, Clock { now, history }: Clock) -> Result<Timestam
     let value = match find(event, &["at", "timestamp", "originalTimestamp"]) {
         Some(value) => value,
         None if history => {
-            return Err(("at", "missing; an event of a log has to say when it was".to_owned()));
+            return Err(("at", "missing; historical events need a time".to_owned()));
         }
         None => return Ok(now),
     };
@@ -340,7 +339,7 @@ fn read_currency(event: &Object<'_>) -> Result<Option<String>, FieldError> {
     }
 }
 
-/// One object of the body: one event, or one an entry of its GA4 `items` or Segment `products`.
+/// Reads an object of the body: one event, or one per entry of its GA4 `items` or Segment `products`.
 fn read_event(
     value: Json<'_>,
     clock: Clock,
@@ -366,7 +365,7 @@ fn read_event(
     };
     let bad_item = || {
         let expected = format!("expected an id of 1 to {MAX_ITEM_ID} printable bytes");
-        ("item", format!("missing or unusable; {expected}"))
+        ("item", format!("missing or invalid; {expected}"))
     };
     if let Some(item) = read_text(&event, "item", &item_names, MAX_ITEM_ID)? {
         return Ok(vec![Event { item, ..base }]);
@@ -377,7 +376,7 @@ fn read_event(
         let entry = entry.as_object().ok_or_else(bad_item)?;
         let item = read_text(entry, "item", &item_names, MAX_ITEM_ID)?.ok_or_else(bad_item)?;
         events.push(Event {
-            // A retry of the whole makes the same ids again.
+            // Derived from the whole event's id, so that a retry gives the same ids.
             id: match position {
                 0 => base.id.clone(),
                 _ if base.id.len() > MAX_FIELD - 8 => {

@@ -1,4 +1,4 @@
-//! JSON read into a tree that borrows from its text: a third of what a tree with texts and maps of its own costs.
+//! A JSON tree that borrows its strings from the input. Takes a third of the time of `serde_json::Value`.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ pub enum Json<'a> {
     Text(Cow<'a, str>),
     /// An array.
     Array(Vec<Json<'a>>),
-    /// An object, its members in the order of the text.
+    /// An object, with its members in order.
     Object(Object<'a>),
 }
 
@@ -25,12 +25,12 @@ pub enum Json<'a> {
 pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
 impl<'a> Object<'a> {
-    /// A member; of several with one name, the last.
+    /// A member; the last one if the name is repeated.
     pub fn get(&self, name: &str) -> Option<&Json<'a>> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// Takes a member out.
+    /// Removes a member.
     pub fn remove(&mut self, name: &str) -> Option<Json<'a>> {
         let place = self.0.iter().rposition(|(key, _)| key == name)?;
         Some(self.0.remove(place).1)
@@ -43,22 +43,22 @@ impl<'a> Object<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// The object that it is.
+    /// The object; `None` for another type.
     pub fn as_object(&self) -> Option<&Object<'a>> {
         if let Self::Object(object) = self { Some(object) } else { None }
     }
 
-    /// The array that it is.
+    /// The array; `None` for another type.
     pub fn as_array(&self) -> Option<&[Json<'a>]> {
         if let Self::Array(array) = self { Some(array) } else { None }
     }
 
-    /// The string that it is.
+    /// The string; `None` for another type.
     pub fn as_str(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
-    /// The number that it is.
+    /// The number; `None` for another type.
     pub fn as_number(&self) -> Option<&serde_json::Number> {
         if let Self::Number(number) = self { Some(number) } else { None }
     }
@@ -70,14 +70,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
     }
 }
 
-/// A text that is borrowed where nothing in it is escaped.
+/// A string that borrows from the input unless it has escapes.
 struct Name<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match deserializer.deserialize_str(Tree)? {
             Json::Text(text) => Ok(Self(text)),
-            _ => Err(D::Error::custom("a name that is no string")),
+            _ => Err(D::Error::custom("a member's name is not a string")),
         }
     }
 }
@@ -142,7 +142,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    /// What serde_json's own tree would hold.
+    /// The same as `serde_json::Value`.
     fn value(json: &Json<'_>) -> Value {
         match json {
             Json::Null => Value::Null,
@@ -176,21 +176,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_holds_what_the_usual_tree_holds(expected in any_value()) {
+        fn it_equals_serde_json_value(expected in any_value()) {
             let text = expected.to_string();
             let usual: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(value(&serde_json::from_str(&text).unwrap()), usual);
         }
 
         #[test]
-        fn any_text_reads_as_the_usual_tree_does(text in "[\\[\\]{}:,\"a0-9.eE\\\\+ntrufals -]{0,40}") {
+        fn any_text_parses_as_serde_json_does(text in "[\\[\\]{}:,\"a0-9.eE\\\\+ntrufals -]{0,40}") {
             let (one, other) = (serde_json::from_str::<Json<'_>>(&text), serde_json::from_str::<Value>(&text));
             prop_assert_eq!(one.ok().map(|json| value(&json)), other.ok());
         }
     }
 
     #[test]
-    fn of_members_with_one_name_the_last_counts() {
+    fn the_last_of_repeated_members_counts() {
         let json: Json<'_> = serde_json::from_str(r#"{"a":1,"b":2,"a":3}"#).unwrap();
         let mut object = json.as_object().unwrap().clone();
         assert_eq!(object.get("a").and_then(Json::as_number), Some(&3.into()));

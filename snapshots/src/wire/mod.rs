@@ -1,4 +1,4 @@
-//! Types that cross the network, and the text formats they are read from: events, queries, cookies, cursors, reports.
+//! Types that cross the network and their text formats: events, queries, cookies, cursors, reports.
 //!
 //! May import [`crate::set`] only.
 

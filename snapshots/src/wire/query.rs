@@ -9,38 +9,38 @@ use core::{fmt, ops::Deref};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// The most items an answer holds.
+/// Most items of an answer.
 pub const MAX_LIMIT: usize = 100;
-/// How many it holds where nothing is asked.
+/// Default number of items.
 pub const DEFAULT_LIMIT: usize = 12;
-/// The most ids in one list (`exclude`, `item`, `recents`).
+/// Most ids in one list (`exclude`, `item`, `recents`).
 pub const MAX_IDS: usize = 200;
-/// The most bytes a query string may have.
+/// Most bytes of a query string.
 pub const MAX_BYTES: usize = 16_384;
-/// The most segments.
+/// Most segments.
 pub const MAX_SEGMENTS: usize = 8;
-/// The longest category path, brand or strategy name.
+/// Longest category path, brand or strategy name, in bytes.
 const MAX_TEXT: usize = 256;
 
-/// Where on the shop the answer will be shown.
+/// Where the answer is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Placement {
     /// The front page.
     #[default]
     Home,
-    /// An item's page; `item` is on screen.
+    /// An item's page. `item` is on screen.
     Product,
-    /// The cart; every `item` is in it.
+    /// The cart. Every `item` is in it.
     Cart,
-    /// A page of search or category results.
+    /// Search or category results.
     Search,
-    /// A message; the recents come as `recents=`.
+    /// An email. The recents are in `recents=`.
     Email,
 }
 
 impl Placement {
-    /// The placement's name on the wire.
+    /// The name in queries.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Home => "home",
@@ -63,17 +63,17 @@ impl Placement {
 pub struct Query {
     /// `placement`: home (the default), product, cart, search, email.
     pub placement: Placement,
-    /// `item`: what is on screen or in the cart, repeated or separated by commas.
+    /// `item`: the items on screen or in the cart, repeated or separated by commas.
     pub items: Vec<String>,
-    /// `recents`: the visitor's latest items, newest first, in place of the cookie.
+    /// `recents`: the visitor's latest items, newest first. Replaces the cookie.
     pub recents: Option<Vec<String>>,
     /// `limit`: 1 to 100.
     pub limit: usize,
-    /// `cursor`: the `next` of the page before.
+    /// `cursor`: the `next` of the previous page.
     pub cursor: Cursor,
-    /// `exclude`: never these.
+    /// `exclude`: items that must not be in the answer.
     pub exclude: Vec<String>,
-    /// `category`: only this category and those below it.
+    /// `category`: only this category and its subcategories.
     pub category: Option<String>,
     /// `brand`: only this brand.
     pub brand: Option<String>,
@@ -81,13 +81,13 @@ pub struct Query {
     pub price_min: Option<u32>,
     /// `price_max`, in hundredths, inclusive.
     pub price_max: Option<u32>,
-    /// `strategy`: by name, in place of the placement's own.
+    /// `strategy`: the strategy's name. Default: that of the placement.
     pub strategy: Option<String>,
-    /// `region`: in place of the visitor's own.
+    /// `region`: the region. Default: that of the visitor.
     pub region: Option<String>,
-    /// `segment`: what the shop calls the visitor (`vip`), for its rules; repeated or separated by commas.
+    /// `segment`: segments of the visitor (`vip`) for conditions of rules, repeated or separated by commas.
     pub segments: Vec<String>,
-    /// `force`: the signed variant that a tester is to see.
+    /// `force`: a signed claim of a tester to see a variant.
     pub force: Option<String>,
 }
 
@@ -112,12 +112,12 @@ impl Default for Query {
     }
 }
 
-/// A query that cannot be answered: which parameter, and what it should be.
+/// An invalid parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryError {
-    /// The parameter at fault.
+    /// The parameter.
     pub field: &'static str,
-    /// What is wrong and what to do.
+    /// What is wrong, and what is expected.
     pub detail: String,
 }
 
@@ -163,7 +163,7 @@ fn price(field: &'static str, value: &str) -> Result<Option<u32>, QueryError> {
     }
 }
 
-/// A decimal number in hundredths, half of one rounded up. By hand, as reading any `f64` takes a table of 10 KB.
+/// Parses a decimal number to hundredths, rounding half up. Written by hand, since parsing any `f64` takes a table of 10 KB.
 fn hundredths(text: &str) -> Option<u32> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -178,11 +178,10 @@ fn hundredths(text: &str) -> Option<u32> {
 }
 
 impl Query {
-    /// Reads a query string (without `?`). Parameters that are not known are passed over, so that a shop's own
-    /// (`utm_source`) do no harm.
+    /// Parses a query string (without `?`). Ignores unknown parameters, such as a shop's own `utm_source`.
     ///
     /// # Errors
-    /// [`QueryError`] with the first parameter that makes no sense.
+    /// [`QueryError`] with the first invalid parameter.
     pub fn parse(query: &str) -> Result<Self, QueryError> {
         if query.len() > MAX_BYTES {
             return error("query", format!("longer than {MAX_BYTES} bytes; send fewer ids"));
@@ -190,7 +189,7 @@ impl Query {
         Self::read(form_urlencoded::parse(query.as_bytes()))
     }
 
-    /// Reads the names and values of a query string that is taken apart already, as a page's are.
+    /// Reads decoded names and values.
     ///
     /// # Errors
     /// As for [`Query::parse`].
@@ -216,7 +215,7 @@ impl Query {
                 "cursor" => match Cursor::parse(&value) {
                     Some(cursor) => parsed.cursor = cursor,
                     None => {
-                        return error("cursor", "not one of ours; send `next` of the page before, or none");
+                        return error("cursor", "malformed; send `next` of the previous page, or none");
                     }
                 },
                 "category" => parsed.category = short_text("category", &value)?,
@@ -293,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field_at_fault_is_named() {
+    fn errors_name_the_invalid_parameter() {
         for (query, field) in [
             ("limit=0", "limit"),
             ("limit=101", "limit"),
@@ -312,7 +311,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_reads_or_names_a_field(query in "\\PC{0,200}|([a-z_]{1,9}=[!-~]{0,9}&){0,9}") {
+        fn any_text_parses_or_names_a_parameter(query in "\\PC{0,200}|([a-z_]{1,9}=[!-~]{0,9}&){0,9}") {
             if let Err(error) = Query::parse(&query) {
                 prop_assert!(!error.field.is_empty());
             }

@@ -1,13 +1,13 @@
-//! The recents cookie: the visitor's last distinct items, newest first, and nothing else about anybody.
+//! The recents cookie: the visitor's last distinct items, newest first.
 //!
 //! ```text
 //! verge_recents = 1|85123A:v:hmx1s|22423:c3:hmx0k
 //!                 │ │      │ └ minutes since the Unix epoch, base 36
-//!                 │ │      └ strongest kind seen (v view, c click, a cart, p purchase), then how often if not once
+//!                 │ │      └ strongest kind (v view, c click, a cart, p purchase), then the count if above 1
 //!                 │ └ item id, percent-encoded as `encodeURIComponent` does
 //!                 └ version
 //! ```
-//! A storefront's own script may read and write it. Whatever is in it reads as the entries that make sense.
+//! A storefront's own script may read and write it. Invalid entries are skipped.
 
 use super::{
     event::{Kind, MAX_ITEM_ID, is_printable},
@@ -17,16 +17,16 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 /// Name of the cookie.
 pub const COOKIE: &str = "verge_recents";
-/// How long a browser keeps it, in seconds.
+/// Lifetime of the cookie, in seconds.
 pub const MAX_AGE_S: u32 = 30 * 86_400;
-/// The most entries it holds.
+/// Most entries.
 pub const MAX_ENTRIES: usize = 50;
-/// The most bytes its value takes; the oldest entries give way.
+/// Most bytes of the encoded value; the oldest entries are dropped.
 pub const MAX_BYTES: usize = 3_072;
-/// What is read of a value that some other hand made longer.
+/// Most bytes of a value that are read. Other scripts may write longer ones.
 const MAX_READ: usize = 4_096;
 const VERSION: &str = "1";
-/// What `encodeURIComponent` leaves as it is.
+/// The characters that `encodeURIComponent` does not encode.
 const PLAIN: AsciiSet = NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -38,16 +38,16 @@ const PLAIN: AsciiSet = NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
-/// One item the visitor met.
+/// An item that the visitor interacted with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recent {
     /// The item's id.
     pub item: String,
-    /// The strongest kind seen.
+    /// The strongest kind of event.
     pub kind: Kind,
-    /// How often it was met, 1 to 9.
+    /// The number of events, 1 to 9.
     pub count: u8,
-    /// When it was last met, in minutes since the Unix epoch.
+    /// The time of the last event, in minutes since the Unix epoch.
     pub minutes: u32,
 }
 
@@ -81,7 +81,7 @@ fn read_entry(entry: &str) -> Option<Recent> {
     if !is_printable(&item, MAX_ITEM_ID) {
         return None;
     }
-    // An entry that a script wrote with an id alone is a view of unknown age.
+    // A script may write the id alone: a view of unknown age.
     let mut kind = fields.next().unwrap_or("v").chars();
     let recent = Recent {
         item,
@@ -98,7 +98,7 @@ fn read_entry(entry: &str) -> Option<Recent> {
 }
 
 impl Recents {
-    /// Reads a cookie's value: the entries that make sense, at most [`MAX_ENTRIES`], each item once.
+    /// Parses a cookie's value: its valid entries, at most [`MAX_ENTRIES`], each item once.
     pub fn parse(value: &str) -> Self {
         let mut recents = Self::default();
         let end = (0..=value.len().min(MAX_READ)).rev().find(|end| value.is_char_boundary(*end)).unwrap_or(0);
@@ -114,7 +114,7 @@ impl Recents {
         recents
     }
 
-    /// Views of these items, newest first, now: for callers that keep recents themselves.
+    /// Recents of views of these items at `now`, newest first, for callers that store recents themselves.
     pub fn from_ids<'a>(ids: impl IntoIterator<Item = &'a str>, now: Timestamp) -> Self {
         let mut recents = Self::default();
         for id in ids {
@@ -136,7 +136,7 @@ impl Recents {
         &self.0
     }
 
-    /// Puts an item first. Impressions change nothing: being shown an item is not looking at it.
+    /// Moves an item to the front. Impressions change nothing, since the visitor did not act.
     pub fn touch(&mut self, item: &str, kind: Kind, at: Timestamp) {
         if kind == Kind::Impression || !is_printable(item, MAX_ITEM_ID) {
             return;
@@ -152,7 +152,7 @@ impl Recents {
         self.0.truncate(MAX_ENTRIES);
     }
 
-    /// The cookie's value: at most [`MAX_BYTES`], without the oldest entries where they do not fit.
+    /// Encodes the cookie's value, at most [`MAX_BYTES`]. Drops the oldest entries that do not fit.
     pub fn encode(&self) -> String {
         let mut out = VERSION.to_owned();
         for recent in &self.0 {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_reads_as_the_entries_that_make_sense() {
+    fn invalid_entries_are_skipped() {
         let ids = |value: &str| {
             Recents::parse(value).entries().iter().map(|recent| recent.item.clone()).collect::<Vec<_>>()
         };

@@ -1,39 +1,39 @@
-//! What the edge counted: `POST /v1/metrics/edge` at the origin, which adds it up for Prometheus.
+//! Reports of the edge's counters: the body of `POST /v1/metrics/edge` at the origin, which sums them for Prometheus.
 //!
-//! An isolate keeps counting and reports now and then what came since its last report, behind an answer. A report
-//! that gets lost costs figures, so nobody sends one twice.
+//! An isolate reports its counts since the last report, in the background of an answer. A report is never sent twice,
+//! since counting twice is worse than losing counts.
 
 use crate::wire::region::is_region;
 use serde::{Deserialize, Serialize};
 
-/// Upper bounds of the latency buckets, in seconds; a last bucket takes what is slower.
+/// Upper bounds of the latency buckets, in seconds. A last bucket counts slower answers.
 pub const BOUNDS: [f64; 12] = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
-/// The most that one report may count of anything.
+/// Greatest value of a counter in one report.
 pub const MAX_COUNT: u64 = 1_000_000_000;
 
 /// Counts since the last report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    /// Answers with items, by how long they took: a bucket a bound of [`BOUNDS`], and one for the rest.
+    /// Answers by latency: a bucket per bound in [`BOUNDS`], and one for slower answers.
     pub latency: [u64; BOUNDS.len() + 1],
-    /// Seconds that they took in all.
+    /// Sum of the latencies, in seconds.
     pub seconds: f64,
-    /// Answers from what the isolate held already.
+    /// Answers from memory.
     pub cache_hits: u64,
-    /// Answers that had to wait for KV.
+    /// Answers that waited for KV.
     pub cache_misses: u64,
-    /// Requests for items that ended with a status of 500 or above.
+    /// Requests for items with a status of 500 or above.
     pub errors: u64,
-    /// Events that were lost, as the origin refused them or took none for too long.
+    /// Lost events: the origin rejected them, or was unavailable for too long.
     #[serde(default)]
     pub events_dropped: u64,
-    /// Answers by variant of an experiment, at most [`MAX_EXPOSED`] of them.
+    /// Answers by variant of an experiment, at most [`MAX_EXPOSED`] entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exposed: Vec<Exposed>,
 }
 
-/// How often a variant answered.
+/// The number of answers of a variant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exposed {
@@ -41,15 +41,15 @@ pub struct Exposed {
     pub experiment: String,
     /// The variant.
     pub variant: String,
-    /// Answers.
+    /// The number of answers.
     pub answers: u64,
 }
 
-/// The most variants of one report.
+/// Most variants of one report.
 pub const MAX_EXPOSED: usize = 256;
 
 impl Report {
-    /// Counts an answer that took so long.
+    /// Counts an answer with this latency.
     pub fn answered(&mut self, seconds: f64) {
         let bucket = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
         if let Some(count) = self.latency.get_mut(bucket) {
@@ -74,7 +74,7 @@ impl Report {
         self.latency.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
-    /// All of it as plain numbers: answers, seconds, hits, misses, errors, lost events, and the buckets in order.
+    /// All counters in order: answers, seconds, hits, misses, errors, lost events, and the buckets.
     pub fn figures(&self) -> Vec<f64> {
         let counts = [self.cache_hits, self.cache_misses, self.errors, self.events_dropped]
             .into_iter()
@@ -82,7 +82,7 @@ impl Report {
         [self.requests() as f64, self.seconds].into_iter().chain(counts.map(|count| count as f64)).collect()
     }
 
-    /// The field that cannot be, if there is one.
+    /// The first field with an impossible value.
     pub fn wrong_field(&self) -> Option<&'static str> {
         let counts = [
             ("cache_hits", self.cache_hits),
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_counted_by_how_long_they_took() {
+    fn answers_are_counted_by_latency() {
         let mut report = Report::default();
         [0.0001, 0.0002, 7.0].into_iter().for_each(|seconds| report.answered(seconds));
         assert_eq!(

@@ -1,7 +1,7 @@
 //! Instants as milliseconds since the Unix epoch (UTC), and their RFC 3339 form on the wire.
 //!
-//! Written here rather than taken from a date library because this is all that the Worker needs of one, and
-//! every library weighed more than the rest of the event's parser. The tests compare it with `jiff`.
+//! Written by hand, since every date library is larger than the rest of the event parser. The tests compare it with
+//! `jiff`.
 
 use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Milliseconds in a day.
 pub const DAY_MS: i64 = 86_400_000;
 
-/// An instant: milliseconds since 1970-01-01T00:00:00Z. Leap seconds do not exist in it.
+/// An instant: milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub i64);
 
@@ -46,7 +46,7 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Takes `digits` decimal digits off the front of `text`.
+/// Parses `digits` decimal digits at the start of `text`.
 fn number(text: &mut &[u8], digits: usize) -> Option<i64> {
     let (head, rest) = text.split_at_checked(digits)?;
     let mut value = 0;
@@ -65,7 +65,7 @@ fn literal(text: &mut &[u8], allowed: &[u8]) -> Option<u8> {
 
 impl Timestamp {
     /// Reads an RFC 3339 date-time (`2026-11-20T10:15:30.5Z`, `2026-11-20 10:15:30+01:00`), years 0000 to
-    /// 9999. Digits of a second past the third are cut. `None` for anything else, leap seconds included.
+    /// 9999. Truncates fractions to milliseconds. `None` for anything else, including leap seconds.
     pub fn parse(text: &str) -> Option<Self> {
         let mut rest = text.as_bytes();
         let year = number(&mut rest, 4)?;
@@ -124,14 +124,14 @@ impl Timestamp {
         Some(Self(seconds * 1_000 + millis))
     }
 
-    /// Minutes since the Unix epoch, 0 before it: the clock of the recents cookie.
+    /// Minutes since the Unix epoch, the unit of the recents cookie; 0 before the epoch.
     pub fn minutes(self) -> u32 {
         u32::try_from((self.0 / 60_000).max(0)).unwrap_or(u32::MAX)
     }
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with milliseconds only where there are any. Years outside 0 to 9999 are clamped.
+    /// RFC 3339 in UTC, with milliseconds unless they are zero. Clamps years to 0 to 9999.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         const FIRST: i64 = -62_167_219_200_000;
         const LAST: i64 = 253_402_300_799_999;
@@ -157,7 +157,7 @@ impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text)
-            .ok_or_else(|| serde::de::Error::custom(format!("'{text}' is no RFC 3339 date-time")))
+            .ok_or_else(|| serde::de::Error::custom(format!("'{text}' is not an RFC 3339 date-time")))
     }
 }
 
@@ -168,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn prints_and_reads_as_jiff_does(ms in -62_167_219_200_000i64..253_402_207_200_000) {
+        fn prints_and_parses_as_jiff_does(ms in -62_167_219_200_000i64..253_402_207_200_000) {
             let ours = Timestamp(ms);
             let theirs: jiff::Timestamp = ours.to_string().parse().unwrap();
             prop_assert_eq!(theirs.as_millisecond(), ms);
@@ -176,14 +176,14 @@ mod tests {
         }
 
         #[test]
-        fn any_text_reads_as_an_instant_or_nothing(text in "\\PC{0,40}") {
+        fn any_text_parses_to_an_instant_or_none(text in "\\PC{0,40}") {
             if let Some(at) = Timestamp::parse(&text) {
                 prop_assert_eq!(Timestamp::parse(&at.to_string()), Some(at));
             }
         }
 
         #[test]
-        fn offsets_read_as_jiff_reads_them(
+        fn offsets_parse_as_in_jiff(
             hour in 0u8..26, minute in 0u8..62, oh in 0u8..24, om in 0u8..60,
             month in 0u8..14, day in 0u8..33,
         ) {

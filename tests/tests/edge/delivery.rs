@@ -129,7 +129,7 @@ fn poison(_: &Fixtures) -> Result<()> {
     ensure!((1..=2).contains(&tries), "sent {tries} times");
     thread::sleep(Duration::from_secs(4));
     ensure!(refused() == tries, "sent {} more times", refused() - tries);
-    ensure!(edge.log().contains("refuses 1 events for good"), "the log does not report it:\n{}", edge.log());
+    ensure!(edge.log().contains("rejected 1 events"), "the log does not report it:\n{}", edge.log());
     Ok(())
 }
 
@@ -169,7 +169,7 @@ fn overflow(fixtures: &Fixtures) -> Result<()> {
     let dropped = usize::try_from(report.events_dropped)?;
     ensure!(dropped == 2_000, "{dropped} of {sent} events are reported as dropped, although 10,000 are kept");
     let log = edge.log();
-    ensure!(log.contains("events are lost from now on"), "the log does not report it:\n{log}");
+    ensure!(log.contains("the outbox is full"), "the log does not report it:\n{log}");
     origin.wait_for(sent - dropped)
 }
 

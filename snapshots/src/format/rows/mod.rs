@@ -1,30 +1,29 @@
-//! Sections `coview` and `knn`: a row of neighbours an item, each with a weight, near 10 bits a neighbour.
+//! Sections `coview`, `knn` and `bought`: a row of weighted neighbours per item, about 10 bits per neighbour.
 //!
 //! # Layout
-//! Four parts: a head, block offsets, row offsets, and the rows as one stream of bits, least significant first.
+//! Four parts: a header, block offsets, row offsets, and the rows as a stream of bits, least significant first.
 //!
 //! | part | bits | what |
 //! | --- | --- | --- |
-//! | head | – | rows, first row, neighbours, greatest weight, parameters and the weights' code |
-//! | blocks | 32 every 32 rows | byte at which the block's rows begin |
-//! | offsets | 16 a row | bytes from there to the row; `0xFFFF`: the row is empty |
+//! | header | – | rows, first row, neighbours, greatest weight, parameters and the weights' code |
+//! | blocks | 32 per 32 rows | byte at which the block's rows begin |
+//! | offsets | 16 per row | bytes from there to the row; `0xFFFF`: the row is empty |
 //! | row | 24 | neighbours (8), parameter `k` (4), the row's greatest weight (12) |
-//! | neighbour | about 7 + 2 | gap to the neighbour before, then the weight's level |
+//! | neighbour | about 7 + 2 | gap to the previous neighbour, then the weight's level |
 //!
-//! **Ids.** A row is sorted by index. The first neighbour is stored relative to the row's own item, the others as
-//! gaps, all in exponential Golomb code of order `k` (Teuhola, "A compression method for clustered bit-vectors",
-//! IPL 1978), the cheapest `k` by row. This code is short for small gaps and grows with the logarithm of large
-//! ones, which pays because the dictionary's order brings items of one neighbourhood together: the origin orders
-//! it by recursive bisection of the table's graph. Measured on YooChoose 1/64 (17,376 items): 6.6 bits an id,
-//! where sets drawn uniformly need log2 C(n,k)/k = 10.3 and Rice codes over ids in order of popularity took 10.1.
+//! **Ids.** A row is sorted by index. The first neighbour is stored relative to the row's item, the others as gaps, in an
+//! exponential Golomb code of order `k` (Teuhola, "A compression method for clustered bit-vectors", IPL 1978), with the
+//! cheapest `k` per row. The code is short for small gaps, which are frequent because the origin orders the dictionary by
+//! recursive bisection of the table's graph. Measured on YooChoose 1/64 (17,376 items): 6.6 bits per id, where uniformly
+//! drawn sets need log2 C(n,k)/k = 10.3, and Rice codes over ids in order of popularity take 10.1.
 //!
-//! **Weights.** A weight is kept relative to the row's greatest, in levels of equal width on a square-root scale
-//! (small weights are many and close), each level read as the mean of what fell into it. Levels are in a
-//! canonical Huffman code (Huffman, "A method for the construction of minimum-redundancy codes", 1952) of at
-//! most 8 bits, one a table. The row's greatest weight has 12 bits on a logarithmic scale, half a percent apart.
+//! **Weights.** A weight is stored relative to the greatest of its row, in levels of equal width on a square-root scale,
+//! since small weights are frequent and close. A level decodes to the mean of its weights. Levels have a canonical Huffman
+//! code (Huffman, "A method for the construction of minimum-redundancy codes", 1952) of at most 8 bits, one per table.
+//! The greatest weight of a row has 12 bits on a logarithmic scale with steps of half a percent.
 //!
-//! **Access** to a row is two reads and the row; opening reads the head. A neighbour takes one 8-byte load, which
-//! is why rows are followed by 8 bytes of nothing, and why ids have at most 24 bits.
+//! **Access.** Opening reads the header; finding a row takes two reads. A neighbour takes one 8-byte load. Therefore 8 bytes
+//! of padding follow the rows, and ids have at most 24 bits.
 
 use crate::format::{
     error::Error,
@@ -43,37 +42,38 @@ pub use write::{DEFAULT_LEVELS, write, write_shard, write_shards};
 pub const COVIEW: &str = "coview";
 /// Name of the KNN table's section.
 pub const KNN: &str = "knn";
-/// Name of the section of what is bought together.
+/// Name of the section of items bought together.
 pub const BOUGHT: &str = "bought";
-/// The tables there are, in the order in which the scorer counts them.
+/// The names of all tables.
 pub const TABLES: [&str; 3] = [COVIEW, KNN, BOUGHT];
-/// A row that an answer reads: its table, one of [`TABLES`], and its item.
+/// A row: its table, one of [`TABLES`], and its item.
 pub type RowKey = (&'static str, u32);
 /// Version of their layout.
 pub const VERSION: u32 = 1;
-/// The most neighbours a row holds.
+/// Most neighbours of a row.
 pub const MAX_ROW: usize = 255;
-/// The most levels a weight is told apart in.
+/// Most levels of a weight.
 pub const MAX_LEVELS: usize = 32;
 /// Rows that share one block offset.
 const BLOCK: usize = 32;
 const EMPTY: u16 = u16::MAX;
-/// Bits of a row's head: count, `k`, scale.
+/// Bits of a row's header: count, `k`, scale.
 const ROW_HEAD: usize = 8 + 4 + 12;
 /// Steps of a row's scale that halve it.
 const SCALE_STEPS: f32 = 128.0;
 /// Longest code of a level.
 const MAX_CODE: usize = 8;
-/// Longest code of an id: `2 · 24 + 1`, so that id and level lie in the 57 bits that one load surely holds.
+/// Longest code of an id, `2 · 24 + 1`: id and level fit in the 57 bits that one load always yields.
 const MAX_ID_CODE: u32 = 49;
-/// Bits that one load surely holds, and neighbours that are read from it at most.
+/// Bits that one load always yields.
 const WINDOW: u32 = 57;
+/// Most neighbours that are decoded from one load.
 const PER_WINDOW: u32 = 4;
-/// What follows the rows, so that the last load stays inside.
+/// Zero bytes after the rows, so that the last load stays within the section.
 const PADDING: usize = 8;
 const HEAD: usize = 18;
 
-/// What the next 8 bits say: a level's weight relative to the row's greatest, and how many of the bits it took.
+/// A decoded level: its weight relative to the row's greatest, and the length of its code.
 #[derive(Clone, Copy, Debug, Default)]
 struct Level {
     weight: f32,
@@ -94,14 +94,14 @@ pub struct Rows {
     bits: Bytes,
 }
 
-/// What a row's scale is read as, `2^(−step/128)`: one of 128 roots, and the rest taken off its exponent.
+/// Decodes a row's scale, `2^(−step/128)`: one of 128 roots, with the halvings subtracted from its exponent.
 #[inline]
 fn row_scale(step: u32) -> f32 {
     /// `2^(1/128)`.
     const ROOT: f64 = 1.005_429_901_112_802_7;
     #[allow(
         clippy::indexing_slicing,
-        reason = "computed by the compiler, which refuses what is out of bounds"
+        reason = "evaluated at compile time, which rejects an index out of bounds"
     )]
     const ROOTS: [f32; 128] = {
         let (mut roots, mut value, mut step) = ([1.0; 128], 1.0, 0);
@@ -113,7 +113,7 @@ fn row_scale(step: u32) -> f32 {
         roots
     };
     let root = ROOTS.get(step as usize & 127).copied().unwrap_or(1.0);
-    // At most 31 halvings of a number from 0.5 to 1: its exponent does not run out.
+    // At most 31 halvings of a number from 0.5 to 1 do not underflow the exponent.
     f32::from_bits(root.to_bits() - ((step >> 7 & 31) << 23))
 }
 
@@ -124,7 +124,7 @@ fn window(bits: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes) >> (at & 7))
 }
 
-/// Reads an exponential Golomb code of order `k`: the value, and the bits it took.
+/// Decodes an exponential Golomb code of order `k`: the value, and the length of its code.
 #[inline(always)]
 fn golomb(window: u64, k: u32) -> Option<(u64, u32)> {
     let zeros = window.trailing_zeros();
@@ -141,27 +141,27 @@ impl Rows {
     /// Opens the section named `section`.
     ///
     /// # Errors
-    /// [`Error::Section`] when its parts do not fit each other.
+    /// [`Error::Section`] if its parts are inconsistent.
     pub fn open(section: &'static str, bytes: &Bytes) -> Result<Self, Error> {
         let bad = |detail| Error::Section { section, detail };
-        let [head, blocks, offsets, bits] = split(bytes).ok_or(bad("not the four parts of a table"))?;
+        let [head, blocks, offsets, bits] = split(bytes).ok_or(bad("it does not have its four parts"))?;
         let word = |at: usize| {
-            let bytes = head.get(at..).and_then(<[u8]>::first_chunk).ok_or(bad("the head is cut"))?;
+            let bytes = head.get(at..).and_then(<[u8]>::first_chunk).ok_or(bad("the header is truncated"))?;
             Ok(u32::from_le_bytes(*bytes))
         };
         let (first, count, neighbours, greatest) = (word(0)?, word(4)?, word(8)?, f32::from_bits(word(12)?));
         let [first_order, levels] =
-            *head.get(16..HEAD).and_then(<[u8]>::first_chunk).ok_or(bad("the head is cut"))?;
-        let blocks = U32s::new(blocks).ok_or(bad("the blocks are cut"))?;
+            *head.get(16..HEAD).and_then(<[u8]>::first_chunk).ok_or(bad("the header is truncated"))?;
+        let blocks = U32s::new(blocks).ok_or(bad("the blocks are truncated"))?;
         let rows = count as usize;
         if blocks.len() != rows.div_ceil(BLOCK) || offsets.len() != rows * 2 || bits.len() < PADDING {
-            return Err(bad("blocks, offsets and rows count different rows"));
+            return Err(bad("blocks, offsets and rows have different lengths"));
         }
         if !(0.0..=1e9).contains(&greatest) || first_order > 24 || first.checked_add(count).is_none() {
-            return Err(bad("a parameter in its head is out of range"));
+            return Err(bad("a parameter in its header is out of range"));
         }
         let levels = open_levels(head.get(HEAD..).unwrap_or(&[]), levels.into())
-            .ok_or(bad("the code of its weights is no code"))?;
+            .ok_or(bad("the code of its weights is invalid"))?;
         Ok(Self {
             first,
             count,
@@ -175,17 +175,17 @@ impl Rows {
         })
     }
 
-    /// The first item that has a row here; 0 but for a shard.
+    /// The first item with a row; 0 unless this is a shard.
     pub fn first(&self) -> u32 {
         self.first
     }
 
-    /// One past the last item that has a row here.
+    /// One past the last item with a row.
     pub fn end(&self) -> u32 {
         self.first.saturating_add(self.count)
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.count as usize
     }
@@ -195,7 +195,7 @@ impl Rows {
         self.neighbours == 0
     }
 
-    /// How many neighbours all rows hold.
+    /// The number of neighbours in all rows.
     pub fn neighbours(&self) -> usize {
         self.neighbours as usize
     }
@@ -207,8 +207,8 @@ impl Rows {
         (offset != EMPTY).then(|| block.checked_add(offset.into())?.checked_mul(8))?
     }
 
-    /// Calls `each` with every neighbour of `item` and its weight, in order of index. Weights are from 0 to 1e9;
-    /// a damaged row ends early.
+    /// Calls `each` with every neighbour of `item` and its weight, in order of index. Weights are from 0 to 1e9. A damaged
+    /// row ends early.
     #[inline]
     pub fn for_each(&self, item: u32, each: impl FnMut(u32, f32)) {
         if let Some(start) = self.start(item) {
@@ -227,7 +227,7 @@ impl Rows {
         let (mut neighbour, mut order, mut first) = (0u64, self.first_order, true);
         let mut left = count as u32;
         while left > 0 {
-            // Several neighbours lie in one load; what may reach over its end is read again from the next.
+            // One load holds several neighbours. One that may extend past its end is decoded from the next.
             let window = window(bits, at)?;
             let mut used = 0;
             for _ in 0..left.min(PER_WINDOW) {
@@ -241,7 +241,7 @@ impl Rows {
                 };
                 (used, left) = (end, left - 1);
                 if first {
-                    // Zigzag: the first neighbour may lie before or behind the item.
+                    // Zigzag: the first neighbour may precede or follow the item.
                     let distance = (value >> 1) as i64 ^ -((value & 1) as i64);
                     neighbour = u64::try_from(i64::from(item) + distance).ok()?;
                     (order, first) = (k, false);
@@ -259,7 +259,7 @@ impl Rows {
     }
 }
 
-/// The code of the levels, from their lengths: every 8 bits that may come, and which level they begin with.
+/// Opens the code of the levels: a table from the next 8 bits to the level that they begin with.
 fn open_levels(head: &[u8], count: usize) -> Option<Arc<[Level; 1 << MAX_CODE]>> {
     let (lengths, weights) = head.split_at_checked(count)?;
     if count > MAX_LEVELS || weights.len() != count * 4 {
@@ -283,8 +283,8 @@ fn open_levels(head: &[u8], count: usize) -> Option<Arc<[Level; 1 << MAX_CODE]>>
     Some(Arc::new(table))
 }
 
-/// The codes that belong to these lengths (0: the level does not occur), bits reversed to be read from the least
-/// significant on: shorter first, then by level. `None` when no code has such lengths.
+/// The canonical codes of these lengths (0: the level does not occur), ordered by length, then by level. The bits are
+/// reversed, since the stream is read from the least significant bit. `None` if no prefix code has these lengths.
 fn canonical(lengths: &[u8]) -> Option<Vec<u16>> {
     let taken: u32 =
         lengths.iter().filter(|length| **length > 0).map(|length| 256u32 >> (*length).min(31)).sum();

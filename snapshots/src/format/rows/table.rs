@@ -1,13 +1,13 @@
-//! A table: its rows in one piece, or cut into shards of which some are at hand.
+//! A table: all rows, or those of the loaded shards.
 
 use super::Rows;
 use crate::format::error::Error;
 use bytes::Bytes;
 
-/// Rows by item. A row whose shard is not at hand reads as empty.
+/// Rows by item. A row is empty while its shard is not loaded.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    /// By first row, none overlapping.
+    /// Sorted by first row, not overlapping.
     shards: Vec<Rows>,
 }
 
@@ -15,7 +15,7 @@ impl Table {
     /// Opens the sections of one table, in any order.
     ///
     /// # Errors
-    /// [`Error::Section`] when a section cannot be read or two of them hold the same row.
+    /// [`Error::Section`] if a section is damaged or two of them hold the same row.
     pub fn open<'b>(section: &'static str, parts: impl Iterator<Item = &'b Bytes>) -> Result<Self, Error> {
         let mut table = Self::default();
         for part in parts {
@@ -27,7 +27,7 @@ impl Table {
     /// Adds a shard.
     ///
     /// # Errors
-    /// [`Error::Section`] when the table has some of its rows already.
+    /// [`Error::Section`] if the table has some of its rows already.
     pub fn insert(&mut self, section: &'static str, rows: Rows) -> Result<(), Error> {
         let place = self.shards.partition_point(|shard| shard.first() < rows.first());
         let before = place.checked_sub(1).and_then(|before| self.shards.get(before));
@@ -48,22 +48,22 @@ impl Table {
         self.shards.get(place.checked_sub(1)?).filter(|shard| item < shard.end())
     }
 
-    /// One past the last row at hand.
+    /// One past the last loaded row.
     pub fn end(&self) -> u32 {
         self.shards.last().map_or(0, Rows::end)
     }
 
-    /// How many neighbours the rows at hand hold.
+    /// The number of neighbours in the loaded rows.
     pub fn neighbours(&self) -> usize {
         self.shards.iter().map(Rows::neighbours).sum()
     }
 
-    /// Whether no row at hand has a neighbour.
+    /// Whether no loaded row has a neighbour.
     pub fn is_empty(&self) -> bool {
         self.shards.iter().all(Rows::is_empty)
     }
 
-    /// [`Rows::for_each`] of the shard that holds the item's row.
+    /// Calls [`Rows::for_each`] of the shard that holds the item's row.
     #[inline]
     pub fn for_each(&self, item: u32, each: impl FnMut(u32, f32)) {
         if let Some(shard) = self.shard(item) {

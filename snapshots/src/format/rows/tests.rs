@@ -13,7 +13,7 @@ fn row(items: u32) -> impl Strategy<Value = Row> {
     proptest::collection::btree_map(0..items, 1e-4f32..50.0, 0..60).prop_map(|row| row.into_iter().collect())
 }
 
-/// By how much a weight may differ: half a step of the row's scale and one level on the square-root scale.
+/// Whether a weight is within the error of the encoding: half a step of the row's scale, and one level.
 fn is_near(read: f32, written: f32, most: f32, levels: usize) -> bool {
     let scale = 2f32.powf(0.5 / SCALE_STEPS) * 1.000_01;
     let root = |weight: f32| (weight / most).sqrt();
@@ -78,7 +78,7 @@ fn full_rows_of_the_largest_ids_keep_their_offsets() {
 }
 
 #[test]
-fn what_no_row_can_hold_is_left_out() {
+fn invalid_neighbours_are_dropped() {
     let odd =
         vec![(3, f32::NAN), (1, -1.0), (2, 0.0), (1 << 24, 1.0), (5, f32::INFINITY), (4, 2.0), (4, 1.0)];
     let table = Rows::open(COVIEW, &write(&[odd]).into()).unwrap();
@@ -107,7 +107,7 @@ fn codes_are_prefix_free_and_bounded() {
 }
 
 #[test]
-fn a_table_in_shards_answers_as_the_whole_and_what_is_not_at_hand_is_empty() {
+fn shards_equal_the_whole_table_and_rows_not_loaded_are_empty() {
     let rows: Vec<Row> = (0..500u32)
         .map(|item| (0..20).map(|step| ((item * 7 + step * 11) % 5_000, 1.0 + step as f32)).collect())
         .collect();

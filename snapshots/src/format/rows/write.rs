@@ -1,4 +1,4 @@
-//! Packing rows: the encoder of the layout that [`super`] describes.
+//! The encoder of rows; [`super`] describes the layout.
 
 use super::{
     BLOCK, EMPTY, MAX_CODE, MAX_LEVELS, MAX_ROW, PADDING, ROW_HEAD, SCALE_STEPS, U32s, canonical, join,
@@ -6,9 +6,9 @@ use super::{
 use crate::format::huffman;
 use core::cmp::Reverse;
 
-/// Levels of a weight, unless told otherwise.
+/// Default number of levels of a weight.
 pub const DEFAULT_LEVELS: usize = 32;
-/// Highest order that four bits name.
+/// Highest order that fits in four bits.
 const MAX_ORDER: u32 = 15;
 
 #[derive(Default)]
@@ -52,9 +52,9 @@ fn cheapest(values: impl Iterator<Item = u64> + Clone, orders: u32) -> u32 {
     (0..=orders).min_by_key(cost).unwrap_or(0)
 }
 
-/// A row ready to be written: sorted by index, weights as levels.
+/// A quantised row, sorted by index.
 struct Row {
-    /// Place of the first neighbour relative to the item, zigzag.
+    /// Zigzag code of the first neighbour relative to the item.
     first: u64,
     gaps: Vec<u64>,
     levels: Vec<u8>,
@@ -65,12 +65,12 @@ fn zigzag(distance: i64) -> u64 {
     (distance << 1 ^ distance >> 63) as u64
 }
 
-/// The level of a weight relative to the row's greatest.
+/// The level of a relative weight.
 fn level(relative: f32, levels: usize) -> u8 {
     ((relative.clamp(0.0, 1.0).sqrt() * levels as f32).ceil() as usize).clamp(1, levels) as u8 - 1
 }
 
-/// What each level is read as: the mean of the weights in it.
+/// The mean of the weights of each level, and their number.
 fn level_means(relatives: impl Iterator<Item = f32>, levels: usize) -> (Vec<f32>, Vec<u64>) {
     let (mut sums, mut counts) = (vec![0f64; levels], vec![0u64; levels]);
     for relative in relatives {
@@ -84,7 +84,7 @@ fn level_means(relatives: impl Iterator<Item = f32>, levels: usize) -> (Vec<f32>
     (means.collect(), counts)
 }
 
-/// The length of each level's code; 0 for a level that does not occur.
+/// The code length of each level; 0 for a level that does not occur.
 fn code_lengths(counts: &[u64]) -> Vec<u8> {
     let mut used: Vec<(usize, u64)> =
         counts.iter().copied().enumerate().filter(|(_, count)| *count > 0).collect();
@@ -99,19 +99,18 @@ fn code_lengths(counts: &[u64]) -> Vec<u8> {
     lengths
 }
 
-/// Packs one row an item: [`write_shard`] of the whole table in [`DEFAULT_LEVELS`].
+/// Encodes a whole table with one row per item, in [`DEFAULT_LEVELS`].
 pub fn write(rows: &[Vec<(u32, f32)>]) -> Vec<u8> {
     write_shard(rows, 0, DEFAULT_LEVELS)
 }
 
-/// Packs a table into shards of at most `limit` bytes, in order; one shard where it fits. A single row may be
-/// larger than a very small limit.
+/// Encodes a table as shards of at most `limit` bytes, in order. A shard of a single row may exceed the limit.
 pub fn write_shards(rows: &[Vec<(u32, f32)>], limit: usize) -> Vec<Vec<u8>> {
     let whole = write(rows);
     if whole.len() <= limit || rows.len() <= 1 {
         return vec![whole];
     }
-    // A tenth less than the average allows, as rows differ; what is still too large is halved.
+    // Rows differ, so a shard gets a tenth less than the average allows. One that is still too large is halved.
     let share = (limit as f64 / whole.len() as f64 * rows.len() as f64 * 0.9) as usize;
     drop(whole);
     let mut shards = Vec::new();
@@ -132,8 +131,8 @@ pub fn write_shards(rows: &[Vec<(u32, f32)>], limit: usize) -> Vec<Vec<u8>> {
     shards
 }
 
-/// Packs the rows of the items from `first` on. Of each row the heaviest [`MAX_ROW`] neighbours with a weight
-/// above 0 and at most 1e9 are kept, each once; `levels` is from 1 to [`MAX_LEVELS`].
+/// Encodes the rows of the items from `first` on. Keeps the [`MAX_ROW`] neighbours with the greatest weights of each row,
+/// each once; weights must be above 0 and at most 1e9. `levels` is from 1 to [`MAX_LEVELS`].
 pub fn write_shard(rows: &[Vec<(u32, f32)>], first: u32, levels: usize) -> Vec<u8> {
     let levels = levels.clamp(1, MAX_LEVELS);
     let rows: Vec<Vec<(u32, f32)>> = rows.iter().map(|row| clean(row)).collect();
@@ -169,7 +168,7 @@ pub fn write_shard(rows: &[Vec<(u32, f32)>], first: u32, levels: usize) -> Vec<u
         let start = bits.bytes.len();
         blocks.push(u32::try_from(start).unwrap_or(u32::MAX));
         for row in block {
-            // 32 rows of 255 neighbours of 57 bits stay below 64 KiB.
+            // 32 rows of 255 neighbours of 57 bits take less than 64 KiB.
             let offset = u16::try_from(bits.bytes.len() - start).unwrap_or(EMPTY);
             offsets.extend_from_slice(&if row.levels.is_empty() { EMPTY } else { offset }.to_le_bytes());
             write_row(&mut bits, row, first_order, &codes, &lengths);

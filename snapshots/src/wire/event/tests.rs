@@ -13,7 +13,7 @@ fn parse(body: &str) -> Batch {
 }
 
 #[test]
-fn one_object_an_array_and_lines_read_alike() {
+fn objects_arrays_and_ndjson_are_equivalent() {
     let one = r#"{"id":"a","kind":"view","item":"85123A"}"#;
     let expected = parse(one);
     assert_eq!(expected.events.len(), 1);
@@ -24,7 +24,7 @@ fn one_object_an_array_and_lines_read_alike() {
 }
 
 #[test]
-fn bad_events_are_named_and_good_ones_kept() {
+fn invalid_events_are_reported_and_valid_ones_kept() {
     let batch = parse(
         r#"[{"kind":"view","item":"a"},{"kind":"veiw","item":"a"},{"kind":"cart"},7,
            {"kind":"view","item":"a","price":-1},{"kind":"view","item":"a","quantity":0},
@@ -40,7 +40,7 @@ fn bad_events_are_named_and_good_ones_kept() {
 }
 
 #[test]
-fn ga4_and_segment_purchases_become_one_event_an_item() {
+fn ga4_and_segment_purchases_become_one_event_per_item() {
     let ga4 = parse(
         r#"{"client_id":"c1","events":[{"name":"purchase","params":{"currency":"GBP","items":[
            {"item_id":"a","price":2.5,"quantity":3},{"item_id":"b"}]}}]}"#,
@@ -59,7 +59,7 @@ fn ga4_and_segment_purchases_become_one_event_an_item() {
 }
 
 #[test]
-fn history_is_of_any_age_but_has_times() {
+fn historical_events_may_be_old_but_need_a_time() {
     let body = r#"[{"kind":"view","item":"a","at":"1999-01-01T00:00:00Z"},{"kind":"view","item":"a"},
                    {"kind":"view","item":"a","at":"2999-01-01T00:00:00Z"}]"#;
     let batch = parse_history(body.as_bytes(), 10, NOW, String::new).unwrap();
@@ -69,7 +69,7 @@ fn history_is_of_any_age_but_has_times() {
 }
 
 #[test]
-fn limits_and_garbage_are_refused() {
+fn invalid_bodies_are_rejected() {
     let refuse = |body: &[u8]| parse_batch(body, 2, NOW, String::new).unwrap_err();
     assert!(matches!(refuse(b""), BodyError::NotJson(_)));
     assert!(matches!(refuse(b"{\"kind\":"), BodyError::NotJson(_)));
@@ -81,12 +81,12 @@ fn limits_and_garbage_are_refused() {
 
 proptest! {
     #[test]
-    fn any_bytes_read_or_are_refused(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_parse_or_are_rejected(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse_batch(&body, 10, NOW, String::new);
     }
 
     #[test]
-    fn what_was_read_reads_again_the_same(
+    fn serialised_events_parse_to_the_same(
         id in "[!-~]{1,128}", item in "\\PC{1,32}", visitor in proptest::option::of("[a-z]{1,9}"),
         kind in 0u8..5, cents in proptest::option::of(0u32..100_000_000), age in 0..MAX_AGE_MS,
     ) {
