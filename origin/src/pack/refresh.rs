@@ -267,8 +267,8 @@ mod tests {
         let coview = |built: &SnapshotSet| find(&built.manifests[0], "coview").unwrap().clone();
         let table = coview(refresher.built());
         let counts = Counts::of(&after.events);
-        let (items, areas, newest) = (&ids(&after), &areas(&after), after.events.last().unwrap().at);
-        refresher.popularity(&PopularityCounts { counts: &counts, items, areas, newest }).unwrap();
+        let (items, areas, last) = (&ids(&after), &areas(&after), after.events.last().unwrap().at);
+        refresher.popularity(&PopularityCounts { counts: &counts, items, areas, newest: last }).unwrap();
         let changed = Item { in_stock: Some(false), ..after.items[3].clone() };
         after.items[3] = changed;
         refresher.attributes(&after.items).unwrap();
