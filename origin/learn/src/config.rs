@@ -86,7 +86,7 @@ pub fn strategies(numbers: &Hyperparameters) -> Vec<Strategy> {
     let hybrid = Weights { coview: 0.55, knn: 0.4, bought: 0.0, popularity: 0.04, recency: 0.01 };
     let similar = Weights { coview: 0.3, knn: 0.6, bought: 0.0, popularity: 0.0, recency: 0.0 };
     let boost = Seen::Boost(numbers.repeats);
-    let chosen = || numbers.of_strategy(Strategy::default());
+    let chosen = || numbers.apply(Strategy::default());
     let cart = Weights { coview: 0.5, knn: 0.0, bought: 0.5, popularity: 0.0, recency: 0.0 };
     let tables = Weights { coview: 1.0, knn: 0.0, bought: 0.0, popularity: 0.0, recency: 0.0 };
     vec![

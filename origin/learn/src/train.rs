@@ -87,7 +87,7 @@ pub fn settle(prepared: &TrainingData, recipe: &Recipe, report: &mut impl FnMut(
         table.iter_mut().for_each(|row| row.truncate(recipe.k.into()));
         table
     };
-    let held = HoldoutSplit::of(&prepared.sessions);
+    let held = HoldoutSplit::new(&prepared.sessions);
     let start = Hyperparameters { coview: recipe.coview, ..Hyperparameters::default() };
     let numbers = if recipe.coview == coview::CoviewParams::default() {
         let (numbers, told) = held.choose(start, learn);
