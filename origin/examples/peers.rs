@@ -11,7 +11,7 @@
 
 use anyhow::{Context, Result, bail};
 use origin::{
-    evaluate::split::{Cut, Split},
+    evaluate::split::{Split, SplitAt},
     store::Store,
 };
 use origin_learn::{Table, als, item2vec, nearest, prune, rows, sessions::Sessions, train::TrainingData};
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
         }
         ["prepare", folder, store] => {
             let log = Store::open(Path::new(store))?.log()?;
-            prepare(folder, &Split::by_time(log, Cut::Share(0.1))?)
+            prepare(folder, &Split::by_time(log, SplitAt::Share(0.1))?)
         }
         ["learn", method, folder] => learn(method, folder),
         ["judge", folder, file] => judge(folder, file),

@@ -4,12 +4,13 @@ use crate::{
     build,
     config::Config,
     evaluate::{
-        baselines::{Own, Popular, Rules, Training},
+        baselines::{ItemRules, OwnItems, Popular, SessionIndex},
         plot,
-        protocol::{Model, Test, Variant, judge},
-        report::{self, Report},
-        split::{Cut, Split},
-        tables, vmis,
+        protocol::{Recommender, TestSet, Variant, evaluate},
+        report::{EvaluationReport, VariantResult},
+        snapshot::{IndexMapping, SnapshotRecommender},
+        split::{Split, SplitAt},
+        vmis,
     },
     pack::{PackOptions, regions::Regions},
     store::{Store, recipe},
@@ -103,7 +104,7 @@ impl EvaluateArgs {
             return Split::from_files(train, test);
         }
         let log = Store::open(&config.data_dir)?.log()?;
-        Split::by_time(log, self.last_share.map_or(Cut::Days(self.last_days), Cut::Share))
+        Split::by_time(log, self.last_share.map_or(SplitAt::Days(self.last_days), SplitAt::Share))
     }
 
     fn variants(&self) -> &[Variant] {
@@ -116,21 +117,21 @@ impl EvaluateArgs {
     }
 }
 
-fn session_baselines<'a>(training: &'a Training<'a>) -> Vec<Box<dyn Model + 'a>> {
+fn session_baselines<'a>(training: &'a SessionIndex<'a>) -> Vec<Box<dyn Recommender + 'a>> {
     vec![
         Box::new(vmis::VmisKnn(training)),
-        Box::new(Rules::sequential_rules(training)),
-        Box::new(Rules::association_rules(training)),
-        Box::new(Rules::item_knn(training)),
-        Box::new(Own { name: "session popular", training }),
+        Box::new(ItemRules::sequential_rules(training)),
+        Box::new(ItemRules::association_rules(training)),
+        Box::new(ItemRules::item_knn(training)),
+        Box::new(OwnItems { name: "session popular", training }),
         Box::new(Popular(training)),
     ]
 }
 
-fn basket_baselines<'a>(training: &'a Training<'a>) -> Vec<Box<dyn Model + 'a>> {
+fn basket_baselines<'a>(training: &'a SessionIndex<'a>) -> Vec<Box<dyn Recommender + 'a>> {
     vec![
-        Box::new(Rules::bought_together(training)),
-        Box::new(Own { name: "own most frequent", training }),
+        Box::new(ItemRules::bought_together(training)),
+        Box::new(OwnItems { name: "own most frequent", training }),
         Box::new(Popular(training)),
     ]
 }
@@ -158,7 +159,7 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
     let regions = Regions::automatic(&split.train.events, &split.train.areas, usize::MAX);
     let snapshot =
         build::build(&split.train, &regions, &recipe, PackOptions::default(), step)?.open(WORLD)?;
-    let test = Test::new(&prepared, &split);
+    let test = TestSet::new(&prepared, &split);
     let baskets = args.task == Task::Basket;
     if baskets && test.baskets.is_empty() {
         bail!("the test holds no purchases; take a longer one, or judge sessions");
@@ -166,13 +167,13 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
     if !baskets && test.predictions() == 0 {
         bail!("no test session has two clicks on items that training knows; take a longer test");
     }
-    let orders = orders::sessions(&orders::cut(&split.train.events, &prepared.index));
+    let orders = orders::sessions(&orders::split(&split.train.events, &prepared.index));
     let learnt_from = if baskets { &orders } else { &prepared.sessions };
     let events = learnt_from.events(prepared.order.len());
-    let training = Training::new(learnt_from, &events);
+    let training = SessionIndex::new(learnt_from, &events);
     let ids = prepared.order.iter().map(|item| &*split.train.items[*item as usize].id);
-    let numbering = tables::Numbering::new(&snapshot, ids);
-    let mut models: Vec<Box<dyn Model + '_>> = Vec::new();
+    let mapping = IndexMapping::new(&snapshot, ids);
+    let mut models: Vec<Box<dyn Recommender + '_>> = Vec::new();
     let usual = [if baskets { strategy::CART } else { strategy::NEXT }];
     let named = args.strategy.iter().map(String::as_str);
     for name in named.chain(usual.into_iter().filter(|_| args.strategy.is_empty())) {
@@ -180,12 +181,12 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
             let names: Vec<&str> = snapshot.strategies.iter().map(|known| &*known.name).collect();
             format!("no strategy '{name}'; one of {}", names.join(", "))
         })?;
-        models.push(Box::new(tables::Tables { name, snapshot: &snapshot, strategy, numbering: &numbering }));
+        models.push(Box::new(SnapshotRecommender { name, snapshot: &snapshot, strategy, mapping: &mapping }));
     }
     if !args.no_baselines {
         models.extend(if baskets { basket_baselines(&training) } else { session_baselines(&training) });
     }
-    let mut report = Report {
+    let mut report = EvaluationReport {
         training_events: split.train.events.len(),
         sessions: if baskets { test.baskets.len() } else { test.sessions.len() },
         dropped: split.dropped,
@@ -193,8 +194,8 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
     };
     for variant in args.variants() {
         for model in &models {
-            let outcome = judge(&**model, &test, *variant);
-            report.results.push(report::Result::new(model.name(), *variant, &outcome, args.seed));
+            let outcome = evaluate(&**model, &test, *variant);
+            report.results.push(VariantResult::new(model.name(), *variant, &outcome, args.seed));
             step(&format!("judged {} ({})", model.name(), variant.name()));
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    evaluate::split::{Cut, Split},
+    evaluate::split::{Split, SplitAt},
     store::{Store, recipe},
     tune::{Bench, Budget, Search},
 };
@@ -60,7 +60,7 @@ pub fn run(args: &TuneArgs, config: &Config) -> Result<()> {
         Some(file) => Split::from_files(file, file)?.train,
         None => Store::open(&config.data_dir)?.log()?,
     };
-    let cut = args.last_days.map_or(Cut::Share(args.last_share), Cut::Days);
+    let cut = args.last_days.map_or(SplitAt::Share(args.last_share), SplitAt::Days);
     let split = Split::by_time(log, cut)?;
     let base = match (&args.recipe, &args.train) {
         (None, Some(_)) => Recipe::default(),

@@ -15,10 +15,10 @@ use crate::{
     build,
     evaluate::{
         measures::MEASURES,
-        protocol::{Test, Variant, judge},
-        report::{Measure, Result as Judgement},
-        split::{Cut, Split},
-        tables::{Numbering, Tables},
+        protocol::{TestSet, Variant, evaluate},
+        report::{Measure, VariantResult},
+        snapshot::{IndexMapping, SnapshotRecommender},
+        split::{Split, SplitAt},
     },
     pack::{PackOptions, regions::Regions},
 };
@@ -108,17 +108,17 @@ pub fn compare_on_holdout(log: Dataset, first: &Side<'_>, second: Option<&Side<'
         [Some(first), second].into_iter().flatten().filter_map(|side| Some(side.built.as_ref()?.1)).max();
     let after = known.map_or(day, |known| day.max(Timestamp(known.0 + 1)));
     let predictions = |split: &Split| split.test.iter().map(|clicks| clicks.len() - 1).sum::<usize>();
-    let mut split = Split::by_time(log, Cut::From(after))?;
+    let mut split = Split::by_time(log, SplitAt::From(after))?;
     let as_built = predictions(&split) >= ENOUGH;
     if !as_built && after > day {
         split.train.events.append(&mut split.later);
-        split = Split::by_time(split.train, Cut::From(day))?;
+        split = Split::by_time(split.train, SplitAt::From(day))?;
     }
     if predictions(&split) < ENOUGH {
         return Err(too_few(predictions(&split)));
     }
     let prepared = TrainingData::new(&split.train)?;
-    let test = Test::new(&prepared, &split);
+    let test = TestSet::new(&prepared, &split);
     let stage = Stage { split: &split, prepared: &prepared, test: &test, as_built };
     let found = stage.judge(first)?;
     let ahead = match second {
@@ -136,10 +136,10 @@ pub fn compare_on_holdout(log: Dataset, first: &Side<'_>, second: Option<&Side<'
     Ok(Outcome { first: judged, ahead, how })
 }
 
-fn compare(first: &Judgement, second: &Judgement) -> [Ahead; 2] {
+fn compare(first: &VariantResult, second: &VariantResult) -> [Ahead; 2] {
     [0, 1].map(|measure| {
         let name = MEASURES[measure];
-        let mean = |side: &Judgement| side.mean(&format!("{name}@20"));
+        let mean = |side: &VariantResult| side.mean(&format!("{name}@20"));
         Ahead { name, gain: mean(first) - mean(second), interval: first.ahead(second, measure) }
     })
 }
@@ -148,12 +148,12 @@ fn compare(first: &Judgement, second: &Judgement) -> [Ahead; 2] {
 struct Stage<'a> {
     split: &'a Split,
     prepared: &'a TrainingData,
-    test: &'a Test,
+    test: &'a TestSet,
     as_built: bool,
 }
 
 impl Stage<'_> {
-    fn judge(&self, side: &Side<'_>) -> Result<Judgement> {
+    fn judge(&self, side: &Side<'_>) -> Result<VariantResult> {
         let train = &self.split.train;
         let learnt;
         let snapshot = match &side.built {
@@ -168,8 +168,8 @@ impl Stage<'_> {
         let strategy =
             snapshot.strategy(NEXT).with_context(|| format!("there is no strategy '{NEXT}' to judge"))?;
         let ids = self.prepared.order.iter().map(|item| &*train.items[*item as usize].id);
-        let numbering = Numbering::new(snapshot, ids);
-        let model = Tables { name: NEXT, snapshot, strategy, numbering: &numbering };
-        Ok(Judgement::new(NEXT.to_owned(), Variant::A, &judge(&model, self.test, Variant::A), SEED))
+        let mapping = IndexMapping::new(snapshot, ids);
+        let model = SnapshotRecommender { name: NEXT, snapshot, strategy, mapping: &mapping };
+        Ok(VariantResult::new(NEXT.to_owned(), Variant::A, &evaluate(&model, self.test, Variant::A), SEED))
     }
 }
