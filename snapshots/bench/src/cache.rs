@@ -1,8 +1,7 @@
-//! How often shards are at hand: a simulation of one isolate over catalogues that no machine here could learn from,
-//! with the very cache that the Worker has.
+//! Simulates the hit rate of the Worker's shard cache in one isolate, for catalogues too large to learn on a test machine.
 //!
-//! Items are asked for by Zipf's law. A visitor's recents are the last five items, drawn without regard to each
-//! other: real ones are alike, lie in fewer shards, and fare better. A thousand visitors take turns.
+//! Requests follow Zipf's law. A visitor's recents are the last five items, drawn independently. Real recents are similar, so
+//! that they need fewer shards and have more hits. A thousand visitors take turns.
 
 use serde::Serialize;
 use snapshots::manifest::{BlobRef, RowRange};
@@ -12,25 +11,25 @@ use snapshots::{Error, Shard};
 
 /// Bytes of a row: 50 neighbours of 12 bits.
 const ROW: u64 = 75;
-/// Ranks below it are the first tier; each tier ends at four times the rank of the one before.
+/// End of the first tier, as a rank. Each tier ends at four times the rank of the one before.
 const FIRST_TIER: u64 = 1 << 14;
 const VISITORS: usize = 1_000;
 const RECENTS: usize = 5;
-/// Requests before counting, and those that are counted.
+/// Warm-up requests, and counted requests.
 const WARMING: usize = 20_000;
 const COUNTED: usize = 50_000;
 
-/// How the rows of a table are ordered before it is cut.
+/// The order of a table's rows before sharding.
 #[derive(Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// By neighbourhood alone: a shard holds wanted and unwanted items alike.
+    /// By neighbourhood: every shard holds popular and unpopular items.
     Neighbourhood,
     /// By tiers of popularity, and by neighbourhood within.
     Tiers,
 }
 
-/// What one isolate met.
+/// The results of one isolate.
 #[derive(Serialize)]
 pub struct Figures {
     items: u64,
@@ -39,15 +38,15 @@ pub struct Figures {
     order: Order,
     shard_kib: u64,
     cache_mib: u64,
-    /// MiB of both tables.
+    /// Size of both tables, in MiB.
     tables_mib: u64,
-    /// Share of the shards needed that were at hand.
+    /// Share of the needed shards that were in the cache.
     shards: f64,
-    /// Share of the requests that had all they needed at hand.
+    /// Share of the requests with all needed shards in the cache.
     requests: f64,
 }
 
-/// Numbers that look random: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+/// A random number generator: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
 /// OOPSLA 2014).
 struct Random(u64);
 
@@ -71,7 +70,7 @@ impl Random {
     }
 }
 
-/// Where the row of an item of this rank lies. Within a tier, or the table, neighbourhood scatters ranks evenly.
+/// The row of the item with this rank. Within a tier, or the table, neighbourhoods scatter ranks evenly.
 fn shard_of(rank: u64, items: u64, order: Order, shard: u64) -> u64 {
     let (mut start, mut end) = (0, items);
     if order == Order::Tiers {
@@ -137,7 +136,7 @@ fn simulate(items: u64, skew: f64, order: Order, shard_kib: u64, cache_mib: u64)
 /// All combinations.
 ///
 /// # Errors
-/// Never; packing the stand-in for a shard's rows could fail.
+/// If the placeholder rows of a shard cannot be encoded, which does not happen.
 pub fn simulations() -> Result<Vec<Figures>, Error> {
     let mut figures = Vec::new();
     for items in [1_000_000, 10_000_000, 100_000_000] {

@@ -1,4 +1,4 @@
-//! What is measured.
+//! The benchmarks.
 
 use crate::inputs::{Inputs, KS};
 use crate::measure::Case;
@@ -16,14 +16,14 @@ use snapshots::{Bytes, Snapshot};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Items that a score is asked for.
+/// Number of items taken from the scorer.
 const TOP: usize = 20;
 /// The K of the prefixes.
 const USUAL_K: usize = 50;
-/// Look-ups in a sample: one takes no longer than a clock's step.
+/// Lookups per sample: one is faster than a step of the clock.
 const LOOK_UPS: usize = 256;
 
-/// The strategy that the obvious way is compared by: the co-view table alone, recents left out.
+/// The strategy for the comparison with the naive scorer: the co-view table alone, without the recents.
 pub fn plain(recents: usize) -> Strategy {
     let weights = Weights { coview: 1.0, knn: 0.0, bought: 0.0, popularity: 0.0, recency: 0.0 };
     Strategy { weights, recents: recents as u8, seen: Seen::Exclude, ..Strategy::default() }
@@ -38,10 +38,10 @@ fn case(name: String, inputs: usize, batch: usize, call: impl FnMut(usize) -> u6
     Case { name, inputs, batch, call: Box::new(call) }
 }
 
-/// All cases over these inputs.
+/// All benchmarks with these inputs.
 ///
 /// # Errors
-/// When a blob is no snapshot or there is no prefix.
+/// If a blob is not a snapshot, or there is no prefix.
 pub fn cases(inputs: Inputs) -> Result<Vec<Case>> {
     let Inputs { shops, sizes, prefixes } = inputs;
     anyhow::ensure!(!prefixes.is_empty(), "there is no session of two known items");
@@ -107,7 +107,7 @@ fn look_ups(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>) {
     cases.push(case("obvious: look up an index by id".to_owned(), items, LOOK_UPS, index));
 }
 
-/// Visitors of `count` recents each: what others looked at is added where one has too few.
+/// Visitors with `count` recents each, filled up with those of other visitors.
 fn visitors(snapshot: &Snapshot, prefixes: &[Vec<String>], count: usize) -> Vec<Vec<Seed>> {
     let visitors = prefixes.len().min(2_000);
     let visitor = |number: usize| {
@@ -138,7 +138,7 @@ fn scoring(name: String, snapshot: &Rc<Snapshot>, visitors: Rc<Vec<Vec<Seed>>>, 
     })
 }
 
-/// The floor of scoring: the rows of the prefixes are read, and nothing is done with them.
+/// A lower bound of scoring: reads the rows of the prefixes only.
 fn decoding(snapshot: &Rc<Snapshot>, visitors: &Rc<Vec<Vec<Seed>>>) -> Case {
     let (snapshot, visitors) = (Rc::clone(snapshot), Rc::clone(visitors));
     case("only read the prefixes' rows".to_owned(), visitors.len(), 1, move |number| {
@@ -170,7 +170,7 @@ fn obvious(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>, prefixes: &Rc<Vec<Vec
     Ok(())
 }
 
-/// The snapshot with a merchandiser's rules: ten of them, of every kind that ranks or filters.
+/// The snapshot with ten rules, of every kind that ranks or filters.
 fn ruled(snapshot: &Snapshot) -> Snapshot {
     let first = |names: &mut dyn Iterator<Item = &str>| names.take(1).map(str::to_owned).collect::<Vec<_>>();
     let category = Match { categories: first(&mut snapshot.attributes.categories()), ..Match::default() };
@@ -206,7 +206,7 @@ fn ruled(snapshot: &Snapshot) -> Snapshot {
     Snapshot { rules: Ruleset::new(rules, &snapshot.ids, &snapshot.attributes), ..snapshot.clone() }
 }
 
-/// Whole answers, of which the last also become JSON, as the Worker's do.
+/// Complete answers, and answers with JSON as in the Worker.
 fn answering(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>, prefixes: &Rc<Vec<Vec<String>>>) {
     let filtered = |limit| {
         let mut categories = snapshot.attributes.categories();

@@ -1,4 +1,4 @@
-//! What is measured over: snapshots and the prefixes of sessions, made once and read by every host.
+//! The inputs: snapshots and prefixes of sessions, prepared once for all hosts.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -6,26 +6,26 @@ use snapshots::envelope::{Envelope, Section};
 use snapshots::strategy::{self, Strategy};
 use snapshots::{Bytes, Error, Snapshot, attributes, ids, popularity, rows};
 
-/// Neighbours a row of the tables that are scored.
+/// Neighbours per row of the tables that are scored.
 pub const KS: [usize; 3] = [20, 50, 100];
 /// Sizes of the snapshots that are opened.
 const SIZES: [(&str, usize); 4] =
     [("25 KiB", 25 << 10), ("250 KiB", 250 << 10), ("2.5 MiB", 2560 << 10), ("25 MiB", 25 << 20)];
-/// The most recents of a prefix.
+/// Most recents of a prefix.
 const MAX_RECENTS: usize = 50;
 
-/// Everything that the cases need.
+/// The inputs of the benchmarks.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Inputs {
     /// One shop with each of [`KS`], every snapshot in one blob.
     pub shops: Vec<ByteBuf>,
-    /// Made-up snapshots and what they are called, smallest first.
+    /// Generated snapshots and their names, smallest first.
     pub sizes: Vec<(String, ByteBuf)>,
     /// The recents of every visitor at every step, newest first.
     pub prefixes: Vec<Vec<String>>,
 }
 
-/// A small generator of numbers, the same ones every time (xorshift64, Marsaglia 2003).
+/// A deterministic random number generator (xorshift64, Marsaglia 2003).
 struct Random(u64);
 
 impl Random {
@@ -40,11 +40,11 @@ impl Random {
 type Rows = Vec<Vec<(u32, f32)>>;
 
 impl Inputs {
-    /// Makes them from the blobs of a snapshot with rows of the largest of [`KS`], and from sessions, oldest item
-    /// first; without sessions, from walks along the rows.
+    /// Prepares the inputs from the blobs of a snapshot with rows of the largest of [`KS`], and from sessions, oldest item
+    /// first. Without sessions, generates them by walks along the rows.
     ///
     /// # Errors
-    /// When the blobs are no snapshot.
+    /// If the blobs are not a snapshot.
     pub fn new(blobs: &[Bytes], sessions: Option<Vec<Vec<String>>>) -> Result<Self, Error> {
         Self::of_sizes(&SIZES, blobs, sessions)
     }
@@ -68,7 +68,7 @@ impl Inputs {
     }
 }
 
-/// The snapshot with the heaviest `k` neighbours of each row, in one blob, and with attributes to filter by where it has none.
+/// The snapshot in one blob, with the `k` greatest weights of each row, and with attributes for filters if it has none.
 fn with_rows_of(snapshot: &Snapshot, catalogue: u64, k: usize) -> Result<Vec<u8>, Error> {
     let mut sections: Vec<Section> = snapshot.sections.clone();
     for (name, table) in [(rows::COVIEW, &snapshot.coview), (rows::KNN, &snapshot.knn)] {
@@ -112,7 +112,7 @@ fn made_up_attributes(ids: &[String]) -> Section {
     Section::new(attributes::NAME, attributes::VERSION, attributes::write("EUR", &ids, &items))
 }
 
-/// A snapshot of at most `size` bytes, and hardly less: 50 neighbours a row, most of them near in the order.
+/// A snapshot of nearly `size` bytes: 50 neighbours per row, most of them close in the order.
 fn made_up(size: usize) -> Result<Vec<u8>, Error> {
     let bytes_an_item = |items| Ok::<_, Error>(made_up_of(items)?.len() as f64 / items as f64);
     let guess = (size as f64 / bytes_an_item(2_000)?) as usize;
@@ -157,7 +157,7 @@ fn made_up_of(items: usize) -> Result<Vec<u8>, Error> {
     Envelope { region: "world".to_owned(), built_at: Default::default(), catalogue, sections }.write()
 }
 
-/// What a visitor's recents were before each step but the first, without items that the snapshot does not know.
+/// A visitor's recents before each step except the first, without items unknown to the snapshot.
 fn prefixes(snapshot: &Snapshot, session: &[String]) -> Vec<Vec<String>> {
     let known: Vec<&String> = session.iter().filter(|id| snapshot.ids.index(id).is_some()).collect();
     (1..known.len())

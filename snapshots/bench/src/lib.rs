@@ -1,7 +1,7 @@
-//! How fast snapshots are opened, read and scored.
+//! Benchmarks of opening, reading and scoring snapshots.
 //!
-//! [`inputs`] are made once, natively; [`cases`] are what is measured over them, and [`measure`] how. The native
-//! program and the exports of `wasm` run the very same loop with a clock of their host.
+//! [`inputs`] prepares the data once, natively; [`cases`] defines the benchmarks; [`measure`] times them. The native program
+//! and the exports of `wasm` run the same loop with their host's clock.
 
 pub mod cache;
 pub mod cases;

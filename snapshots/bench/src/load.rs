@@ -1,4 +1,4 @@
-//! A load generator for Workers on loopback: a few connections that are kept, one request at a time on each.
+//! A load generator for Workers on loopback: a few persistent connections with one request at a time.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
@@ -10,12 +10,12 @@ use std::{fs, thread};
 
 /// Connections: enough to keep workerd's one thread busy.
 const CONNECTIONS: usize = 8;
-/// No answer takes longer.
+/// Timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Ticks a second in /proc, the same on every Linux that matters.
+/// Clock ticks per second in /proc on Linux.
 const TICKS: f64 = 100.0;
 
-/// What is asked, by many visitors.
+/// A target, and the cookies of its visitors.
 pub struct Target {
     name: String,
     port: u16,
@@ -23,10 +23,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `NAME=PORT/PATH`; every line of `cookies` is a visitor.
+    /// Parses `NAME=PORT/PATH`. Every line of `cookies` is a visitor.
     ///
     /// # Errors
-    /// When it is not of that form.
+    /// If the text has another form.
     pub fn parse(text: &str, cookies: &str) -> Result<Self> {
         let (name, address) = text.split_once('=').context("expected NAME=PORT/PATH")?;
         let (port, path) = address.split_once('/').context("expected NAME=PORT/PATH")?;
@@ -40,20 +40,20 @@ impl Target {
     }
 }
 
-/// What a target did.
+/// The results of a target.
 #[derive(Serialize)]
 struct Figures {
     name: String,
-    /// Answers a second, the median of the rounds.
+    /// Answers per second, the median of the rounds.
     per_second: f64,
-    /// Every round's.
+    /// Answers per second of every round.
     rounds: Vec<f64>,
-    /// ms from request to answer, over all rounds.
+    /// Latency in ms, over all rounds.
     p50: f64,
     p99: f64,
-    /// µs of CPU that workerd took an answer; none where there is no /proc.
+    /// CPU time of workerd per answer, in µs; `None` without /proc.
     cpu: Option<f64>,
-    /// Bytes of a body, on average.
+    /// Average bytes of a body.
     bytes: f64,
 }
 
@@ -65,7 +65,7 @@ struct Round {
     cpu: Option<f64>,
 }
 
-/// Loads the targets in turn, `rounds` times `ms` each after one round to warm up. JSON.
+/// Loads the targets in turn, `rounds` times for `ms` each after a warm-up round. Returns JSON.
 pub fn run(targets: &[Target], ms: u64, rounds: usize, pid: u32) -> Result<String> {
     let mut all: Vec<Vec<Round>> = targets.iter().map(|_| Vec::new()).collect();
     for number in 0..=rounds {
@@ -124,7 +124,7 @@ fn round(target: &Target, length: Duration, pid: u32) -> Result<Round> {
     Ok(round)
 }
 
-/// Asks until `end`; how long every answer took, in ms, and the bytes of all.
+/// Sends requests until `end`. Returns every latency in ms, and the bytes of all bodies.
 fn connection(target: &Target, number: usize, end: Instant) -> Result<(Vec<f64>, usize)> {
     let mut stream = TcpStream::connect(("127.0.0.1", target.port))?;
     stream.set_nodelay(true)?;
@@ -148,7 +148,7 @@ fn connection(target: &Target, number: usize, end: Instant) -> Result<(Vec<f64>,
     Ok((latencies, bytes))
 }
 
-/// Reads the head of an answer: the length of its body.
+/// Reads the head of a response. Returns the length of its body.
 fn head(answers: &mut impl BufRead) -> Result<usize> {
     let (mut line, mut length, mut first) = (String::new(), None, true);
     loop {

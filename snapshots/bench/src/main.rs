@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! bench prepare SNAPSHOTS OUT [SESSIONS]            make OUT/inputs and OUT/cookies.txt from built snapshots
-//! bench run INPUTS MS [NAME]                        measure the cases, or those named so, in passes of MS; JSON
-//! bench cache                                       simulate how often shards are at hand; JSON
+//! bench run INPUTS MS [NAME]                        run all benchmarks or NAME in passes of MS; JSON
+//! bench cache                                       simulate the hit rate of the shard cache; JSON
 //! bench load COOKIES MS ROUNDS PID NAME=PORT/PATH.. load Workers in turn; JSON; PID is workerd's
 //! ```
 

@@ -3,12 +3,12 @@
 use serde::Serialize;
 use std::hint::black_box;
 
-/// Timed passes of a case, of which the fastest counts: what slows one down is the machine's other work.
+/// Timed passes of a benchmark. The fastest counts, since other work of the machine slows down the rest.
 const PASSES: usize = 5;
-/// A clock with longer steps (ns) times whole passes only, as workerd's does.
+/// With longer clock steps (ns), as in workerd, only whole passes are timed.
 const COARSE: f64 = 20_000.0;
 
-/// A clock of the host.
+/// The host's clock.
 pub struct Clock {
     now: fn() -> f64,
     step: f64,
@@ -16,7 +16,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that gives nanoseconds.
+    /// A clock in nanoseconds.
     pub fn new(now: fn() -> f64) -> Self {
         let step = || {
             let began = now();

@@ -1,4 +1,4 @@
-//! The obvious way, to compare with: tables as hash maps of ids, deserialised from MessagePack.
+//! A naive scorer for comparison: tables as hash maps of ids, deserialised from MessagePack.
 
 use serde::{Deserialize, Serialize};
 use snapshots::Snapshot;

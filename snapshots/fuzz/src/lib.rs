@@ -1,7 +1,6 @@
-//! What each fuzz target does with its bytes: decode them, then use what was decoded as the edge would.
+//! The fuzz targets: each decodes its input and uses the result as the edge does.
 //!
-//! A target may not panic, hang or grow without bound. Where bytes are taken, what was read must also hold what
-//! the decoder promises.
+//! A target must not panic, hang or use unbounded memory. Decoded values must keep the decoder's guarantees.
 
 use snapshots::{
     Bytes, Snapshot,
@@ -23,7 +22,7 @@ use snapshots::{
 };
 
 const NOW: Timestamp = Timestamp(1_795_000_000_000);
-/// Items that are looked at in whatever was opened.
+/// Items that are read from whatever was opened.
 const LOOKED_AT: u32 = 100;
 
 /// The blobs of a real snapshot of version 1.
@@ -34,7 +33,7 @@ pub const GOLDEN: [&[u8]; 4] = [
     include_bytes!("../../tests/golden/v1/region"),
 ];
 
-/// A whole snapshot: the first byte says which golden blob the rest stands in for.
+/// A whole snapshot. The first byte selects the golden blob that the rest replaces.
 pub fn snapshot(data: &[u8]) {
     let Some((which, bytes)) = data.split_first() else { return };
     let mut blobs = GOLDEN.map(Bytes::from_static);
@@ -60,7 +59,7 @@ pub fn snapshot(data: &[u8]) {
     }
 }
 
-/// A shard of one of a snapshot's tables, added to those at hand.
+/// A shard of one of a snapshot's tables, added to its table.
 pub fn shard(data: &[u8]) {
     let [items, _, _, region] = GOLDEN.map(Bytes::from_static);
     let mut snapshot = Snapshot::open(&[items, region]).expect("the golden blobs without tables");
@@ -136,7 +135,7 @@ pub fn strategies(data: &[u8]) {
     }
 }
 
-/// The rules, in force in a real snapshot.
+/// The rules, applied in a real snapshot.
 pub fn rules(data: &[u8]) {
     let Ok(rules) = Rules::open(data) else { return };
     let mut snapshot = Snapshot::open(&GOLDEN.map(Bytes::from_static)).expect("the golden blobs");
@@ -204,7 +203,7 @@ pub fn event(data: &[u8]) {
     }
 }
 
-/// Real inputs to begin with, by target.
+/// Seed inputs by target.
 pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let section = |name: &str| {
         let opened = GOLDEN.iter().filter_map(|blob| Envelope::open(&Bytes::from_static(blob)).ok());
