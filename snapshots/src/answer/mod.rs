@@ -1,6 +1,6 @@
 //! Answers: a page of items for a request, from a snapshot.
 //!
-//! A [`Plan`] holds what is decided before scoring: the strategy, the rules and variants that apply, and the seeds. `page`
+//! A `Plan` holds what is decided before scoring: the strategy, the rules and variants that apply, and the seeds. `page`
 //! takes the scorer's best candidates in order, and `filter` decides which may be shown and with which factor. So the
 //! cost of rules grows with the candidates examined, a few more than the page holds, and not with all that were found.
 //!

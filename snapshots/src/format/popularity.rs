@@ -97,7 +97,7 @@ pub fn write(items: &[(f32, f32)]) -> Vec<u8> {
     write_ordered(items, order)
 }
 
-/// Like [`write`], with an `order` that is more exact than the values.
+/// Like [`write()`], with an `order` that is more exact than the values.
 pub fn write_ordered(items: &[(f32, f32)], mut order: Vec<u32>) -> Vec<u8> {
     let value = |index: &u32| items.get(*index as usize).map_or(0.0, |item| item.0);
     let mut values: Vec<f32> = order.iter().rev().map(|index| value(index).min(1.0)).collect();

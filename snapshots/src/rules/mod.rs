@@ -6,7 +6,7 @@
 //!
 //! A rule applies if its `when` holds. [`crate::answer`] evaluates it for the scorer's best candidates only.
 //!
-//! May import [`crate::format`], [`crate::wire`] and [`crate::set`].
+//! May import `crate::format`, `crate::wire` and `crate::set`.
 
 mod check;
 mod conditions;
