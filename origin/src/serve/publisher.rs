@@ -213,7 +213,7 @@ impl<'a> Publisher<'a> {
             self.of.catalogue = catalogue;
             (self.matters, self.waiting) = (true, self.waiting.or(Some(Instant::now())));
         }
-        let set = rules::version(&config.data_dir);
+        let set = rules::version(&config.data_dir)?;
         if self.of.rules != set {
             // Rules that make no sense leave those before in force, and are told once.
             self.of.rules = set;
