@@ -227,7 +227,7 @@ impl<'a> Publisher<'a> {
         let is_current = position + LAG >= *service.events.position().borrow();
         if self.of.position != position && is_current {
             let tables = service.tables.lock();
-            refresher.popularity(&tables.counted())?;
+            refresher.popularity(&tables.popularity_counts())?;
             drop(tables);
             self.of.position = position;
             let favourites = refresher.favourites(FAVOURITES)?;
@@ -258,10 +258,10 @@ impl<'a> Publisher<'a> {
         let failed = outcome.as_ref().err().map(|error| format!("{error:#}"));
         self.service.traces.job("publish", took, failed, &self.service.metrics);
         let outcome = outcome?;
-        if outcome.wrote > 0 {
+        if outcome.keys_written > 0 {
             tracing::info!(
-                keys = outcome.wrote,
-                bytes = outcome.bytes,
+                keys = outcome.keys_written,
+                bytes = outcome.bytes_written,
                 seconds = took.as_secs_f64(),
                 "published"
             );
