@@ -1,17 +1,17 @@
-//! What can go wrong with the log.
+//! Errors of the log.
 
 use origin_data::files::FileError;
 use std::{io, path::Path, path::PathBuf};
 
-/// Why the log cannot be read or written. The text says what to do.
+/// Why the log cannot be read or written. The text tells the operator what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The file system refused.
+    /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
     /// A frame before the end of the log is damaged.
     #[error(
-        "the log's segment {} is damaged at byte {offset}: restore the file from a backup, or move it away to go on \
+        "the log's segment {} is damaged at byte {offset}: restore the file from a backup, or move it away to continue \
          without its events",
         path.display()
     )]
@@ -21,10 +21,10 @@ pub enum LogError {
         /// Where the damaged frame begins, in bytes.
         offset: u64,
     },
-    /// A frame is whole but its records are not those of this version.
+    /// A frame's checksum is valid, but its records are not in the format of this version.
     #[error(
-        "the log's segment {}: the frame at byte {offset} holds no events that this version reads; use the verge that \
-         wrote it, or restore the file from a backup",
+        "the log's segment {}: this version cannot read the events in the frame at byte {offset}; use the version of \
+         verge that wrote it, or restore the file from a backup",
         path.display()
     )]
     Unreadable {
@@ -33,32 +33,31 @@ pub enum LogError {
         /// Where the frame begins, in bytes.
         offset: u64,
     },
-    /// Another process writes the log.
+    /// Another process has the log open for writing.
     #[error(
-        "{holder} writes the log {} already; one process at a time does. Stop it, or send it the events by POST \
-         /v1/events",
+        "{holder} already writes the log {}; only one process may. Stop it, or send it the events by POST /v1/events",
         dir.display()
     )]
     Locked {
-        /// The process, as it wrote itself into the lock.
+        /// The command and process id that the other process wrote into the lock file.
         holder: String,
         /// The log's directory.
         dir: PathBuf,
     },
-    /// An earlier write left the file in a state that only opening it anew can mend.
+    /// An earlier write left the file in an unknown state; the log has to be reopened.
     #[error("{0}")]
-    Broken(String),
+    WriterFailed(String),
     /// The thread that writes the log has ended.
     #[error("the log's writer has stopped; restart the service")]
     Stopped,
 }
 
 impl LogError {
-    /// Adds to an error of the file system what was tried, on which file.
+    /// Adds the action (`read`, `write`) and the path to an I/O error.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| FileError::new(action, path, source).into()
     }
 }
 
-/// A result of the log.
+/// A result with [`LogError`].
 pub type Result<T, E = LogError> = std::result::Result<T, E>;

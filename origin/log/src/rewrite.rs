@@ -1,6 +1,6 @@
-//! Rewriting closed segments: to erase a visitor, and to forget what is too old.
+//! Rewriting closed segments, to erase a visitor or to apply the retention period.
 
-use crate::frame::{Draft, Frame};
+use crate::frame::{Frame, FrameBuilder};
 use crate::{LogError, Record, Result, Segment};
 use origin_data::{
     Interner,
@@ -8,34 +8,34 @@ use origin_data::{
 };
 use std::fs;
 
-/// Leaves the events out of a closed segment that `keep` does not want; how many those were. Positions stay. A segment
-/// that would hold nothing is removed. A kill leaves the old file or the new one.
+/// Removes the events for which `keep` is false from a closed segment and returns their number. The other events keep
+/// their positions. A segment without events is deleted. If the process is killed, the file is the old or the new one.
 ///
 /// # Errors
 /// The segment cannot be read or written, or is damaged.
 pub fn rewrite(segment: &Segment, keep: impl Fn(&Record<'_>) -> bool) -> Result<u64> {
     let path = &segment.path;
     let bytes = fs::read(path).map_err(LogError::file("read the log's segment", path))?;
-    let (mut names, mut numbers) = (Vec::new(), Interner::default());
-    let (mut open, mut out, mut offset, mut gone) = (Draft::default(), Vec::new(), 0, 0);
+    let (mut old_names, mut new_names) = (Vec::new(), Interner::default());
+    let (mut builder, mut out, mut offset, mut removed) = (FrameBuilder::default(), Vec::new(), 0, 0);
     while offset < bytes.len() {
         let Some(frame) = Frame::read(&bytes[offset..]) else {
             return Err(LogError::Damaged { path: path.clone(), offset: offset as u64 });
         };
-        let sound = frame.records(&mut names, |record, _, _| {
+        let valid = frame.read_records(&mut old_names, |record, _, _| {
             if keep(record) {
-                open.add(record, &mut numbers);
+                builder.add(record, &mut new_names);
             } else {
-                gone += 1;
+                removed += 1;
             }
         });
-        if !sound {
+        if !valid {
             return Err(LogError::Unreadable { path: path.clone(), offset: offset as u64 });
         }
-        open.close(frame.first, frame.span(), &mut out);
+        builder.finish(frame.first, frame.span(), &mut out);
         offset += frame.size();
     }
-    if gone == 0 {
+    if removed == 0 {
         return Ok(0);
     }
     if out.is_empty() {
@@ -46,5 +46,5 @@ pub fn rewrite(segment: &Segment, keep: impl Fn(&Record<'_>) -> bool) -> Result<
     } else {
         replace_file(path, &out)?;
     }
-    Ok(gone)
+    Ok(removed)
 }

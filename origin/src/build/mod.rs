@@ -30,7 +30,7 @@ pub fn prune(log: &mut Dataset, bytes: usize) -> (usize, usize) {
     }
     if order.len() < items {
         order.sort_unstable();
-        log.keep(&order);
+        log.retain_items(&order);
     }
     (items - log.items.len(), events - log.events.len())
 }

@@ -1,12 +1,12 @@
-//! What can go wrong with the registry of models.
+//! Errors of the model registry.
 
 use origin_data::files::FileError;
 use std::path::{Path, PathBuf};
 
-/// Why a model cannot be kept, found, judged or promoted.
+/// Why a model cannot be stored, found, compared or promoted.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelsError {
-    /// The file system refused.
+    /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
     /// A file of the registry is damaged.
@@ -14,50 +14,50 @@ pub enum ModelsError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of the JSON parser.
         source: serde_json::Error,
     },
-    /// Nothing was built yet.
+    /// There are no models.
     #[error("there are no models yet; run `verge build` first")]
     Empty,
-    /// No model has an id that begins so.
-    #[error("no model '{id}'; one of {known}")]
+    /// No model's id begins with the given text.
+    #[error("no model '{id}'; the models are: {known}")]
     Unknown {
-        /// What was searched for.
+        /// The id or prefix that was given.
         id: String,
-        /// The ids there are.
+        /// All ids, separated by commas.
         known: String,
     },
-    /// Several models have ids that begin so.
-    #[error("several models begin with '{id}'; one of {known}")]
+    /// The ids of several models begin with the given text.
+    #[error("several models begin with '{id}'; the models are: {known}")]
     Ambiguous {
-        /// What was searched for.
+        /// The prefix that was given.
         id: String,
-        /// The ids there are.
+        /// All ids, separated by commas.
         known: String,
     },
-    /// The registry's history of promotions holds no earlier model.
-    #[error("no model served before the present one")]
-    NothingBefore,
-    /// The held-out sessions are too few for a judgement.
-    #[error("{found} clicks to predict in the last day; {needed} are needed for a judgement")]
-    TooFew {
-        /// Predictions that they allow.
+    /// The history of promotions has no earlier model.
+    #[error("no model was served before the current one")]
+    NoPrevious,
+    /// The held-out sessions are too few for an evaluation.
+    #[error("the last day has {found} clicks to predict; an evaluation needs {needed}")]
+    TooFewPredictions {
+        /// Number of predictions that they allow.
         found: usize,
-        /// Predictions needed.
+        /// Number of predictions required.
         needed: usize,
     },
-    /// Reading snapshots, learning or evaluating failed.
+    /// Reading snapshots, training or evaluating failed.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
 
 impl ModelsError {
-    /// Adds to an error of the file system what was tried, on which file.
+    /// Adds the action (`read`, `write`) and the path to an I/O error.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| FileError::new(action, path, source).into()
     }
 }
 
-/// A result of the registry.
+/// A result with [`ModelsError`].
 pub type Result<T, E = ModelsError> = std::result::Result<T, E>;

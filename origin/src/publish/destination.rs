@@ -1,29 +1,29 @@
-//! Where snapshots go: a flat space of keys. A directory, or Workers KV.
+//! Publishing destinations: a key-value interface, and a directory that implements it.
 
 use super::error::Result;
 use origin_data::files::{FileError, read_if_exists, replace_file};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// A flat space of keys that readers follow: the seam at which other stores attach.
+/// A key-value store from which the edge reads snapshots. Implement it to publish elsewhere.
 pub trait Destination {
-    /// The value of a key; `None` when it has none.
+    /// The value of a key; `None` if the key does not exist.
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>>;
-    /// Sets a key.
+    /// Sets the value of a key.
     fn put(&self, key: &str, value: &[u8]) -> Result<()>;
-    /// Removes a key; one that is not there is no error.
+    /// Deletes a key. It is not an error if the key does not exist.
     fn delete(&self, key: &str) -> Result<()>;
-    /// The keys that begin with `prefix`.
+    /// All keys that begin with `prefix`.
     fn list(&self, prefix: &str) -> Result<Vec<String>>;
-    /// What to call it when talking to people.
+    /// A name for messages.
     fn name(&self) -> String;
 }
 
-/// A directory: a key is a file below it.
+/// A directory in which each key is a file.
 pub struct Directory(PathBuf);
 
 impl Directory {
-    /// The directory; it is made when first written to.
+    /// A directory, which is created by the first write.
     pub fn new(path: &Path) -> Self {
         Self(path.to_owned())
     }

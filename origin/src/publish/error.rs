@@ -1,39 +1,39 @@
-//! What can go wrong when publishing.
+//! Errors of publishing.
 
 use origin_data::files::FileError;
 
-/// Why nothing, or not everything, could be published. Regions that were not switched over serve what they served.
+/// Why publishing failed. Regions whose manifest was not written yet keep serving their previous snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// A setting of the destination is missing.
     #[error("{0}")]
     Config(&'static str),
-    /// The file system refused.
+    /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The destination's API refused or failed, also when tried again.
+    /// The destination's API rejected a request, or failed after all retries.
     #[error("{url}: {detail}")]
     Api {
-        /// The address called.
+        /// URL of the request.
         url: String,
-        /// What it answered.
+        /// The error, or the status and the beginning of the response.
         detail: String,
     },
-    /// A value is larger than the destination takes.
-    #[error("{key} has {bytes} bytes; KV takes {limit}; build with fewer neighbours (--k)")]
+    /// A value exceeds the destination's limit.
+    #[error("{key} has {bytes} bytes; the limit of KV is {limit}; build with fewer neighbours (--k)")]
     TooLarge {
-        /// The value's key.
+        /// Key of the value.
         key: String,
-        /// Its size.
+        /// Size of the value in bytes.
         bytes: usize,
-        /// The most bytes.
+        /// Largest size in bytes.
         limit: usize,
     },
-    /// A manifest names a blob that is not part of what was built.
-    #[error("{0} was not built")]
+    /// A manifest names a blob that is not in the snapshot set.
+    #[error("a manifest names {0}, which was not built")]
     Missing(String),
-    /// What was written reads back otherwise.
-    #[error("{key} reads back damaged from {destination}; nothing was switched over")]
+    /// A blob differs when it is read back.
+    #[error("{key} was damaged when it was read back from {destination}; no manifest was changed")]
     ReadBack {
         /// The blob's key.
         key: String,
@@ -43,20 +43,20 @@ pub enum PublishError {
     /// A value at the destination is damaged.
     #[error("{key} at {destination} is damaged: {detail}")]
     Damaged {
-        /// Its key.
+        /// The value's key.
         key: String,
         /// The destination's name.
         destination: String,
-        /// What is wrong with it.
+        /// The decoding error.
         detail: String,
     },
-    /// There is nothing to roll back to.
+    /// There is no earlier snapshot, or it is incomplete; the text says which.
     #[error("{0}")]
-    NoWayBack(String),
-    /// What was built, the catalogue, the log or the rules cannot be read.
+    NoRollback(String),
+    /// The snapshots, the catalogue, the log or the rules cannot be read.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
 
-/// A result of publishing.
+/// A result with [`PublishError`].
 pub type Result<T, E = PublishError> = std::result::Result<T, E>;

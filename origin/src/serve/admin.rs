@@ -8,7 +8,7 @@ use crate::serve::{
 };
 use crate::store::{Store, recipe, snapshots_dir};
 use crate::{
-    models::{self, Compared, Model, Registry},
+    models::{self, Model, ModelComparison, Registry},
     pack::SnapshotSet,
     rules,
 };
@@ -259,7 +259,7 @@ struct Pair {
 ///
 /// # Errors
 /// 400 that names the parameter; 409 while another comparison runs, or when there is nothing to judge by.
-pub async fn compare(State(service): State<Shared>, uri: Uri) -> Result<Json<Compared>> {
+pub async fn compare(State(service): State<Shared>, uri: Uri) -> Result<Json<ModelComparison>> {
     let Pair { a, b } = query::read(&uri)?;
     let Ok(alone) = Arc::clone(&service.comparing).try_acquire_owned() else {
         return Err(Problem::conflict("Two models are being compared already; try again when they are."));

@@ -6,7 +6,7 @@ use crate::serve::{
     state::Shared,
 };
 use axum::{Json, extract::Request, extract::State, http::StatusCode};
-use origin_log::Refused;
+use origin_log::AppendError;
 use serde::Serialize;
 use snapshots::{
     event::{BodyError, Kind, Rejected, parse_batch},
@@ -45,10 +45,10 @@ pub async fn take(State(service): State<Shared>, request: Request) -> Result<(St
     }
     let (accepted, rejected) = (batch.events.len(), batch.rejected);
     let stored = service.events.append(batch.events).await.map_err(|refused| match refused {
-        Refused::Busy => {
+        AppendError::Busy => {
             Problem::unavailable(1, "More events wait to be stored than the service holds. Send them again.")
         }
-        Refused::Failed(why) => {
+        AppendError::Failed(why) => {
             service.metrics.event_processing_errors.inc_by(accepted as u64);
             tracing::error!(error = &*why, "events could not be stored");
             Problem::unavailable(

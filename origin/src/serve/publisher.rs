@@ -213,7 +213,7 @@ impl<'a> Publisher<'a> {
             self.of.catalogue = catalogue;
             (self.matters, self.waiting) = (true, self.waiting.or(Some(Instant::now())));
         }
-        let set = rules::version(&config.data_dir);
+        let set = rules::version(&config.data_dir)?;
         if self.of.rules != set {
             // Rules that make no sense leave those before in force, and are told once.
             self.of.rules = set;
@@ -227,7 +227,7 @@ impl<'a> Publisher<'a> {
         let is_current = position + LAG >= *service.events.position().borrow();
         if self.of.position != position && is_current {
             let tables = service.tables.lock();
-            refresher.popularity(&tables.counted())?;
+            refresher.popularity(&tables.popularity_counts())?;
             drop(tables);
             self.of.position = position;
             let favourites = refresher.favourites(FAVOURITES)?;
@@ -258,10 +258,10 @@ impl<'a> Publisher<'a> {
         let failed = outcome.as_ref().err().map(|error| format!("{error:#}"));
         self.service.traces.job("publish", took, failed, &self.service.metrics);
         let outcome = outcome?;
-        if outcome.wrote > 0 {
+        if outcome.keys_written > 0 {
             tracing::info!(
-                keys = outcome.wrote,
-                bytes = outcome.bytes,
+                keys = outcome.keys_written,
+                bytes = outcome.bytes_written,
                 seconds = took.as_secs_f64(),
                 "published"
             );

@@ -15,7 +15,7 @@ use crate::{
     store::{Change, Store},
 };
 use origin_data::clock::now;
-use origin_log::Ingest;
+use origin_log::GroupCommit;
 use snapshots::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -38,7 +38,7 @@ pub struct Service {
     /// [`Store::catalogue_version`] with the version last published.
     pub catalogue: watch::Sender<u64>,
     /// The way to the event log.
-    pub events: Ingest,
+    pub events: GroupCommit,
     /// The tables that follow it.
     pub tables: Current,
     /// Held while closed segments of the log are rewritten.
@@ -80,7 +80,7 @@ impl Service {
         let version = store.catalogue_version()?;
         let metrics = Metrics::default();
         let writer = store.service_writer(config.log)?;
-        if let Some(cut) = writer.cut() {
+        if let Some(cut) = writer.truncated_tail() {
             let (segment, bytes) = (cut.path.display().to_string(), cut.bytes);
             tracing::warn!(
                 segment,
@@ -89,7 +89,7 @@ impl Service {
             );
         }
         let commits = metrics.log_commit.clone();
-        let events = Ingest::start(writer, move |took, _| commits.observe(took.as_secs_f64()))?;
+        let events = GroupCommit::start(writer, move |took, _| commits.observe(took.as_secs_f64()))?;
         let tables = Current::open(&config)?;
         let traces = Traces::start(config.serve.traces_to.as_deref(), &metrics)?;
         Ok(Arc::new(Self {

@@ -1,7 +1,7 @@
 //! The thread that keeps the tables current: it follows the log, and leaves a checkpoint now and then.
 
 use crate::serve::state::{Service, Shared};
-use crate::stream::{Tables, checkpoint};
+use crate::stream::{StreamTables, checkpoint};
 use anyhow::{Context, Result};
 use origin_log as log;
 use origin_log::Reader;
@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_secs(30);
 
 /// The tables of the service, and how far they are.
 pub struct Current {
-    tables: Mutex<Tables>,
+    tables: Mutex<StreamTables>,
     /// The position of the log that the tables are of.
     pub position: watch::Sender<u64>,
     /// Set when the log's past was changed: the tables are counted anew.
@@ -51,7 +51,7 @@ impl Current {
     }
 
     /// The tables, for a short look: events wait meanwhile to be counted, though not to be stored.
-    pub fn lock(&self) -> MutexGuard<'_, Tables> {
+    pub fn lock(&self) -> MutexGuard<'_, StreamTables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -114,7 +114,7 @@ impl Follower<'_> {
     fn catch_up(&mut self) -> Result<()> {
         let tables = &self.service.tables;
         if tables.changed.swap(false, Ordering::AcqRel) {
-            *tables.lock() = Tables::new(self.service.config.stream);
+            *tables.lock() = StreamTables::new(self.service.config.stream);
             self.reader = Reader::new(&tables.log, 0);
             (self.processed, self.saved_at) = ([0; 5], 0);
         }

@@ -91,7 +91,7 @@ pub async fn forget(service: Shared) {
 
 async fn hash(service: &Shared, id: &str) -> Result<u64> {
     let id = id.to_owned();
-    service.with_store(move |store| Ok::<_, anyhow::Error>(store.visitor(&id))).await
+    service.with_store(move |store| Ok::<_, anyhow::Error>(store.visitor_hash(&id))).await
 }
 
 /// Leaves events out of the log, all that are stored by now; how many.
