@@ -91,7 +91,8 @@ pub fn load(data_dir: &Path) -> Result<Rules> {
 pub fn save(rules: &Rules, data_dir: &Path) -> Result<()> {
     let mut json = serde_json::to_vec_pretty(rules)?;
     json.push(b'\n');
-    replace_file(&data_dir.join(FILE), &json).map(|_| ())
+    replace_file(&data_dir.join(FILE), &json)?;
+    Ok(())
 }
 
 /// What was built, with the rules that are set.

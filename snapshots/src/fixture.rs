@@ -1,11 +1,14 @@
 //! A small shop for tests: 30 items in three categories, ten to each, every third out of stock.
 
 use crate::{
-    Bytes, Snapshot, attributes,
-    envelope::{Envelope, Section},
-    ids, popularity, rows,
-    strategy::{self, NEXT, Repeats, SIMILAR, Seen, Strategy},
-    time::Timestamp,
+    Bytes, Snapshot,
+    format::{
+        attributes,
+        envelope::{Envelope, Section},
+        ids, popularity, rows,
+        strategy::{self, NEXT, Repeats, SIMILAR, Seen, Strategy},
+    },
+    wire::time::Timestamp,
 };
 
 pub const ITEMS: u32 = 30;

@@ -7,38 +7,21 @@
 //! [`score`] ranks; [`answer`] filters, fills and pages.
 
 pub mod answer;
-pub mod attributes;
-mod bits;
-pub mod cursor;
-pub mod envelope;
-mod error;
-pub mod event;
 #[cfg(test)]
 mod fixture;
+mod format;
 #[cfg(test)]
 mod golden;
-mod huffman;
-pub mod ids;
-pub mod json;
-mod layout;
-pub mod manifest;
-mod msgpack;
-mod permutation;
-pub mod popularity;
-pub mod query;
-pub mod recents;
-pub mod report;
-pub mod rows;
 pub mod rules;
 pub mod score;
 mod set;
-pub mod shards;
-pub mod signal;
 mod snapshot;
-pub mod strategy;
-mod text;
-pub mod time;
+mod wire;
 
 pub use bytes::Bytes;
-pub use error::Error;
-pub use snapshot::{Shard, Snapshot};
+pub use format::{
+    attributes, envelope, error::Error, ids, manifest, popularity, rows, shards, shards::Shard, signal,
+    strategy,
+};
+pub use snapshot::Snapshot;
+pub use wire::{cursor, event, json, query, recents, report, time};

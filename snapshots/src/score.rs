@@ -9,11 +9,13 @@
 //! read once. Whoever takes candidates filters them, in order, until enough have passed.
 
 use crate::{
-    event::Kind,
-    rows::Table,
-    signal::Signal,
+    format::{
+        rows::Table,
+        signal::Signal,
+        strategy::{Seen, Strategy, TABLES},
+    },
     snapshot::Snapshot,
-    strategy::{Seen, Strategy, TABLES},
+    wire::event::Kind,
 };
 use std::collections::BinaryHeap;
 

@@ -3,9 +3,9 @@
 
 /// The set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Set(Vec<u32>);
+pub struct SortedSet(Vec<u32>);
 
-impl Set {
+impl SortedSet {
     /// Whether a number is in it.
     pub fn contains(&self, number: u32) -> bool {
         self.0.binary_search(&number).is_ok()
@@ -28,7 +28,7 @@ impl Set {
     }
 }
 
-impl Extend<u32> for Set {
+impl Extend<u32> for SortedSet {
     fn extend<I: IntoIterator<Item = u32>>(&mut self, numbers: I) {
         for number in numbers {
             self.insert(number);
@@ -36,7 +36,7 @@ impl Extend<u32> for Set {
     }
 }
 
-impl FromIterator<u32> for Set {
+impl FromIterator<u32> for SortedSet {
     fn from_iter<I: IntoIterator<Item = u32>>(numbers: I) -> Self {
         let mut set = Self::default();
         set.extend(numbers);
@@ -53,7 +53,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_set(numbers in prop::collection::vec(0u32..50, 0..60)) {
-            let (mut set, mut known) = (Set::default(), BTreeSet::new());
+            let (mut set, mut known) = (SortedSet::default(), BTreeSet::new());
             for number in numbers {
                 prop_assert_eq!(set.insert(number), known.insert(number));
             }

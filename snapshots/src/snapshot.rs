@@ -1,15 +1,18 @@
 //! A snapshot: the sections of one region's blobs, opened together.
 
 use crate::{
-    attributes::{self, Attributes},
-    envelope::{Envelope, Section},
-    error::Error,
-    ids::{self, Ids},
-    popularity::{self, Popularity},
-    rows::{self, Rows, Table},
+    format::{
+        attributes::{self, Attributes},
+        envelope::{Envelope, Section},
+        error::Error,
+        ids::{self, Ids},
+        popularity::{self, Popularity},
+        rows::{self, Rows, Table},
+        shards::Shard,
+        strategy::{self, Strategy},
+    },
     rules::{self, Rules, Ruleset},
-    strategy::{self, Strategy},
-    time::Timestamp,
+    wire::time::Timestamp,
 };
 use bytes::Bytes;
 
@@ -40,15 +43,6 @@ pub struct Snapshot {
     pub rules: Ruleset,
     /// Every section, for people and tools; bytes shared with the above.
     pub sections: Vec<Section>,
-}
-
-/// Some rows of one table.
-#[derive(Clone, Debug)]
-pub struct Shard {
-    /// The table: one of [`rows::TABLES`].
-    pub table: &'static str,
-    /// The rows.
-    pub rows: Rows,
 }
 
 impl Snapshot {

@@ -7,7 +7,7 @@ mod json;
 use snapshots::answer::{Call, Request, answer, item};
 use snapshots::query::Query;
 use snapshots::recents::Recents;
-use snapshots::rules::{Context, Device};
+use snapshots::rules::{Device, VisitorContext};
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 use snapshots::{Bytes, Error, Snapshot};
@@ -90,7 +90,7 @@ impl Scorer {
             (minute >= 0.0).then_some(minute as u16)
         };
         let (visitor, device) = (self.visitor.as_deref(), self.device);
-        let context = Context { visitor, device, clock: Some(&clock), ..Context::default() };
+        let context = VisitorContext { visitor, device, clock: Some(&clock), ..VisitorContext::default() };
         let recents = Recents::parse(recents);
         let mut lines = query.split('\n');
         let pairs = core::iter::from_fn(|| lines.next().zip(lines.next()));

@@ -35,22 +35,44 @@ pub struct Bindings {
     pub metrics: bool,
 }
 
-impl Bindings {
-    /// Looks each up by its name.
-    pub fn find(is_there: impl Fn(&str) -> bool) -> Self {
-        Self {
-            queue: is_there("EVENTS"),
-            events_limit: is_there(EVENTS_LIMIT),
-            answers_limit: is_there(ANSWERS_LIMIT),
-            metrics: is_there("METRICS"),
+/// The rate limits that can be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimit {
+    /// Of `POST /v1/events`.
+    Events,
+    /// Of requests for items.
+    Answers,
+}
+
+impl RateLimit {
+    /// The name of its binding.
+    pub const fn binding(self) -> &'static str {
+        match self {
+            Self::Events => "EVENTS_LIMIT",
+            Self::Answers => "ANSWERS_LIMIT",
         }
     }
 }
 
-/// The rate limit on events.
-pub const EVENTS_LIMIT: &str = "EVENTS_LIMIT";
-/// The rate limit on answers.
-pub const ANSWERS_LIMIT: &str = "ANSWERS_LIMIT";
+impl Bindings {
+    /// Looks up each binding by its name.
+    pub fn find(is_bound: impl Fn(&str) -> bool) -> Self {
+        Self {
+            queue: is_bound("EVENTS"),
+            events_limit: is_bound(RateLimit::Events.binding()),
+            answers_limit: is_bound(RateLimit::Answers.binding()),
+            metrics: is_bound("METRICS"),
+        }
+    }
+
+    /// Whether `limit` is bound.
+    pub const fn has_limit(&self, limit: RateLimit) -> bool {
+        match limit {
+            RateLimit::Events => self.events_limit,
+            RateLimit::Answers => self.answers_limit,
+        }
+    }
+}
 
 /// The Worker's settings. README's table of variables tells what each is for.
 #[derive(Clone)]
@@ -87,12 +109,12 @@ pub struct Config {
 impl Config {
     /// Reads the settings through `get`. What makes no sense keeps its default, and is told in the list.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> (Self, Vec<String>) {
-        let mut complaints = Vec::new();
+        let mut warnings = Vec::new();
         let mut number = |name: &str, default: i64| match get(name).map(|text| text.trim().parse::<u32>()) {
             None => default,
             Some(Ok(number)) => i64::from(number),
             Some(Err(_)) => {
-                complaints.push(format!("{name} should be a whole number; taking {default}"));
+                warnings.push(format!("{name} should be a whole number; taking {default}"));
                 default
             }
         };
@@ -106,8 +128,7 @@ impl Config {
             Some(text) => match text.strip_prefix("cookie:").and_then(|pair| pair.split_once('=')) {
                 Some((name, value)) => Consent::Cookie(name.trim().to_owned(), value.trim().to_owned()),
                 None => {
-                    complaints
-                        .push("CONSENT is one of always, never, cookie:NAME=VALUE; taking never".into());
+                    warnings.push("CONSENT is one of always, never, cookie:NAME=VALUE; taking never".into());
                     Consent::Never
                 }
             },
@@ -116,7 +137,7 @@ impl Config {
             None | Some("" | "country") => false,
             Some("subdivision") => true,
             Some(_) => {
-                complaints.push("AREAS is one of country, subdivision; taking country".into());
+                warnings.push("AREAS is one of country, subdivision; taking country".into());
                 false
             }
         };
@@ -133,7 +154,7 @@ impl Config {
                 format!("/{path}")
             }
             _ => {
-                complaints.push("BASE_PATH should be a path such as /verge; answering below /".into());
+                warnings.push("BASE_PATH should be a path such as /verge; answering below /".into());
                 String::new()
             }
         };
@@ -143,7 +164,7 @@ impl Config {
                 Some(Origin { url: url.trim_end_matches('/').to_owned(), key })
             }
             Some(_) => {
-                complaints.push("ORIGIN_URL should begin with https://; events are not forwarded".into());
+                warnings.push("ORIGIN_URL should begin with https://; events are not forwarded".into());
                 None
             }
             None => None,
@@ -151,7 +172,7 @@ impl Config {
         let static_items = get("STATIC_ITEMS").map_or_else(Vec::new, |text| {
             static_items(&text).unwrap_or_else(|| {
                 let expected = "a JSON array of ids or of objects with an id";
-                complaints.push(format!("STATIC_ITEMS should be {expected}; passing over it"));
+                warnings.push(format!("STATIC_ITEMS should be {expected}; passing over it"));
                 Vec::new()
             })
         });
@@ -171,7 +192,7 @@ impl Config {
             static_items,
             bindings: Bindings::default(),
         };
-        (config, complaints)
+        (config, warnings)
     }
 }
 
@@ -204,8 +225,8 @@ mod tests {
 
     #[test]
     fn nothing_set_gives_the_defaults_and_no_complaint() {
-        let (config, complaints) = read(&[]);
-        assert_eq!(complaints, [""; 0]);
+        let (config, warnings) = read(&[]);
+        assert_eq!(warnings, [""; 0]);
         assert_eq!((config.manifest_ttl_ms, config.load_deadline_ms), (30_000, 2_000));
         assert_eq!(config.consent, Consent::Never);
         assert!(config.origin.is_none() && config.cors_origins.is_empty() && config.static_items.is_empty());
@@ -213,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_is_set_is_read() {
-        let (config, complaints) = read(&[
+        let (config, warnings) = read(&[
             ("MANIFEST_TTL_S", "0"),
             ("CONSENT", "cookie:cookie_consent=yes"),
             ("CORS_ORIGINS", "https://shop.example/, https://m.shop.example"),
@@ -221,7 +242,7 @@ mod tests {
             ("ORIGIN_URL", "https://verge.shop.example/"),
             ("STATIC_ITEMS", r#"["a",{"id":"b","price":2.5}]"#),
         ]);
-        assert_eq!(complaints, [""; 0]);
+        assert_eq!(warnings, [""; 0]);
         assert_eq!(config.manifest_ttl_ms, 0);
         assert_eq!(config.consent, Consent::Cookie("cookie_consent".into(), "yes".into()));
         assert_eq!(config.cors_origins, ["https://shop.example", "https://m.shop.example"]);
@@ -234,7 +255,7 @@ mod tests {
 
     #[test]
     fn nonsense_keeps_the_default_and_is_told() {
-        let (config, complaints) = read(&[
+        let (config, warnings) = read(&[
             ("MANIFEST_TTL_S", "soon"),
             ("CONSENT", "sure"),
             ("AREAS", "street"),
@@ -242,7 +263,7 @@ mod tests {
             ("ORIGIN_URL", "ftp://x"),
             ("STATIC_ITEMS", "{}"),
         ]);
-        assert_eq!(complaints.len(), 6, "{complaints:?}");
+        assert_eq!(warnings.len(), 6, "{warnings:?}");
         assert_eq!(config.manifest_ttl_ms, 30_000);
         assert_eq!(config.consent, Consent::Never);
         assert!(config.origin.is_none() && config.base_path.is_empty() && config.static_items.is_empty());

@@ -98,7 +98,7 @@ mod tests {
         let before = "verge_recents=1|a:v:ht7ui|z:v:ht7ui";
         let (reply, events) = take(body, &visit("never", before, false), NOW).unwrap();
         assert_eq!(reply.status, 202);
-        let told: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+        let told: serde_json::Value = serde_json::from_str(reply.body.text()).unwrap();
         assert_eq!((&told["accepted"], &told["rejected"][0]["index"]), (&2.into(), &2.into()));
         assert_eq!(cookies(&reply), ["verge_recents=1|a:a2:ht7ui|b:v:ht7ui|z:v:ht7ui"]);
         assert_eq!(events[0].region.as_deref(), Some("gb"));

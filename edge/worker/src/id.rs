@@ -34,7 +34,7 @@ pub fn visitor() -> String {
 }
 
 /// A number that an id's randomness makes, for draws that belong to its request.
-pub fn dice(id: &str) -> u64 {
+pub fn random_of(id: &str) -> u64 {
     xxh3_64(id.as_bytes())
 }
 

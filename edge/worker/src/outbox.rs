@@ -79,21 +79,21 @@ pub fn pack(events: &[Event]) -> Vec<Batch> {
 
 /// How the origin took a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Delivery {
     /// It has the events.
-    Taken,
+    Accepted,
     /// It never will: the body is wrong.
-    Refused,
+    Rejected,
     /// It cannot now, or does not answer.
     Failed,
 }
 
-impl Outcome {
+impl Delivery {
     /// What a status says. A key that is refused may be put right.
-    pub fn of(status: u16) -> Self {
+    pub fn from_status(status: u16) -> Self {
         match status {
-            200..=299 => Self::Taken,
-            400 | 413 | 415 | 422 => Self::Refused,
+            200..=299 => Self::Accepted,
+            400 | 413 | 415 | 422 => Self::Rejected,
             _ => Self::Failed,
         }
     }
@@ -101,7 +101,7 @@ impl Outcome {
 
 /// What a request that sends is to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum SendStep {
     /// Send this.
     Send(Batch),
     /// Wait for so many ms, and ask again.
@@ -156,31 +156,31 @@ impl Outbox {
         self.lease
     }
 
-    /// What the holder of a lease is to do; with [`Next::Done`] its lease ends.
-    pub fn next(&mut self, lease: Lease, now: i64) -> Next {
+    /// What the holder of a lease is to do; with [`SendStep::Done`] its lease ends.
+    pub fn next(&mut self, lease: Lease, now: i64) -> SendStep {
         if self.lease != Some(lease) {
-            return Next::Done;
+            return SendStep::Done;
         }
         let pause = self.retry_at.saturating_sub(now).max(0);
         if self.waiting.is_empty() || now.saturating_add(pause) >= lease.until {
             self.lease = None;
-            return Next::Done;
+            return SendStep::Done;
         }
         if pause > 0 {
-            return Next::Wait(u32::try_from(pause).unwrap_or(u32::MAX));
+            return SendStep::Wait(u32::try_from(pause).unwrap_or(u32::MAX));
         }
         let (body, sending) = Batch::body(&self.waiting);
         self.sending = sending;
-        Next::Send(body)
+        SendStep::Send(body)
     }
 
     /// Takes what became of the body that [`Outbox::next`] gave. What was refused counts as dropped.
-    pub fn sent(&mut self, lease: Lease, outcome: Outcome, now: i64) {
+    pub fn sent(&mut self, lease: Lease, outcome: Delivery, now: i64) {
         if self.lease != Some(lease) {
             return;
         }
         let sending = std::mem::take(&mut self.sending);
-        if outcome == Outcome::Failed {
+        if outcome == Delivery::Failed {
             let pause = FIRST_PAUSE_MS.saturating_mul(1 << self.failures.min(16)).min(MAX_PAUSE_MS);
             self.failures = self.failures.saturating_add(1);
             self.retry_at = now.saturating_add(pause);
@@ -190,7 +190,7 @@ impl Outbox {
         for batch in self.waiting.drain(..sending.min(self.waiting.len())) {
             self.events -= batch.events;
             self.bytes -= batch.lines.len();
-            if outcome == Outcome::Refused {
+            if outcome == Delivery::Rejected {
                 self.dropped += batch.events as u64;
             }
         }
@@ -239,7 +239,7 @@ mod tests {
     /// The body to send now.
     fn body(outbox: &mut Outbox, lease: Lease, now: i64) -> Batch {
         match outbox.next(lease, now) {
-            Next::Send(body) => body,
+            SendStep::Send(body) => body,
             other => panic!("{other:?}"),
         }
     }
@@ -267,10 +267,10 @@ mod tests {
         assert_eq!(body(&mut outbox, lease, 1).events, 1);
         outbox.add(batch(2, 20));
         outbox.add(batch(3, 30));
-        outbox.sent(lease, Outcome::Taken, 2);
+        outbox.sent(lease, Delivery::Accepted, 2);
         assert_eq!(body(&mut outbox, lease, 2).events, 5);
-        outbox.sent(lease, Outcome::Taken, 3);
-        assert_eq!(outbox.next(lease, 3), Next::Done);
+        outbox.sent(lease, Delivery::Accepted, 3);
+        assert_eq!(outbox.next(lease, 3), SendStep::Done);
         assert!(outbox.is_empty() && outbox.lease(4).is_none());
     }
 
@@ -282,7 +282,7 @@ mod tests {
         for _ in 0..10 {
             let lease = outbox.lease(now).unwrap();
             assert_eq!(body(&mut outbox, lease, now).events, 1);
-            outbox.sent(lease, Outcome::Failed, now);
+            outbox.sent(lease, Delivery::Failed, now);
             assert!(outbox.is_paused(now) && !outbox.is_empty());
             pauses.push(outbox.retry_at - now);
             now = outbox.retry_at + LEASE_MS;
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
         let lease = outbox.lease(now).unwrap();
         body(&mut outbox, lease, now);
-        outbox.sent(lease, Outcome::Taken, now);
+        outbox.sent(lease, Delivery::Accepted, now);
         assert_eq!((outbox.len(), outbox.failures, outbox.take_dropped()), (0, 0, 0));
     }
 
@@ -300,13 +300,13 @@ mod tests {
         outbox.add(batch(1, 10));
         let lease = outbox.lease(0).unwrap();
         body(&mut outbox, lease, 0);
-        outbox.sent(lease, Outcome::Failed, 100);
-        assert_eq!(outbox.next(lease, 200), Next::Wait(400));
+        outbox.sent(lease, Delivery::Failed, 100);
+        assert_eq!(outbox.next(lease, 200), SendStep::Wait(400));
         assert_eq!(outbox.lease(200), None);
         body(&mut outbox, lease, 600);
         outbox.failures = 6;
-        outbox.sent(lease, Outcome::Failed, 600);
-        assert_eq!(outbox.next(lease, 600), Next::Done);
+        outbox.sent(lease, Delivery::Failed, 600);
+        assert_eq!(outbox.next(lease, 600), SendStep::Done);
         assert_eq!(outbox.lease(601), None);
         assert!(outbox.lease(600 + 32_000).is_some());
     }
@@ -320,9 +320,9 @@ mod tests {
         outbox.add(batch(7, 70));
         let new = outbox.lease(LEASE_MS).unwrap();
         assert_eq!(body(&mut outbox, new, LEASE_MS).events, 8);
-        outbox.sent(old, Outcome::Taken, LEASE_MS);
-        assert_eq!((outbox.len(), outbox.next(old, LEASE_MS)), (8, Next::Done));
-        outbox.sent(new, Outcome::Taken, LEASE_MS);
+        outbox.sent(old, Delivery::Accepted, LEASE_MS);
+        assert_eq!((outbox.len(), outbox.next(old, LEASE_MS)), (8, SendStep::Done));
+        outbox.sent(new, Delivery::Accepted, LEASE_MS);
         assert!(outbox.is_empty());
     }
 
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!((outbox.take_dropped(), outbox.take_dropped()), (1, 0));
         let lease = outbox.lease(0).unwrap();
         body(&mut outbox, lease, 0);
-        outbox.sent(lease, Outcome::Refused, 0);
+        outbox.sent(lease, Delivery::Rejected, 0);
         assert_eq!(outbox.take_dropped(), MAX_EVENTS as u64);
         outbox.add(batch(1, MAX_BYTES));
         assert_eq!(outbox.dropped(), 0);
@@ -358,14 +358,14 @@ mod tests {
                         outbox.add(batch(events, bytes));
                     }
                     (3, _) => lease = outbox.lease(now).or(lease),
-                    (4, Some(lease)) => if let Next::Send(new) = outbox.next(lease, now) { body = Some(new) },
+                    (4, Some(lease)) => if let SendStep::Send(new) = outbox.next(lease, now) { body = Some(new) },
                     (_, Some(lease)) => if let Some(body) = body.take() {
-                        let outcome = [Outcome::Taken, Outcome::Refused, Outcome::Failed][events % 3];
+                        let outcome = [Delivery::Accepted, Delivery::Rejected, Delivery::Failed][events % 3];
                         let before = outbox.len();
                         outbox.sent(lease, outcome, now);
                         let gone = before - outbox.len();
                         prop_assert!(gone == 0 || gone == body.events);
-                        taken += if outcome == Outcome::Taken { gone } else { 0 };
+                        taken += if outcome == Delivery::Accepted { gone } else { 0 };
                     },
                     _ => {}
                 }

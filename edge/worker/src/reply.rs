@@ -8,29 +8,56 @@ const TAG: &str = "etag";
 /// When to ask again while there is no snapshot, in seconds.
 const RETRY_AFTER_S: &str = "5";
 
+/// A body that the platform streams: a `ReadableStream` in the Worker, plain bytes in native tests.
+#[cfg(target_arch = "wasm32")]
+pub type Stream = worker::wasm_bindgen::JsValue;
+/// A body that the platform streams: a `ReadableStream` in the Worker, plain bytes in native tests.
+#[cfg(not(target_arch = "wasm32"))]
+pub type Stream = Vec<u8>;
+
+/// A response's body.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Body {
+    /// No body.
+    #[default]
+    Empty,
+    /// JSON.
+    Text(String),
+    /// Bytes that pass through the Worker without being held in memory.
+    Stream(Stream),
+}
+
+impl Body {
+    /// The text; empty for any other body.
+    pub fn text(&self) -> &str {
+        if let Self::Text(text) = self { text } else { "" }
+    }
+}
+
 /// A response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
     /// Header names and values. A name may come twice.
     pub headers: Vec<(&'static str, String)>,
-    /// The body; empty where there is none.
-    pub body: String,
-    /// The experiments and variants that it was made by, to be counted.
+    /// The body.
+    pub body: Body,
+    /// The experiments and variants of this answer, for the counts.
     pub exposed: Vec<(String, String)>,
 }
 
 impl Reply {
     /// A response without a body.
     pub const fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: String::new(), exposed: Vec::new() }
+        Self { status, headers: Vec::new(), body: Body::Empty, exposed: Vec::new() }
     }
 
     /// `value` as JSON.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         match serde_json::to_string(value) {
-            Ok(body) => Self { body, ..Self::empty(status) }.with("content-type", "application/json"),
+            Ok(body) => Self { body: Body::Text(body), ..Self::empty(status) }
+                .with("content-type", "application/json"),
             Err(_) => Problem::internal().reply(""),
         }
     }
@@ -110,7 +137,7 @@ impl Problem {
     /// The response, naming the request so that it can be found in a log.
     pub fn reply(self, request: &str) -> Reply {
         #[derive(Serialize)]
-        struct Body<'a> {
+        struct ProblemBody<'a> {
             r#type: &'static str,
             title: &'static str,
             status: u16,
@@ -122,7 +149,7 @@ impl Problem {
             #[serde(skip_serializing_if = "str::is_empty")]
             request: &'a str,
         }
-        let body = Body {
+        let body = ProblemBody {
             r#type: "about:blank",
             title: self.title,
             status: self.status,
@@ -133,7 +160,7 @@ impl Problem {
         };
         // These types cannot fail to serialise; an empty body would still carry the status.
         let body = serde_json::to_string(&body).unwrap_or_default();
-        let mut reply = Reply { body, ..Reply::empty(self.status) }
+        let mut reply = Reply { body: Body::Text(body), ..Reply::empty(self.status) }
             .with("content-type", "application/problem+json")
             .with("cache-control", "no-store");
         reply.headers.extend(self.header);
@@ -151,7 +178,7 @@ mod tests {
             Problem { field: Some("limit".into()), ..Problem::new(400, "Bad request", "expected 1 to 100") }
                 .with("retry-after", "1")
                 .reply("01JD");
-        let body: Value = serde_json::from_str(&reply.body).unwrap();
+        let body: Value = serde_json::from_str(reply.body.text()).unwrap();
         assert_eq!(
             body,
             serde_json::json!({"type": "about:blank", "title": "Bad request", "status": 400,

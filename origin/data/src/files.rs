@@ -1,11 +1,43 @@
 //! Replacing files so that a kill or a power cut leaves the old content or the new one.
 
-use anyhow::{Context, Result};
 use std::{
     fs::{self, File},
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
+
+/// An error of the file system, with what was tried on which file.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+pub struct FileError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl FileError {
+    /// Of an action such as `read` or `write`.
+    pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { action, path: path.to_owned(), source }
+    }
+
+    /// The kind of the file system's error.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+/// Reads a file; `None` where there is none.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::new("read", path, error)),
+    }
+}
 
 /// Replaces a file unless it holds these bytes already, creating its folder where needed. Returns the bytes written.
 ///
@@ -13,7 +45,7 @@ use std::{
 ///
 /// # Errors
 /// The folder cannot be written; the text names the file.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<u64> {
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<u64, FileError> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(0);
     }
@@ -31,7 +63,7 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<u64> {
         fs::rename(&unfinished, path)?;
         sync_directory(folder.unwrap_or(Path::new(".")))
     };
-    replace().with_context(|| format!("cannot write {}", path.display()))?;
+    replace().map_err(|error| FileError::new("write", path, error))?;
     Ok(bytes.len() as u64)
 }
 

@@ -4,8 +4,7 @@
 //! it durable by one `fdatasync`, and only then wakes those who wait: while the disk works, the next group gathers. So
 //! the fuller the queue, the larger the groups, and the less a durable event costs.
 
-use crate::{Segment, Writer};
-use anyhow::{Context, Result};
+use crate::{LogError, Result, Segment, Writer};
 use snapshots::event::Event;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -55,7 +54,10 @@ impl Ingest {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(mut writer: Writer, committed: impl Fn(Duration, usize) + Send + 'static) -> Result<Self> {
+    pub fn start(
+        mut writer: Writer,
+        committed: impl Fn(Duration, usize) + Send + 'static,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let (told, position) = watch::channel(writer.position());
         let queued = Arc::new(AtomicUsize::new(0));
@@ -67,8 +69,7 @@ impl Ingest {
                 told.send_replace(writer.position());
             }
         };
-        let thread =
-            thread::Builder::new().name("log".to_owned()).spawn(work).context("no thread for the log")?;
+        let thread = thread::Builder::new().name("log".to_owned()).spawn(work)?;
         Ok(Self { jobs: Some(jobs), queued, position, thread: Some(thread) })
     }
 
@@ -94,7 +95,7 @@ impl Ingest {
     pub async fn rotate(&self) -> Result<Vec<Segment>> {
         let (reply, answer) = oneshot::channel();
         self.send(Job::Rotate(reply));
-        answer.await.context("the log's writer has stopped")?
+        answer.await.unwrap_or(Err(LogError::Stopped))
     }
 
     /// Events that wait to be made durable.
@@ -153,7 +154,7 @@ fn group(
         committed(began.elapsed(), events);
     }
     queued.fetch_sub(events, Ordering::Relaxed);
-    let refused = outcome.err().map(|error| Refused::Failed(format!("{error:#}").into()));
+    let refused = outcome.err().map(|error| Refused::Failed(with_sources(&error).into()));
     for (stored, reply) in waiting {
         // Who asked may have gone.
         let _ = reply.send(refused.clone().map_or(Ok(stored), Err));
@@ -161,4 +162,10 @@ fn group(
     if let Some(reply) = rotate {
         let _ = reply.send(writer.rotate());
     }
+}
+
+/// An error's text followed by those of its causes.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

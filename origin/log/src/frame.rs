@@ -159,6 +159,12 @@ impl<'a> Frame<'a> {
         (xxh3_64(body) == checksum).then(|| Self { first, next, records: &body[HEADER - 8..] })
     }
 
+    /// Positions from its first event to the next frame's.
+    pub fn span(&self) -> u32 {
+        // It was read from 32 bits.
+        (self.next - self.first) as u32
+    }
+
     /// Bytes of the whole frame.
     pub fn size(&self) -> usize {
         HEADER + self.records.len()

@@ -13,6 +13,7 @@
 //! that is rewritten, to erase or to forget, is replaced by renaming.
 
 mod commit;
+mod error;
 pub mod frame;
 mod ids;
 mod names;
@@ -20,12 +21,12 @@ mod read;
 mod rewrite;
 mod write;
 
-use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use commit::{Ingest, QUEUE, Refused, Stored};
+pub use error::{LogError, Result};
 pub use frame::Record;
 use ids::Ids;
 pub use names::SegmentNames;
@@ -94,11 +95,11 @@ pub fn segments(dir: &Path) -> Result<Vec<Segment>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("cannot read the log {}", dir.display())),
+        Err(error) => return Err(LogError::file("read the log", dir)(error)),
     };
     let mut segments = Vec::new();
     for entry in entries {
-        let path = entry?.path();
+        let path = entry.map_err(LogError::file("read the log", dir))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if let Some(first) = name.strip_suffix(".log").and_then(|number| number.parse().ok()) {
             segments.push(Segment { first, path });

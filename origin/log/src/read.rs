@@ -1,8 +1,7 @@
 //! Reading the log, from any position on, also while another process writes it.
 
 use crate::frame::{Frame, HEADER, MAX};
-use crate::{Record, Segment, segments};
-use anyhow::{Context, Result, bail};
+use crate::{LogError, Record, Result, Segment, segments};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -83,24 +82,18 @@ impl Reader {
             return Ok(false);
         };
         let segment = open.segment.clone();
-        let context = || format!("cannot read the log's segment {}", segment.path.display());
-        if self.frames(&mut open, &mut take).with_context(context)? {
+        if self.frames(&mut open, &mut take)? {
             self.open = Some(open);
             return Ok(true);
         }
         let later = segments(&self.dir)?.into_iter().find(|other| other.first > segment.first);
         // Only now is it certain that nothing is added to this one.
-        if later.is_some() && self.frames(&mut open, &mut take).with_context(context)? {
+        if later.is_some() && self.frames(&mut open, &mut take)? {
             self.open = Some(open);
             return Ok(true);
         }
         if !self.chunk.is_empty() && (later.is_some() || frame_follows(&self.chunk)) {
-            bail!(
-                "the log's segment {} is damaged at byte {}: restore the file from a backup, or move it away to go on \
-                 without its events",
-                segment.path.display(),
-                open.offset
-            );
+            return Err(LogError::Damaged { path: segment.path, offset: open.offset });
         }
         let moves_on = later.is_some();
         self.open = Some(match later {
@@ -120,8 +113,8 @@ impl Reader {
     }
 
     fn enter(&mut self, segment: Segment) -> Result<Open> {
-        let file = File::open(&segment.path)
-            .with_context(|| format!("cannot open the log's segment {}", segment.path.display()))?;
+        let file =
+            File::open(&segment.path).map_err(LogError::file("open the log's segment", &segment.path))?;
         // What stood before may have been removed.
         self.next = self.next.max(segment.first);
         Ok(Open { segment, file, offset: 0, names: Vec::new() })
@@ -136,7 +129,9 @@ impl Reader {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    return Err(LogError::file("read the log's segment", &open.segment.path)(error));
+                }
             }
         }
         let mut used = 0;
@@ -148,7 +143,7 @@ impl Reader {
                 }
             });
             if !sound {
-                bail!("the frame at byte {} holds no events of this version", open.offset);
+                return Err(LogError::Unreadable { path: open.segment.path.clone(), offset: open.offset });
             }
             self.next = self.next.max(frame.next);
             open.offset += frame.size() as u64;

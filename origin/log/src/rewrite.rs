@@ -1,8 +1,7 @@
 //! Rewriting closed segments: to erase a visitor, and to forget what is too old.
 
 use crate::frame::{Draft, Frame};
-use crate::{Record, Segment};
-use anyhow::{Context, Result, bail};
+use crate::{LogError, Record, Result, Segment};
 use origin_data::{
     Interner,
     files::{replace_file, sync_directory},
@@ -15,13 +14,13 @@ use std::fs;
 /// # Errors
 /// The segment cannot be read or written, or is damaged.
 pub fn rewrite(segment: &Segment, keep: impl Fn(&Record<'_>) -> bool) -> Result<u64> {
-    let path = segment.path.display();
-    let bytes = fs::read(&segment.path).with_context(|| format!("cannot read the log's segment {path}"))?;
+    let path = &segment.path;
+    let bytes = fs::read(path).map_err(LogError::file("read the log's segment", path))?;
     let (mut names, mut numbers) = (Vec::new(), Interner::default());
     let (mut open, mut out, mut offset, mut gone) = (Draft::default(), Vec::new(), 0, 0);
     while offset < bytes.len() {
         let Some(frame) = Frame::read(&bytes[offset..]) else {
-            bail!("the log's segment {path} is damaged at byte {offset}: restore the file from a backup");
+            return Err(LogError::Damaged { path: path.clone(), offset: offset as u64 });
         };
         let sound = frame.records(&mut names, |record, _, _| {
             if keep(record) {
@@ -31,21 +30,21 @@ pub fn rewrite(segment: &Segment, keep: impl Fn(&Record<'_>) -> bool) -> Result<
             }
         });
         if !sound {
-            bail!("the log's segment {path}: the frame at byte {offset} holds no events of this version");
+            return Err(LogError::Unreadable { path: path.clone(), offset: offset as u64 });
         }
-        open.close(frame.first, u32::try_from(frame.next - frame.first)?, &mut out);
+        open.close(frame.first, frame.span(), &mut out);
         offset += frame.size();
     }
     if gone == 0 {
         return Ok(0);
     }
-    let dir = segment.path.parent().context("a segment lies in a directory")?;
     if out.is_empty() {
-        fs::remove_file(&segment.path)
-            .and_then(|()| sync_directory(dir))
-            .with_context(|| format!("cannot remove the log's segment {path}"))?;
+        let folder = path.parent().unwrap_or(std::path::Path::new("."));
+        fs::remove_file(path)
+            .and_then(|()| sync_directory(folder))
+            .map_err(LogError::file("remove the log's segment", path))?;
     } else {
-        replace_file(&segment.path, &out)?;
+        replace_file(path, &out)?;
     }
     Ok(gone)
 }

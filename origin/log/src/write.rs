@@ -1,14 +1,13 @@
 //! Writing the log: one process, whole groups, each event once.
 
 use crate::frame::Draft;
-use crate::{Fsync, Ids, Options, Reader, Record, Segment, segment_path, segments};
-use anyhow::{Context, Result, anyhow, bail};
+use crate::{Fsync, Ids, LogError, Options, Reader, Record, Result, Segment, segment_path, segments};
 use origin_data::{Interner, files::sync_directory};
 use snapshots::event::Event;
 use snapshots::time::DAY_MS;
 use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -65,7 +64,7 @@ impl Writer {
     /// # Errors
     /// Another process writes it, the directory cannot be written, or a segment is damaged.
     pub fn open(dir: &Path, key: [u8; 32], options: Options) -> Result<Self> {
-        fs::create_dir_all(dir).with_context(|| format!("cannot create the log {}", dir.display()))?;
+        fs::create_dir_all(dir).map_err(LogError::file("create the log", dir))?;
         let lock = lock(dir)?;
         let mut seed = [0; 8];
         seed.copy_from_slice(&key[..8]);
@@ -86,18 +85,17 @@ impl Writer {
         let known = names.len();
         let names: Interner = names.into_iter().collect();
         if names.len() != known {
-            bail!(
-                "the log's segment {} names an item or area twice: restore it from a backup",
-                segment.path.display()
-            );
+            return Err(LogError::Unreadable { path: segment.path, offset: 0 });
         }
         let file = create(&segment.path)?;
-        let context = || format!("cannot use the log's segment {}", segment.path.display());
-        let bytes = file.metadata().with_context(context)?.len() - whole;
+        let bytes =
+            file.metadata().map_err(LogError::file("use the log's segment", &segment.path))?.len() - whole;
         if bytes > 0 {
-            file.set_len(whole).and_then(|()| file.sync_all()).with_context(context)?;
+            file.set_len(whole)
+                .and_then(|()| file.sync_all())
+                .map_err(LogError::file("use the log's segment", &segment.path))?;
         }
-        sync_directory(dir).with_context(|| format!("cannot write {}", dir.display()))?;
+        sync_directory(dir).map_err(LogError::file("write", dir))?;
         Ok(Self {
             dir: dir.to_owned(),
             key,
@@ -174,14 +172,13 @@ impl Writer {
         if let Some(why) = &self.broken {
             let why = why.clone();
             self.take_back();
-            bail!(why);
+            return Err(LogError::Broken(why));
         }
         if !self.buffer.is_empty()
             && let Err(error) = self.write()
         {
             self.take_back();
-            return Err(error)
-                .with_context(|| format!("cannot write the log's segment {}", self.segment.path.display()));
+            return Err(LogError::file("write the log's segment", &self.segment.path)(error));
         }
         self.length += self.buffer.len() as u64;
         self.next = self.first;
@@ -195,19 +192,19 @@ impl Writer {
         Ok(self.next)
     }
 
-    fn write(&mut self) -> Result<()> {
+    fn write(&mut self) -> io::Result<()> {
         if let Err(error) = self.file.write_all_at(&self.buffer, self.length) {
             if let Err(worse) = self.file.set_len(self.length) {
                 self.broken =
                     Some(format!("what was half written cannot be cut off again ({worse}); restart"));
             }
-            return Err(error.into());
+            return Err(error);
         }
         if self.options.fsync == Fsync::Always
             && let Err(error) = self.file.sync_data()
         {
             self.broken = Some(format!("the disk failed before ({error}); mend it and restart"));
-            return Err(error.into());
+            return Err(error);
         }
         Ok(())
     }
@@ -226,10 +223,10 @@ impl Writer {
     /// The directory cannot be written; then the segment stays the one that is written.
     pub fn rotate(&mut self) -> Result<Vec<Segment>> {
         if self.length > 0 {
-            self.file.sync_all().context("cannot close a segment of the log")?;
+            self.file.sync_all().map_err(LogError::file("close the log's segment", &self.segment.path))?;
             let segment = Segment { first: self.next, path: segment_path(&self.dir, self.next) };
             let file = create(&segment.path)?;
-            sync_directory(&self.dir).with_context(|| format!("cannot write {}", self.dir.display()))?;
+            sync_directory(&self.dir).map_err(LogError::file("write", &self.dir))?;
             (self.file, self.segment, self.length) = (file, segment, 0);
             self.names = Interner::default();
             self.named = 0;
@@ -247,7 +244,7 @@ fn create(path: &Path) -> Result<File> {
         .create(true)
         .truncate(false)
         .open(path)
-        .with_context(|| format!("cannot write the log's segment {}", path.display()))
+        .map_err(LogError::file("write the log's segment", path))
 }
 
 /// Takes the lock, and writes into it who holds it.
@@ -264,21 +261,21 @@ fn lock(dir: &Path) -> Result<File> {
             }
             Err(TryLockError::WouldBlock) => {
                 let holder = fs::read_to_string(&path).unwrap_or_default();
-                return Err(anyhow!(
-                    "{} writes the log {} already; one process at a time does. Stop it, or send it the events by \
-                     POST /v1/events",
-                    if holder.is_empty() { "another process" } else { holder.trim() },
-                    dir.display()
-                ));
+                let holder = match holder.trim() {
+                    "" => "another process".to_owned(),
+                    holder => holder.to_owned(),
+                };
+                return Err(LogError::Locked { holder, dir: dir.to_owned() });
             }
             Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                return Err(LogError::file("lock", &path)(error));
             }
         }
     }
     let command: Vec<String> = std::env::args().skip(1).collect();
-    file.set_len(0)?;
-    writeln!(file, "`verge {}` (process {})", command.join(" "), std::process::id())?;
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "`verge {}` (process {})", command.join(" "), std::process::id()))
+        .map_err(LogError::file("write", &path))?;
     Ok(file)
 }
 

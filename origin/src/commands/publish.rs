@@ -51,7 +51,7 @@ struct Target {
 
 impl Target {
     fn open(&self, config: &Config) -> Result<Box<dyn Destination + Send>> {
-        publish::open(&self.to, &config.kv)
+        Ok(publish::open(&self.to, &config.kv)?)
     }
 }
 

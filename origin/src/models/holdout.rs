@@ -10,6 +10,7 @@
 //! be recommended) lies below 0. Of two equal models one is called worse in at most 5 of 100 contests, 2.5 for each
 //! measure.
 
+use super::error::{ModelsError, Result};
 use crate::{
     build,
     evaluate::{
@@ -21,7 +22,7 @@ use crate::{
     },
     pack::{PackOptions, regions::Regions},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::Context;
 use origin_data::Dataset;
 use origin_learn::{config::Recipe, train::TrainingData};
 use serde::{Deserialize, Serialize};
@@ -100,7 +101,8 @@ impl Outcome {
 /// # Errors
 /// The log is too short to hold out a day, or a side cannot be learnt.
 pub fn compare_on_holdout(log: Dataset, first: &Side<'_>, second: Option<&Side<'_>>) -> Result<Outcome> {
-    let newest = log.events.last().map(|event| event.at).context("the log holds no events")?;
+    let too_few = |found| ModelsError::TooFew { found, needed: ENOUGH };
+    let newest = log.events.last().map(|event| event.at).ok_or(too_few(0))?;
     let day = Timestamp(newest.0 - DAY_MS + 1);
     let known =
         [Some(first), second].into_iter().flatten().filter_map(|side| Some(side.built.as_ref()?.1)).max();
@@ -113,10 +115,7 @@ pub fn compare_on_holdout(log: Dataset, first: &Side<'_>, second: Option<&Side<'
         split = Split::by_time(split.train, Cut::From(day))?;
     }
     if predictions(&split) < ENOUGH {
-        bail!(
-            "{} clicks to predict in the last day; {ENOUGH} are the least that say anything",
-            predictions(&split)
-        );
+        return Err(too_few(predictions(&split)));
     }
     let prepared = TrainingData::new(&split.train)?;
     let test = Test::new(&prepared, &split);

@@ -8,15 +8,20 @@
 //! ```
 //! The model that serves lies in the snapshots directory too, which is what `verge publish` sends.
 
+mod error;
 pub mod holdout;
+
+pub use error::{ModelsError, Result};
 
 use crate::{
     pack::SnapshotSet,
     store::{Store, snapshots_dir},
 };
-use anyhow::{Context, Result, bail};
 use holdout::{Evaluation, Side};
-use origin_data::{Dataset, files::replace_file};
+use origin_data::{
+    Dataset,
+    files::{read_if_exists, replace_file},
+};
 use origin_learn::config::Recipe;
 use serde::{Deserialize, Serialize};
 use snapshots::{
@@ -93,23 +98,25 @@ impl Registry {
 
     fn served(&self) -> Result<Vec<String>> {
         let path = self.dir.join("served.json");
-        match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("in {}", path.display())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        }
+        read_if_exists(&path)?.map_or_else(|| Ok(Vec::new()), |bytes| from_json(&path, &bytes))
     }
 
     fn remember(&self, served: &[String]) -> Result<()> {
         let newest = &served[served.len().saturating_sub(MAX_SERVED)..];
-        replace_file(&self.dir.join("served.json"), &serde_json::to_vec(newest)?)?;
+        replace_file(&self.dir.join("served.json"), &to_json(newest)?)?;
         Ok(())
+    }
+
+    /// The description of a model; `None` for a directory that a build did not finish.
+    fn read_if_finished(&self, id: &str) -> Result<Option<Model>> {
+        let path = self.dir.join(id).join("model.json");
+        read_if_exists(&path)?.map(|bytes| from_json(&path, &bytes)).transpose()
     }
 
     fn read(&self, id: &str) -> Result<Model> {
         let path = self.dir.join(id).join("model.json");
-        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_slice(&bytes).with_context(|| format!("in {}", path.display()))
+        let missing = || ModelsError::file("read", &path)(std::io::ErrorKind::NotFound.into());
+        self.read_if_finished(id)?.ok_or_else(missing)
     }
 
     /// All models, the newest last.
@@ -118,12 +125,14 @@ impl Registry {
     /// One cannot be read; the text names the file.
     pub fn list(&self) -> Result<Vec<Model>> {
         let mut models = Vec::new();
-        let Ok(entries) = std::fs::read_dir(&self.dir) else { return Ok(models) };
+        let entries = match std::fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(models),
+            entries => entries.map_err(ModelsError::file("read", &self.dir))?,
+        };
         for entry in entries {
-            let entry = entry?;
-            // A directory without a description is one that a build did not finish.
-            if entry.path().join("model.json").exists() {
-                models.push(self.read(&entry.file_name().to_string_lossy())?);
+            let entry = entry.map_err(ModelsError::file("read", &self.dir))?;
+            if entry.path().is_dir() {
+                models.extend(self.read_if_finished(&entry.file_name().to_string_lossy())?);
             }
         }
         models.sort_by(|a, b| (a.built_at, &a.id).cmp(&(b.built_at, &b.id)));
@@ -140,9 +149,9 @@ impl Registry {
         models.retain(|model| model.id.starts_with(id));
         match (models.pop(), models.is_empty()) {
             (Some(model), true) => Ok(model),
-            (Some(_), false) => bail!("several models begin with '{id}'; one of {}", ids.join(", ")),
-            (None, _) if ids.is_empty() => bail!("there are no models yet; run `verge build` first"),
-            (None, _) => bail!("no model '{id}'; one of {}", ids.join(", ")),
+            (Some(_), false) => Err(ModelsError::Ambiguous { id: id.to_owned(), known: ids.join(", ") }),
+            (None, _) if ids.is_empty() => Err(ModelsError::Empty),
+            (None, _) => Err(ModelsError::Unknown { id: id.to_owned(), known: ids.join(", ") }),
         }
     }
 
@@ -171,12 +180,12 @@ impl Registry {
     pub fn add(&self, model: &Model, built: &SnapshotSet) -> Result<()> {
         let dir = self.dir.join(&model.id);
         built.save(&dir)?;
-        replace_file(&dir.join("model.json"), &serde_json::to_vec_pretty(model)?)?;
+        replace_file(&dir.join("model.json"), &to_json(model)?)?;
         Ok(())
     }
 
     fn serve(&self, id: &str) -> Result<u64> {
-        SnapshotSet::load(&self.dir.join(id))?.save(&self.snapshots)
+        Ok(SnapshotSet::load(&self.dir.join(id))?.save(&self.snapshots)?)
     }
 
     /// Makes a model the one that serves; returns the bytes that changed in the snapshots directory.
@@ -200,7 +209,7 @@ impl Registry {
     pub fn roll_back(&self) -> Result<String> {
         let mut served = self.served()?;
         served.pop();
-        let Some(before) = served.last().cloned() else { bail!("no model served before the present one") };
+        let before = served.last().cloned().ok_or(ModelsError::NothingBefore)?;
         self.serve(&before)?;
         self.remember(&served)?;
         Ok(before)
@@ -219,8 +228,9 @@ impl Registry {
         for model in &models {
             let dir = self.dir.join(&model.id);
             // Without its description first, so that a kill leaves no half of a model.
-            std::fs::remove_file(dir.join("model.json")).with_context(|| format!("in {}", dir.display()))?;
-            std::fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+            std::fs::remove_file(dir.join("model.json"))
+                .and_then(|()| std::fs::remove_dir_all(&dir))
+                .map_err(ModelsError::file("remove", &dir))?;
         }
         let gone: Vec<String> = models.into_iter().map(|model| model.id).collect();
         served.retain(|id| !gone.contains(id));
@@ -229,6 +239,14 @@ impl Registry {
         }
         Ok(gone)
     }
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|source| ModelsError::Damaged { path: path.to_owned(), source })
+}
+
+fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+    Ok(serde_json::to_vec_pretty(value).map_err(anyhow::Error::from)?)
 }
 
 /// Where two recipes differ: the place of a number, and its two values.
@@ -272,14 +290,18 @@ pub struct Compared {
 pub fn compare(registry: &Registry, store: &Store, a: &str, b: &str) -> Result<Compared> {
     let (a, b) = (registry.find(a)?, registry.find(b)?);
     let mut found = Vec::new();
-    differences(&serde_json::to_value(&a.recipe)?, &serde_json::to_value(&b.recipe)?, "", &mut found);
+    let [first, second] =
+        [&a, &b].map(|model| serde_json::to_value(&model.recipe).map_err(anyhow::Error::from));
+    differences(&first?, &second?, "", &mut found);
     let log = store.log()?;
     let outcome = holdout::compare_on_holdout(log, &registry.side(&b)?, Some(&registry.side(&a)?))?;
     let ahead = outcome.ahead.iter().flatten().map(ToString::to_string).collect();
     Ok(Compared { models: [a, b], differences: found, how: outcome.how, ahead })
 }
 
-/// Judges what was just built and says whether it is to be promoted, and why.
+/// Judges what was just built and says whether it is to be promoted, and why. It is promoted unless significantly worse
+/// than the model that serves (95 % CI), and unjudged where the log is too short for a judgement. If judging fails,
+/// nothing is promoted.
 ///
 /// # Errors
 /// The model that serves is damaged.
@@ -292,7 +314,13 @@ pub fn decide(
     let second = serving.as_ref().map(|model| registry.side(model)).transpose()?;
     let outcome = match holdout::compare_on_holdout(log, &Side { recipe, built: None }, second.as_ref()) {
         Ok(outcome) => outcome,
-        Err(error) => return Ok((None, true, format!("promoted unjudged: {error:#}"))),
+        Err(error @ ModelsError::TooFew { .. }) => {
+            return Ok((None, true, format!("promoted unjudged: {error}")));
+        }
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            return Ok((None, false, format!("not promoted: judging failed: {error:#}")));
+        }
     };
     let worse = outcome.is_worse();
     let why = match (outcome.ahead, &serving) {

@@ -1,8 +1,8 @@
 //! Workers KV, through Cloudflare's REST API or anything that speaks it (`wrangler dev` does).
 
+use super::error::{PublishError, Result};
 use crate::config::Kv;
 use crate::publish::destination::Destination;
-use anyhow::{Context, Result, bail};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{io::Read, thread::sleep, time::Duration};
 use ureq::{Agent, Body, http::Response};
@@ -50,6 +50,10 @@ fn wait(number: u32, retry_after: Option<&str>) -> Duration {
     asked.unwrap_or(Duration::from_millis(250) * 2u32.pow(number.min(10))).min(MAX_WAIT)
 }
 
+fn api(url: &str, detail: String) -> PublishError {
+    PublishError::Api { url: url.to_owned(), detail }
+}
+
 impl KvNamespace {
     /// The namespace that the configuration names.
     ///
@@ -57,18 +61,24 @@ impl KvNamespace {
     /// A setting is missing; the text names its key and its variable.
     pub fn new(kv: &Kv) -> Result<Self> {
         let Some(namespace) = &kv.namespace else {
-            bail!("no KV namespace; set `namespace` under [kv] in verge.toml, or VERGE_KV_NAMESPACE");
+            return Err(PublishError::Config(
+                "no KV namespace; set `namespace` under [kv] in verge.toml, or VERGE_KV_NAMESPACE",
+            ));
         };
         let base = match (&kv.base, &kv.account) {
             (Some(base), _) => base.trim_end_matches('/').to_owned(),
             (None, Some(account)) => format!("https://api.cloudflare.com/client/v4/accounts/{account}"),
-            (None, None) => bail!(
-                "no account; set `account` (or `base`, the API's address) under [kv] in verge.toml, or \
-                 VERGE_KV_ACCOUNT"
-            ),
+            (None, None) => {
+                return Err(PublishError::Config(
+                    "no account; set `account` (or `base`, the API's address) under [kv] in verge.toml, or \
+                 VERGE_KV_ACCOUNT",
+                ));
+            }
         };
         if kv.base.is_none() && kv.token.is_none() {
-            bail!("no API token; set VERGE_KV_TOKEN to one that may edit Workers KV Storage");
+            return Err(PublishError::Config(
+                "no API token; set VERGE_KV_TOKEN to one that may edit Workers KV Storage",
+            ));
         }
         let agent = Agent::config_builder()
             .http_status_as_error(false)
@@ -77,6 +87,10 @@ impl KvNamespace {
             .into();
         let token = kv.token.as_ref().map(|token| token.reveal().to_owned());
         Ok(Self { agent, base: format!("{base}/storage/kv/namespaces/{namespace}"), token })
+    }
+
+    fn missing(&self) -> PublishError {
+        api(&self.base, "does not exist; check the account and the namespace".to_owned())
     }
 
     fn value_url(&self, key: &str) -> String {
@@ -116,20 +130,20 @@ impl KvNamespace {
                         (429 | 500..=599, _) => (format!("status {status}"), retry_after),
                         _ => {
                             let said: String = String::from_utf8_lossy(&body).chars().take(300).collect();
-                            bail!("{url} answered {status}: {said}");
+                            return Err(api(url, format!("answered {status}: {said}")));
                         }
                     }
                 }
                 Err(error) => (error.to_string(), None),
             };
             if number == TRIES {
-                bail!("{url}: {problem}; given up after {TRIES} tries");
+                return Err(api(url, format!("{problem}; given up after {TRIES} tries")));
             }
             let wait = wait(number, retry_after.as_deref());
             eprintln!("  {problem}; trying again in {:.1} s", wait.as_secs_f64());
             sleep(wait);
         }
-        bail!("{url}: not tried")
+        Err(api(url, "not tried".to_owned()))
     }
 }
 
@@ -140,11 +154,11 @@ impl Destination for KvNamespace {
 
     fn put(&self, key: &str, value: &[u8]) -> Result<()> {
         if value.len() > MAX_VALUE {
-            bail!("{key} has {} bytes; KV takes {MAX_VALUE}; build with fewer neighbours (--k)", value.len());
+            return Err(PublishError::TooLarge { key: key.to_owned(), bytes: value.len(), limit: MAX_VALUE });
         }
         match self.call(&Method::Put(value), &self.value_url(key))? {
             Some(_) => Ok(()),
-            None => bail!("{} does not exist; check the account and the namespace", self.base),
+            None => Err(self.missing()),
         }
     }
 
@@ -161,9 +175,9 @@ impl Destination for KvNamespace {
             if !cursor.is_empty() {
                 url.push_str(&format!("&cursor={}", utf8_percent_encode(&cursor, NON_ALPHANUMERIC)));
             }
-            let Some(body) = self.call(&Method::Get, &url)? else { return Ok(keys) };
-            let listing: Listing =
-                serde_json::from_slice(&body).with_context(|| format!("{url} answered no listing"))?;
+            let body = self.call(&Method::Get, &url)?.ok_or_else(|| self.missing())?;
+            let listing: Listing = serde_json::from_slice(&body)
+                .map_err(|error| api(&url, format!("answered no listing: {error}")))?;
             keys.extend(listing.result.into_iter().map(|key| key.name));
             match listing.result_info.and_then(|info| info.cursor) {
                 Some(next) if !next.is_empty() && next != cursor => cursor = next,

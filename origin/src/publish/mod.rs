@@ -5,7 +5,10 @@
 //! snapshot or the new one. Blobs are named by their content: what is there already is not sent again.
 
 pub mod destination;
+mod error;
 pub mod kv;
+
+pub use error::{PublishError, Result};
 
 use crate::{
     config::Kv,
@@ -14,7 +17,6 @@ use crate::{
     store::{Store, lock, snapshots_dir},
     stream::{Limits, checkpoint},
 };
-use anyhow::{Context, Result, bail};
 use destination::{Destination, Directory};
 use kv::KvNamespace;
 use serde::{Deserialize, Serialize};
@@ -46,7 +48,7 @@ pub fn open(name: &str, kv: &Kv) -> Result<Box<dyn Destination + Send>> {
 /// # Errors
 /// The data directory cannot be written.
 pub fn lock_publishing(data_dir: &Path) -> Result<File> {
-    lock(data_dir, "publish.lock")
+    Ok(lock(data_dir, "publish.lock")?)
 }
 
 /// The model that serves, with popularity and attributes as the log and the catalogue say now, and the rules that are
@@ -58,7 +60,7 @@ pub fn up_to_date(data_dir: &Path, limits: Limits) -> Result<SnapshotSet> {
     let mut refresher = Refresher::new(SnapshotSet::load(&snapshots_dir(data_dir))?)?;
     let log = origin_log::dir(data_dir);
     let (mut tables, mut reader, _) = checkpoint::load(data_dir, &log, limits)?;
-    reader.read(|record, place| tables.add(record, place))?;
+    reader.read(|record, place| tables.add(record, place)).map_err(anyhow::Error::from)?;
     if reader.position() > 0 {
         refresher.attributes(&Store::open(data_dir)?.items()?)?;
         refresher.popularity(&tables.counted())?;
@@ -91,16 +93,26 @@ fn history_key(region: &str) -> String {
     format!("history/{region}")
 }
 
+fn damaged(to: &dyn Destination, key: String, error: impl std::fmt::Display) -> PublishError {
+    PublishError::Damaged { key, destination: to.name(), detail: error.to_string() }
+}
+
+/// The manifests that were published for a region, oldest first; empty where none was.
 fn history(to: &dyn Destination, region: &str) -> Result<Vec<Published>> {
-    match to.get(&history_key(region))? {
-        // A history that cannot be read costs the way back, not the way forward.
-        Some(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+    let key = history_key(region);
+    match to.get(&key)? {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(to, key, error)),
         None => Ok(Vec::new()),
     }
 }
 
+/// The manifest that readers of a region follow; `None` where none was published.
 fn present(to: &dyn Destination, region: &str) -> Result<Option<Manifest>> {
-    Ok(to.get(&manifest_key(region))?.and_then(|bytes| Manifest::parse(&bytes).ok()))
+    let key = manifest_key(region);
+    match to.get(&key)? {
+        Some(bytes) => Manifest::parse(&bytes).map(Some).map_err(|error| damaged(to, key, error)),
+        None => Ok(None),
+    }
 }
 
 fn blobs_of(history: &[Published]) -> impl Iterator<Item = &str> {
@@ -131,8 +143,11 @@ pub fn publish(
     let mut outcome = Outcome::default();
     let mut changed = Vec::new();
     for manifest in &built.manifests {
-        if present(to, &manifest.region)?.as_ref() != Some(manifest) {
-            changed.push(manifest);
+        match present(to, &manifest.region) {
+            Ok(Some(present)) if present == *manifest => {}
+            // A damaged manifest is replaced.
+            Ok(_) | Err(PublishError::Damaged { .. }) => changed.push(manifest),
+            Err(error) => return Err(error),
         }
     }
     for blob in changed.iter().flat_map(|manifest| manifest.named()) {
@@ -144,23 +159,33 @@ pub fn publish(
             known.insert(blob.hash.clone());
             continue;
         }
-        let bytes = built.blobs.get(&blob.hash).with_context(|| format!("{key} was not built"))?;
+        let bytes = built.blobs.get(&blob.hash).ok_or_else(|| PublishError::Missing(key.clone()))?;
         to.put(&key, bytes)?;
         if !intact(to, &blob.hash)? {
-            bail!("{key} reads back damaged from {}; nothing was switched over", to.name());
+            return Err(PublishError::ReadBack { key, destination: to.name() });
         }
         known.insert(blob.hash.clone());
         outcome.wrote += 1;
         outcome.bytes += bytes.len();
         report(&format!("{key}  {}  {} bytes", blob.name, bytes.len()));
     }
-    let mut dropped = BTreeSet::new();
+    let (mut dropped, mut may_remove) = (BTreeSet::new(), true);
     for manifest in &changed {
-        let (history, gone) = extend(history(to, &manifest.region)?, manifest, now, keep);
+        let before = match history(to, &manifest.region) {
+            Err(error @ PublishError::Damaged { .. }) => {
+                report(&format!("{error}; a new one begins, and no blob is removed"));
+                may_remove = false;
+                // What readers follow now stays the way back.
+                let present = present(to, &manifest.region).unwrap_or_default();
+                present.map(|manifest| Published { published_at: now, manifest }).into_iter().collect()
+            }
+            history => history?,
+        };
+        let (history, gone) = extend(before, manifest, now, keep);
         dropped.extend(gone);
         let key = manifest_key(&manifest.region);
         for (key, bytes) in [
-            (history_key(&manifest.region), serde_json::to_vec(&history)?),
+            (history_key(&manifest.region), serde_json::to_vec(&history).map_err(anyhow::Error::from)?),
             (key.clone(), manifest.to_json()),
         ] {
             to.put(&key, &bytes)?;
@@ -183,7 +208,9 @@ pub fn publish(
             outcome.unbuilt_regions.push(region);
         }
     }
-    outcome.removed = sweep(to, dropped, &mut report)?;
+    if may_remove {
+        outcome.removed = sweep(to, dropped, &mut report)?;
+    }
     // What the present manifests name is in their histories, so that no other publisher removes it.
     *known = built.manifests.iter().flat_map(Manifest::named).map(|blob| blob.hash.clone()).collect();
     Ok(outcome)
@@ -212,7 +239,8 @@ fn extend(
     (kept, gone)
 }
 
-/// Removes those of `candidates` that no history names any more.
+/// Removes those of `candidates` that no history and no present manifest names. Where one of these is damaged, nothing is
+/// removed: what it names is unknown.
 fn sweep(
     to: &dyn Destination,
     mut candidates: BTreeSet<String>,
@@ -222,7 +250,16 @@ fn sweep(
         return Ok(0);
     }
     for region in regions_at(to)? {
-        for hash in blobs_of(&history(to, &region)?) {
+        let named = history(to, &region).and_then(|history| Ok((history, present(to, &region)?)));
+        let (history, present) = match named {
+            Err(error @ PublishError::Damaged { .. }) => {
+                report(&format!("{error}; no blob is removed"));
+                return Ok(0);
+            }
+            named => named?,
+        };
+        let present = present.iter().flat_map(Manifest::named).map(|blob| &*blob.hash);
+        for hash in blobs_of(&history).chain(present) {
             candidates.remove(hash);
         }
     }
@@ -243,22 +280,27 @@ pub fn roll_back(to: &dyn Destination, region: Option<&str>) -> Result<Vec<(Stri
         None => regions_at(to)?,
     };
     if regions.is_empty() {
-        bail!("nothing was published to {}", to.name());
+        return Err(PublishError::NoWayBack(format!("nothing was published to {}", to.name())));
     }
     let mut targets = Vec::new();
     for region in regions {
-        let Some(now) = present(to, &region)? else { bail!("region '{region}' was never published") };
+        let Some(now) = present(to, &region)? else {
+            return Err(PublishError::NoWayBack(format!("region '{region}' was never published")));
+        };
         let history = history(to, &region)?;
         let place = history.iter().position(|published| published.manifest.version == now.version);
         let Some(before) = place.and_then(|place| history.get(place.checked_sub(1)?)) else {
-            bail!("region '{region}' has no earlier snapshot at {}", to.name());
+            return Err(PublishError::NoWayBack(format!(
+                "region '{region}' has no earlier snapshot at {}",
+                to.name()
+            )));
         };
         for blob in before.manifest.named() {
             if !intact(to, &blob.hash)? {
-                bail!(
+                return Err(PublishError::NoWayBack(format!(
                     "region '{region}': {} of the earlier snapshot is gone or damaged",
                     blob_key(&blob.hash)
-                );
+                )));
             }
         }
         targets.push(before.manifest.clone());

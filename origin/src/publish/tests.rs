@@ -16,7 +16,7 @@ impl Destination for Memory {
     }
     fn put(&self, key: &str, value: &[u8]) -> Result<()> {
         if let Some(left) = &mut *self.writes_left.borrow_mut() {
-            *left = left.checked_sub(1).context("killed")?;
+            *left = left.checked_sub(1).ok_or_else(|| PublishError::Missing("killed".to_owned()))?;
         }
         let mut value = value.to_vec();
         if self.garble && key.starts_with("blob/") {
@@ -154,4 +154,68 @@ fn a_directory_holds_keys_as_kv_does() {
     to.delete("manifest/gb").unwrap();
     to.delete("manifest/gb").unwrap();
     assert_eq!(to.list("manifest/").unwrap().len(), 0);
+}
+
+/// A destination where `gb` still names a blob that the world names no more, with one value damaged.
+fn with_history(damage: &str) -> (Memory, Outcome) {
+    let to = Memory::default();
+    send(&built(&[("gb", "kept-by-gb"), (WORLD, "kept-by-gb")]), &to, 0).unwrap();
+    for (hour, content) in (1..).zip(["a", "b", "c"]) {
+        send(&built(&[(WORLD, content)]), &to, hour * GRACE_MS).unwrap();
+    }
+    to.put(damage, b"{ damaged").unwrap();
+    let outcome = send(&built(&[(WORLD, "d")]), &to, 9 * GRACE_MS).unwrap();
+    (to, outcome)
+}
+
+#[test]
+fn no_blob_is_removed_while_a_history_or_a_manifest_is_damaged() {
+    for key in [history_key("gb"), manifest_key("gb"), history_key(WORLD)] {
+        let (to, outcome) = with_history(&key);
+        assert_eq!(outcome.removed, 0, "{key}");
+        assert!(to.get(&blob_key(&content_hash(b"kept-by-gb"))).unwrap().is_some(), "{key}");
+        assert_eq!(served(&to, WORLD), "d", "publishing goes on");
+    }
+    let (to, outcome) = with_history("other");
+    assert!(outcome.removed > 0, "without damage, old blobs are removed");
+    assert!(to.get(&blob_key(&content_hash(b"kept-by-gb"))).unwrap().is_some(), "gb names it");
+}
+
+#[test]
+fn a_present_manifest_keeps_its_blobs_whatever_the_history_says() {
+    let (to, _) = with_history("other");
+    to.delete(&history_key("gb")).unwrap();
+    for (hour, content) in (20..).zip(["e", "f", "g"]) {
+        send(&built(&[(WORLD, content)]), &to, hour * GRACE_MS).unwrap();
+    }
+    assert!(to.get(&blob_key(&content_hash(b"kept-by-gb"))).unwrap().is_some());
+}
+
+#[test]
+fn rolling_back_over_a_damaged_value_says_so() {
+    for key in [history_key(WORLD), manifest_key(WORLD)] {
+        let to = Memory::default();
+        send(&built(&[(WORLD, "a")]), &to, 0).unwrap();
+        send(&built(&[(WORLD, "b")]), &to, 1).unwrap();
+        to.put(&key, b"{").unwrap();
+        let error = roll_back(&to, None).unwrap_err().to_string();
+        assert!(error.contains(&key) && error.contains("damaged"), "{error}");
+    }
+}
+
+#[test]
+fn after_a_damaged_history_the_snapshot_that_served_is_the_way_back() {
+    let to = Memory::default();
+    send(&built(&[(WORLD, "a")]), &to, 0).unwrap();
+    to.put(&history_key(WORLD), b"[{}]").unwrap();
+    send(&built(&[(WORLD, "b")]), &to, 1).unwrap();
+    roll_back(&to, None).unwrap();
+    assert_eq!(served(&to, WORLD), "a");
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_not_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("manifest"), b"a file").unwrap();
+    assert!(Directory::new(folder.path()).list("manifest/").is_err());
 }

@@ -273,7 +273,7 @@ pub async fn compare(State(service): State<Shared>, uri: Uri) -> Result<Json<Com
                 registry.find(id).map_err(|error| Problem::bad_request(field, error.to_string()))?;
             }
             let compared = Store::open(&reader.config.data_dir)
-                .and_then(|store| models::compare(&registry, &store, &a, &b));
+                .and_then(|store| Ok(models::compare(&registry, &store, &a, &b)?));
             compared.map(Json).map_err(|error| Problem::conflict(format!("{error:#}")))
         })
         .await

@@ -138,6 +138,18 @@ impl From<anyhow::Error> for Problem {
     }
 }
 
+macro_rules! internal {
+    ($($error:ty),+) => {
+        $(impl From<$error> for Problem {
+            fn from(error: $error) -> Self {
+                Self::internal(&error.into())
+            }
+        })+
+    };
+}
+
+internal!(origin_log::LogError, crate::models::ModelsError, crate::publish::PublishError);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

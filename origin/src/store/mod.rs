@@ -121,7 +121,7 @@ impl Store {
     /// # Errors
     /// As for [`Writer::open`].
     pub fn service_writer(&self, options: Options) -> Result<Writer> {
-        Writer::open(&self.log, self.visitor_key, options)
+        Ok(Writer::open(&self.log, self.visitor_key, options)?)
     }
 }
 

@@ -37,7 +37,8 @@ pub fn load(data_dir: &Path) -> Result<Recipe> {
 /// # Errors
 /// The directory cannot be written.
 pub fn save(recipe: &Recipe, data_dir: &Path) -> Result<()> {
-    replace_file(&data_dir.join(FILE), recipe.to_toml()?.as_bytes()).map(|_| ())
+    replace_file(&data_dir.join(FILE), recipe.to_toml()?.as_bytes())?;
+    Ok(())
 }
 
 /// The recipe that a command uses: `file`, else that of the data directory. `k` overrides its number of neighbours.

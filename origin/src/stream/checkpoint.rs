@@ -62,7 +62,8 @@ pub fn write(tables: &Tables, reader: &Reader, log: &Path, limits: Limits) -> Re
 /// # Errors
 /// It cannot be written; the one before stays.
 pub fn save(bytes: &[u8], data_dir: &Path) -> Result<()> {
-    replace_file(&data_dir.join(FILE), bytes).map(|_| ())
+    replace_file(&data_dir.join(FILE), bytes)?;
+    Ok(())
 }
 
 /// The tables of a log, by the checkpoint where there is a usable one, and a reader that goes on from there. The text says

@@ -2,7 +2,7 @@ mod ruled;
 
 use super::*;
 use crate::fixture::{self, NOW};
-use crate::signal::Signal;
+use crate::format::signal::Signal;
 use proptest::prelude::*;
 
 fn query(text: &str) -> Query {
@@ -75,10 +75,15 @@ fn filters_hold_in_every_part_of_an_answer() {
 #[test]
 fn a_cart_leads_to_what_is_bought_with_it_and_never_to_itself() {
     let mut shop = shop();
-    let weights =
-        crate::strategy::Weights { coview: 0.2, bought: 0.8, knn: 0.0, popularity: 0.0, recency: 0.0 };
-    let usual = crate::strategy::Strategy::default();
-    let cart = crate::strategy::Strategy { name: "cart".to_owned(), weights, position: 0.0, ..usual };
+    let weights = crate::format::strategy::Weights {
+        coview: 0.2,
+        bought: 0.8,
+        knn: 0.0,
+        popularity: 0.0,
+        recency: 0.0,
+    };
+    let usual = crate::format::strategy::Strategy::default();
+    let cart = crate::format::strategy::Strategy { name: "cart".to_owned(), weights, position: 0.0, ..usual };
     shop.strategies.push(cart);
     let asked = "placement=cart&item=item-3&item=item-6&limit=4";
     let coview = ask(&shop, asked, &["item-12"]);
@@ -166,7 +171,7 @@ proptest! {
             let _ = ask(&shop, "limit=100", &["item-3", "item-4"]).items.len();
             let _ = similar(&shop, "item-5", "");
             if to != old {
-                // Outside the sections only words that nobody reads can differ.
+                // Outside the sections only words that nobody required_rows can differ.
                 let _ = shop.verify();
             }
         }

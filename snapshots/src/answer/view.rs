@@ -1,6 +1,11 @@
 //! Items and pages as they go over the wire.
 
-use crate::{ids::ItemId, rules::Assignment, score::Scored, signal::Signal, snapshot::Snapshot};
+use crate::{
+    format::{ids::ItemId, signal::Signal},
+    rules::Assignment,
+    score::Scored,
+    snapshot::Snapshot,
+};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 

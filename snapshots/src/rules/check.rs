@@ -5,9 +5,11 @@ use super::{
     MAX_RULES, MAX_VARIANTS, Match, Pin, Rule, Rules, When,
 };
 use crate::{
-    event::{MAX_ITEM_ID, is_printable},
-    manifest::is_region,
-    strategy,
+    format::strategy,
+    wire::{
+        event::{MAX_ITEM_ID, is_printable},
+        region::is_region,
+    },
 };
 use core::fmt;
 

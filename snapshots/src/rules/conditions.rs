@@ -1,6 +1,6 @@
 //! When a rule or an experiment counts.
 
-use crate::{query::Placement, time::Timestamp};
+use crate::wire::{query::Placement, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Conditions that must all hold; an empty one always does. Times of public answers are rounded to their caching.
@@ -230,7 +230,7 @@ pub type Clock<'a> = &'a dyn Fn(Option<&str>) -> Option<u16>;
 
 /// What is known of a request beside its query and recents. Nothing of it need be known.
 #[derive(Clone, Copy, Default)]
-pub struct Context<'a> {
+pub struct VisitorContext<'a> {
     /// The device.
     pub device: Option<Device>,
     /// What experiments tell visitors apart by; the oldest of the recents where there is none.
@@ -240,11 +240,11 @@ pub struct Context<'a> {
     /// The variant that a tester is to see: of an experiment, by their names.
     pub forced: Option<(&'a str, &'a str)>,
     /// Where this request's random numbers begin; without one nothing is explored.
-    pub dice: Option<u64>,
+    pub random: Option<u64>,
 }
 
 /// All that conditions ask of a request.
-pub struct Situation<'a> {
+pub struct RequestContext<'a> {
     /// Where the answer is shown.
     pub surface: Surface,
     /// The snapshot's region.
@@ -256,7 +256,7 @@ pub struct Situation<'a> {
     /// The time.
     pub now: Timestamp,
     /// What else is known.
-    pub context: &'a Context<'a>,
+    pub context: &'a VisitorContext<'a>,
 }
 
 /// Whether one of a list holds; an empty list always does.
@@ -271,8 +271,8 @@ impl When {
     }
 
     /// Whether it holds.
-    pub fn holds(&self, asked: &Situation<'_>) -> bool {
-        let Situation { surface, region, segments, returning, now, context } = asked;
+    pub fn holds(&self, asked: &RequestContext<'_>) -> bool {
+        let RequestContext { surface, region, segments, returning, now, context } = asked;
         let device = context.device.filter(|_| !surface.is_public());
         any(&self.placements, |wanted| wanted == surface)
             && any(&self.regions, |wanted| wanted == region)
@@ -331,9 +331,10 @@ mod tests {
     #[test]
     fn every_condition_must_hold() {
         let clock = |zone: Option<&str>| (zone == Some("Europe/Berlin")).then_some(10 * 60);
-        let context = Context { device: Some(Device::Mobile), clock: Some(&clock), ..Context::default() };
+        let context =
+            VisitorContext { device: Some(Device::Mobile), clock: Some(&clock), ..VisitorContext::default() };
         let segments = ["vip".to_owned()];
-        let asked = Situation {
+        let asked = RequestContext {
             surface: Surface::Home,
             region: "gb",
             segments: &segments,
@@ -377,9 +378,10 @@ mod tests {
     #[test]
     fn what_one_visitor_is_never_reaches_an_answer_for_all() {
         let clock = |_: Option<&str>| Some(0);
-        let context = Context { device: Some(Device::Mobile), clock: Some(&clock), ..Context::default() };
+        let context =
+            VisitorContext { device: Some(Device::Mobile), clock: Some(&clock), ..VisitorContext::default() };
         for surface in Surface::ALL {
-            let asked = Situation {
+            let asked = RequestContext {
                 surface,
                 region: "gb",
                 segments: &[],

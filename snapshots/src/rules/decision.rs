@@ -2,19 +2,22 @@
 
 use super::{
     Boost, Diversify, Explore, Fresh, MAX_PRODUCT, MAX_RULES, Rule, Rules,
-    conditions::Situation,
+    conditions::RequestContext,
     experiment::Assignment,
     matcher::{Match, Matcher, age_days},
 };
-use crate::{attributes::Attributes, ids::Ids, strategy::Strategy, time::Timestamp};
+use crate::{
+    format::{attributes::Attributes, ids::Ids, strategy::Strategy},
+    wire::time::Timestamp,
+};
 use std::sync::Arc;
 
 /// A snapshot's rules, with what they name looked up. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-pub struct Ruleset(Option<Arc<Known>>);
+pub struct Ruleset(Option<Arc<VisitorContext>>);
 
 #[derive(Debug)]
-struct Known {
+struct VisitorContext {
     rules: Rules,
     /// By rule.
     meanings: Vec<Meaning>,
@@ -65,7 +68,7 @@ impl Ruleset {
             pin: rule.pin.as_ref().and_then(|pin| Some((ids.index(&pin.item)?, pin.at))),
         };
         let meanings = rules.rules.iter().map(meaning).collect();
-        Self(Some(Arc::new(Known { rules, meanings })))
+        Self(Some(Arc::new(VisitorContext { rules, meanings })))
     }
 
     /// The merchandiser's document; `None` where there is none.
@@ -82,13 +85,13 @@ impl Ruleset {
     /// strategies.
     pub fn decide<'s>(
         &'s self,
-        asked: &Situation<'_>,
+        asked: &RequestContext<'_>,
         visitor: Option<&str>,
         named: bool,
         known: impl Fn(&str) -> Option<&'s Strategy>,
     ) -> Decision<'s> {
         let mut decision = Decision { most: 1.0, ..Decision::default() };
-        let Some(Known { rules, meanings }) = self.0.as_deref() else { return decision };
+        let Some(VisitorContext { rules, meanings }) = self.0.as_deref() else { return decision };
         let mut variants = Vec::new();
         for experiment in rules.experiments.iter().filter(|_| !named) {
             // Who is nobody can be a tester still.

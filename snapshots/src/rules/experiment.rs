@@ -6,7 +6,7 @@
 //! et al., "Overlapping Experiment Infrastructure", KDD 2010). Among its visitors a second hash, of the experiment's
 //! salt, chooses the variant by weight.
 
-use super::conditions::{Situation, When};
+use super::conditions::{RequestContext, When};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -90,7 +90,7 @@ fn place(salt: &str, visitor: &str) -> f64 {
 
 impl Experiment {
     /// The variant for this visitor, if the experiment takes it.
-    pub fn variant(&self, visitor: &str, asked: &Situation<'_>) -> Option<&Variant> {
+    pub fn variant(&self, visitor: &str, asked: &RequestContext<'_>) -> Option<&Variant> {
         if asked.surface.is_public() {
             return None;
         }

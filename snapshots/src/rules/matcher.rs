@@ -1,10 +1,12 @@
 //! Which items a rule means.
 
 use crate::{
-    attributes::{self, Attributes},
-    ids::Ids,
-    set::Set,
-    time::{DAY_MS, Timestamp},
+    format::{
+        attributes::{self, Attributes},
+        ids::Ids,
+    },
+    set::SortedSet,
+    wire::time::{DAY_MS, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,9 +38,9 @@ pub struct Match {
 /// The same as places and numbers in one snapshot.
 #[derive(Clone, Debug)]
 pub struct Matcher {
-    items: Option<Set>,
-    categories: Option<Set>,
-    brands: Option<Set>,
+    items: Option<SortedSet>,
+    categories: Option<SortedSet>,
+    brands: Option<SortedSet>,
     prices: Option<(u32, u32)>,
     newer_than_days: Option<u16>,
 }
@@ -49,7 +51,7 @@ fn hundredths(units: f64) -> u32 {
 }
 
 /// The places of the categories that `wanted` names, with those below them.
-pub fn categories_below(attributes: &Attributes, wanted: &[String]) -> Set {
+pub fn categories_below(attributes: &Attributes, wanted: &[String]) -> SortedSet {
     places(attributes.categories(), |path| {
         wanted.iter().any(|wanted| {
             let below = path.strip_prefix(wanted.as_str());
@@ -86,7 +88,7 @@ impl Matcher {
 
     /// Whether an item is meant.
     pub fn matches(&self, attributes: &Attributes, item: u32, now: Timestamp) -> bool {
-        let among = |set: &Option<Set>, place: Option<u32>| {
+        let among = |set: &Option<SortedSet>, place: Option<u32>| {
             set.as_ref().is_none_or(|set| place.is_some_and(|place| set.contains(place)))
         };
         among(&self.items, Some(item))

@@ -7,10 +7,12 @@ use super::{
     conditions::{Day, Device, Hours, Surface, TimeOfDay},
 };
 use crate::{
-    error::Error,
-    msgpack::{Reader, Token},
-    strategy,
-    time::Timestamp,
+    format::{
+        error::Error,
+        msgpack::{Reader, Token},
+        strategy,
+    },
+    wire::time::Timestamp,
 };
 
 /// Reads a list of at most `most` values.

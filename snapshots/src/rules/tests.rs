@@ -1,6 +1,6 @@
 use super::*;
 use crate::fixture;
-use conditions::Situation;
+use conditions::RequestContext;
 use proptest::prelude::*;
 
 /// No field as it is by default, so that none can be missed.
@@ -93,8 +93,8 @@ fn what_makes_no_sense_is_refused_by_the_field_and_the_name() {
 }
 
 /// Whoever asks for the front page, of whom nothing is known.
-fn with_situation<T>(context: Context<'_>, ask: impl FnOnce(&Situation<'_>) -> T) -> T {
-    ask(&Situation {
+fn with_context<T>(context: VisitorContext<'_>, ask: impl FnOnce(&RequestContext<'_>) -> T) -> T {
+    ask(&RequestContext {
         surface: Surface::Home,
         region: "gb",
         segments: &[],
@@ -144,7 +144,7 @@ fn assignments_fit(visitors: impl Iterator<Item = String>) {
     assert_eq!(experiments.check(&[]), Ok(()));
     let experiments = experiments.experiments;
     let place = |experiment: usize, visitor: &str| {
-        let chosen = with_situation(Context::default(), |asked| {
+        let chosen = with_context(VisitorContext::default(), |asked| {
             experiments[experiment].variant(visitor, asked).map(|chosen| chosen.name.clone())
         })?;
         experiments[experiment].variants.iter().position(|variant| variant.name == chosen)
@@ -176,7 +176,7 @@ fn an_assignment_stays_and_another_salt_makes_another() {
             r#"{{"experiments": [{{"id": "one", "salt": "{salt}", "variants": [{{"name": "x"}}, {{"name": "y"}}]}}]}}"#
         ));
         let chosen = |visitor: u32| {
-            with_situation(Context::default(), |asked| {
+            with_context(VisitorContext::default(), |asked| {
                 experiments.experiments[0].variant(&visitor.to_string(), asked).unwrap().name.clone()
             })
         };
@@ -200,7 +200,7 @@ fn variants_switch_rules_and_strategies_and_testers_see_what_they_ask_for() {
     let rules = Ruleset::new(document, &shop.ids, &shop.attributes);
     let decide = |forced, visitor, named| {
         let known = |name: &str| shop.strategy(name);
-        with_situation(Context { forced, ..Context::default() }, |asked| {
+        with_context(VisitorContext { forced, ..VisitorContext::default() }, |asked| {
             let decided = rules.decide(asked, visitor, named, known);
             let strategy = decided.strategy.map(|strategy| strategy.name.clone());
             (decided.mask, strategy, decided.experiments.len(), decided.exclude_bought, decided.most)
@@ -231,7 +231,7 @@ proptest! {
         let shop = fixture::shop(&fixture::chain(3), &fixture::chain(1));
         let enabled = Rules { rules: read.rules.into_iter().map(|rule| Rule { enabled: true, ..rule }).collect(), ..read };
         let rules = Ruleset::new(enabled, &shop.ids, &shop.attributes);
-        let most = with_situation(Context::default(), |asked| {
+        let most = with_context(VisitorContext::default(), |asked| {
             let decided = rules.decide(asked, Some("x"), false, |_| None);
             let factors = (0..40).map(|item| decided.factor(&shop.attributes, item, fixture::NOW));
             factors.map(|factor| factor / decided.most).fold(0.0, f32::max)

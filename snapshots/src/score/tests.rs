@@ -1,8 +1,8 @@
 use super::*;
-use crate::strategy::Repeats;
+use crate::format::strategy::Repeats;
 use crate::{
     fixture,
-    strategy::{Strategy, Weights},
+    format::strategy::{Strategy, Weights},
 };
 use proptest::prelude::{Strategy as _, any, prop_assert, prop_assert_eq, proptest};
 use std::collections::HashMap;

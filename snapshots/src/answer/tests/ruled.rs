@@ -4,12 +4,11 @@ use super::{ids, query};
 use crate::{
     answer::{Answer, Call, Request, answer},
     fixture::{self, NOW},
-    query::Query,
-    recents::Recents,
-    rules::{Boost, Context, Diversify, Explore, Facet, Fresh, Match, Pin, Rule, Rules, Ruleset},
+    format::signal::Signal,
+    rules::{Boost, Diversify, Explore, Facet, Fresh, Match, Pin, Rule, Rules, Ruleset, VisitorContext},
     score::Scratch,
-    signal::Signal,
     snapshot::Snapshot,
+    wire::{query::Query, recents::Recents},
 };
 use proptest::prelude::*;
 
@@ -32,9 +31,9 @@ fn of<'s>(
     call: Call<'_>,
     query: &Query,
     recents: &Recents,
-    dice: Option<u64>,
+    random: Option<u64>,
 ) -> Answer<'s> {
-    let context = Context { dice, ..Context::default() };
+    let context = VisitorContext { random, ..VisitorContext::default() };
     let request = Request { query, recents, context, now: NOW };
     answer(shop, call, &request, &mut Scratch::default()).unwrap()
 }
@@ -149,8 +148,8 @@ fn something_is_tried_in_the_share_of_answers_and_said() {
     let mut tried = std::collections::BTreeSet::new();
     let mut count = 0;
     for number in 0..4_000u64 {
-        let dice = xxhash_rust::xxh3::xxh3_64(&number.to_le_bytes());
-        let answer = of(&shop, Call::Recommend, &query, &recents, Some(dice));
+        let random = xxhash_rust::xxh3::xxh3_64(&number.to_le_bytes());
+        let answer = of(&shop, Call::Recommend, &query, &recents, Some(random));
         assert_eq!(ids(&answer)[..2], ids(&usual)[..2]);
         if answer.items[2].signal == Signal::Exploration {
             count += 1;
@@ -231,7 +230,7 @@ proptest! {
     #[test]
     fn nothing_forbidden_twice_or_out_of_stock_whatever_the_rules_cookies_and_cursors(
         rules in rules(), later in rules(), limit in 1usize..9, cookie in "1(\\|item-[0-9]{1,2}:[vcap][1-9]?:[0-9a-z]{1,5}){0,8}",
-        dice in any::<u64>(), placement in prop_oneof![Just("home"), Just("product"), Just("cart"), Just("email")],
+        random in any::<u64>(), placement in prop_oneof![Just("home"), Just("product"), Just("cart"), Just("email")],
         on_screen in 0u32..30,
     ) {
         // The rules change while the visitor pages.
@@ -243,8 +242,8 @@ proptest! {
                 let (shop, rules) = if page < 2 { (&first, &rules) } else { (&then, &later) };
                 let asked = format!("limit={limit}&placement={placement}&item=item-{on_screen}&cursor={cursor}");
                 let asked = query(&asked);
-                let answered = of(shop, call, &asked, &recents, Some(dice));
-                let again = of(shop, call, &asked, &recents, Some(dice));
+                let answered = of(shop, call, &asked, &recents, Some(random));
+                let again = of(shop, call, &asked, &recents, Some(random));
                 prop_assert_eq!(ids(&answered), ids(&again), "same input, same answer");
                 prop_assert!(answered.items.len() <= limit);
                 prop_assert!(answered.items.is_sorted_by(|a, b| a.score >= b.score));
@@ -254,7 +253,7 @@ proptest! {
                     prop_assert!(number % 3 != 2 && number != on_screen, "{number} is out of stock or on screen");
                     prop_assert!(!rules.iter().any(|rule| forbidden(rule, number)), "{number} is forbidden");
                     let met = recents.entries().iter().find(|recent| recent.item == *item.item.id);
-                    prop_assert!(!(bought && met.is_some_and(|recent| recent.kind == crate::event::Kind::Purchase)));
+                    prop_assert!(!(bought && met.is_some_and(|recent| recent.kind == crate::wire::event::Kind::Purchase)));
                 }
                 shown.extend(ids(&answered));
                 match answered.next {
@@ -273,13 +272,13 @@ proptest! {
             rules.retain(|rule| rule.exclude.is_none() && rule.only.is_none());
             rules
         }),
-        limit in 1usize..9, dice in any::<u64>(),
+        limit in 1usize..9, random in any::<u64>(),
     ) {
         let shop = shop(rules);
         let (mut shown, mut cursor) = (Vec::new(), String::new());
         loop {
             let asked = query(&format!("limit={limit}&cursor={cursor}"));
-            let answered = of(&shop, Call::Popular, &asked, &Recents::default(), Some(dice));
+            let answered = of(&shop, Call::Popular, &asked, &Recents::default(), Some(random));
             shown.extend(ids(&answered));
             match answered.next {
                 Some(next) => cursor = next,

@@ -1,0 +1,13 @@
+//! Types that cross the network, and the text formats they are read from: events, queries, cookies, cursors, reports.
+//!
+//! May import [`crate::set`] only.
+
+pub mod cursor;
+pub mod event;
+pub(crate) mod hash;
+pub mod json;
+pub mod query;
+pub mod recents;
+pub(crate) mod region;
+pub mod report;
+pub mod time;
