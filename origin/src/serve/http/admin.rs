@@ -1,14 +1,17 @@
-//! `/v1/admin/…`: what operators look at and do, for programs. [`super::page`] shows the same to people.
+//! `/v1/admin/…`: status and operations for programs. [`super::page`] offers the same to people.
 
-use crate::serve::{
+use crate::serve::http::{
     body,
     problem::{Problem, Result},
     query::{self, PathId},
-    state::{Service, Shared},
+};
+use crate::serve::state::{
+    publishing::PublishingStatus,
+    service::{Service, Shared},
 };
 use crate::store::{Store, recipe, snapshots_dir};
 use crate::{
-    models::{self, Compared, Model, Registry},
+    models::{self, Compared, Model, ModelsError, Registry},
     pack::SnapshotSet,
     rules,
 };
@@ -17,6 +20,7 @@ use axum::{
     extract::{Request, State},
     http::{StatusCode, Uri},
 };
+use origin_data::clock;
 use origin_learn::config::Recipe;
 use serde::{Deserialize, Serialize};
 use snapshots::{
@@ -27,67 +31,62 @@ use snapshots::{
     time::Timestamp,
 };
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The most bytes of the rules.
 const MAX_RULES: usize = 4 << 20;
 /// The most bytes of the strategies.
-const MAX_BODY: usize = 256 << 10;
+const MAX_STRATEGIES: usize = 256 << 10;
 
-/// How the service does.
+/// The status of the service.
 #[derive(Debug, Serialize)]
-pub struct Status {
+pub(crate) struct Status {
     /// Version of Verge.
-    pub version: &'static str,
+    pub(crate) version: &'static str,
     /// When the service was started.
-    pub started_at: Timestamp,
-    /// Parts that cannot do their work, and why.
-    pub unready: BTreeMap<&'static str, String>,
+    pub(crate) started_at: Timestamp,
+    /// Parts that cannot work, and why.
+    pub(crate) unready: BTreeMap<&'static str, String>,
     /// Items in the catalogue.
-    pub items: u64,
-    /// The model that serves.
-    pub model: Option<String>,
-    /// How publishing goes.
-    pub publishing: super::publisher::Status,
-    /// The snapshots that `verge build` made, a region each.
-    pub regions: Vec<Region>,
+    pub(crate) items: u64,
+    /// Id of the serving model.
+    pub(crate) model: Option<String>,
+    /// Status of the publisher.
+    pub(crate) publishing: PublishingStatus,
+    /// The snapshots of the serving model, one for each region.
+    pub(crate) regions: Vec<Region>,
 }
 
-/// A region's snapshot.
+/// The snapshot of a region.
 #[derive(Debug, Serialize)]
-pub struct Region {
+pub(crate) struct Region {
     /// Its name.
-    pub region: String,
+    pub(crate) region: String,
     /// Version of the snapshot.
-    pub version: String,
+    pub(crate) version: String,
     /// Time of the newest event in it.
-    pub built_at: Timestamp,
-    /// Seconds since then.
-    pub age_s: i64,
-    /// Bytes that an isolate holds.
-    pub bytes: u64,
-    /// Bytes that it reads when they are needed.
-    pub shard_bytes: u64,
-    /// The areas that it takes in; none of the world, which takes in all.
-    pub areas: Vec<String>,
+    pub(crate) built_at: Timestamp,
+    /// Age of that event, in seconds.
+    pub(crate) age_s: i64,
+    /// Bytes that an isolate always holds.
+    pub(crate) bytes: u64,
+    /// Bytes in shards, which an isolate loads on demand.
+    pub(crate) shard_bytes: u64,
+    /// The countries that belong to it; empty for the world, which includes all.
+    pub(crate) areas: Vec<String>,
 }
 
-/// The time.
-pub fn now() -> Timestamp {
-    Timestamp(jiff::Timestamp::now().as_millisecond())
-}
-
-/// The regions that are built; none before the first build.
-pub fn regions_of(service: &Service) -> Vec<Region> {
-    let manifests = SnapshotSet::manifests(&snapshots_dir(&service.config.data_dir)).unwrap_or_default();
-    let of_area =
-        manifests.iter().find(|manifest| manifest.region == WORLD).map(|world| world.regions.clone());
-    let of_area = of_area.unwrap_or_default();
+/// The regions of the serving model; none before the first build.
+fn regions_of(data_dir: &Path) -> anyhow::Result<Vec<Region>> {
+    let manifests = SnapshotSet::manifests_if_built(&snapshots_dir(data_dir))?.unwrap_or_default();
+    let world = manifests.iter().find(|manifest| manifest.region == WORLD);
+    let region_of_area = world.map(|world| world.regions.clone()).unwrap_or_default();
     let region = |manifest: Manifest| {
         let shards = manifest.blobs.iter().filter(|blob| blob.rows.is_some());
-        let areas = of_area.iter().filter(|(_, region)| **region == manifest.region);
+        let areas = region_of_area.iter().filter(|(_, region)| **region == manifest.region);
         Region {
-            age_s: (now().0 - manifest.built_at.0) / 1000,
+            age_s: (clock::now().0 - manifest.built_at.0) / 1000,
             bytes: manifest.resident().map(|blob| blob.bytes).sum(),
             shard_bytes: shards.map(|blob| blob.bytes).sum(),
             areas: areas.map(|(area, _)| area.clone()).collect(),
@@ -96,74 +95,101 @@ pub fn regions_of(service: &Service) -> Vec<Region> {
             region: manifest.region,
         }
     };
-    manifests.into_iter().map(region).collect()
+    Ok(manifests.into_iter().map(region).collect())
 }
 
-/// The models, the newest last, and the id of the one that serves.
+/// Reads the regions of the serving model.
 ///
 /// # Errors
-/// One cannot be read.
-pub fn models_of(service: &Service) -> anyhow::Result<(Vec<Model>, Option<String>)> {
-    let registry = Registry::new(&service.config.data_dir);
-    Ok((registry.list()?, registry.serving()?.map(|model| model.id)))
+/// 500 if a manifest is damaged.
+pub(crate) async fn read_regions(service: &Shared) -> Result<Vec<Region>> {
+    let reader = Arc::clone(service);
+    let regions = service.blocking(move || regions_of(&reader.config.data_dir)).await;
+    regions.map_err(|error| Problem::damaged(&error))
+}
+
+/// Reads the models, the newest last, and the id of the serving one.
+///
+/// # Errors
+/// 500 if the description of a model is damaged.
+pub(crate) async fn read_models(service: &Shared) -> Result<Models> {
+    let reader = Arc::clone(service);
+    let models = service
+        .blocking(move || {
+            let registry = Registry::new(&reader.config.data_dir);
+            let serving = registry.serving()?.map(|model| model.id);
+            anyhow::Ok(Models { models: registry.list()?, serving })
+        })
+        .await;
+    models.map_err(|error| Problem::damaged(&error))
+}
+
+/// The status, with these regions.
+///
+/// # Errors
+/// The store or a model cannot be read.
+pub(crate) async fn read_status(service: &Shared, regions: Vec<Region>) -> Result<Status> {
+    let items = service.with_store(|store| store.count_items()).await?;
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: service.started_at,
+        unready: service.unready(),
+        items,
+        model: read_models(service).await?.serving,
+        publishing: service.publishing.status(),
+        regions,
+    })
 }
 
 /// `GET /v1/admin/status`.
 ///
 /// # Errors
-/// The store or a model cannot be read.
-pub async fn status(State(service): State<Shared>) -> Result<Json<Status>> {
-    let items = service.with_store(|store| store.count_items()).await?;
-    let reader = Arc::clone(&service);
-    let work = move || anyhow::Ok((regions_of(&reader), models_of(&reader)?.1));
-    let (regions, model) = service.blocking(work).await?;
-    Ok(Json(Status {
-        version: env!("CARGO_PKG_VERSION"),
-        started_at: service.started_at,
-        unready: service.unready(),
-        items,
-        model,
-        publishing: service.publishing.status(),
-        regions,
-    }))
+/// The store, a model or a snapshot cannot be read.
+pub(crate) async fn status(State(service): State<Shared>) -> Result<Json<Status>> {
+    let regions = read_regions(&service).await?;
+    read_status(&service, regions).await.map(Json)
 }
 
 /// `GET /v1/admin/regions`.
 ///
 /// # Errors
-/// None of its own.
-pub async fn regions(State(service): State<Shared>) -> Result<Json<Vec<Region>>> {
-    let reader = Arc::clone(&service);
-    service.blocking(move || anyhow::Ok(Json(regions_of(&reader)))).await
+/// 500 if a snapshot is damaged.
+pub(crate) async fn regions(State(service): State<Shared>) -> Result<Json<Vec<Region>>> {
+    read_regions(&service).await.map(Json)
 }
 
-/// `GET /v1/admin/strategies`: those of the snapshots that serve.
+/// The strategies of the serving model; `None` before the first build.
+fn serving_strategies(data_dir: &Path) -> anyhow::Result<Option<Vec<Strategy>>> {
+    let built = SnapshotSet::load_if_built(&snapshots_dir(data_dir))?;
+    built.map(|built| Ok(built.open(WORLD)?.strategies)).transpose()
+}
+
+/// `GET /v1/admin/strategies`: those of the serving model.
 ///
 /// # Errors
-/// 404 before the first build.
-pub async fn strategies(State(service): State<Shared>) -> Result<Json<Vec<Strategy>>> {
-    let dir = snapshots_dir(&service.config.data_dir);
-    service
-        .blocking(move || match SnapshotSet::load(&dir).and_then(|built| built.open(WORLD)) {
-            Ok(snapshot) => Ok(Json(snapshot.strategies)),
-            Err(_) => Err(Problem::not_found("path", "Nothing was built yet; `verge build` does.")),
-        })
-        .await
+/// 404 before the first build; 500 if the snapshot is damaged.
+pub(crate) async fn strategies(State(service): State<Shared>) -> Result<Json<Vec<Strategy>>> {
+    let reader = Arc::clone(&service);
+    let strategies = service.blocking(move || serving_strategies(&reader.config.data_dir)).await;
+    match strategies.map_err(|error| Problem::damaged(&error))? {
+        Some(strategies) => Ok(Json(strategies)),
+        None => Err(Problem::not_found("path", "No model was built yet; run `verge build`.")),
+    }
 }
 
-/// `PUT /v1/admin/strategies`: what the next learning gives the snapshots; `[]` for the defaults. They are kept in
-/// recipe.toml in the data directory.
+/// `PUT /v1/admin/strategies`: sets the strategies of the next model in recipe.toml in the data directory; `[]` restores the
+/// defaults.
 ///
 /// # Errors
 /// 400 that names the field.
-pub async fn set_strategies(State(service): State<Shared>, request: Request) -> Result<StatusCode> {
-    let strategies: Vec<Strategy> = body::read_json(&service, request, MAX_BODY).await?;
+pub(crate) async fn set_strategies(State(service): State<Shared>, request: Request) -> Result<StatusCode> {
+    let strategies: Vec<Strategy> = body::read_json(&service, request, MAX_STRATEGIES).await?;
     strategy::write(&strategies).map_err(|error| Problem::bad_request("body", error.to_string()))?;
     for (place, strategy) in strategies.iter().enumerate() {
-        let taken = strategies.iter().take(place).any(|other| other.name == strategy.name);
-        if taken || !is_printable(&strategy.name, MAX_FIELD) {
-            let expected = format!("expected 1 to {MAX_FIELD} printable bytes that no strategy before has");
-            return Err(Problem::bad_request(&format!("[{place}].name"), expected));
+        let is_taken = strategies.iter().take(place).any(|other| other.name == strategy.name);
+        if is_taken || !is_printable(&strategy.name, MAX_FIELD) {
+            let detail = format!("expected 1 to {MAX_FIELD} printable bytes, unique among the strategies");
+            return Err(Problem::bad_request(&format!("[{place}].name"), detail));
         }
     }
     let dir = service.config.data_dir.clone();
@@ -171,160 +197,189 @@ pub async fn set_strategies(State(service): State<Shared>, request: Request) -> 
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /v1/admin/rules`: what the merchandiser decided.
+/// `GET /v1/admin/rules`: the rules document.
 ///
 /// # Errors
-/// The document in the data directory makes no sense.
-pub async fn rules(State(service): State<Shared>) -> Result<Json<Rules>> {
+/// 500 if the document in the data directory is invalid.
+pub(crate) async fn rules(State(service): State<Shared>) -> Result<Json<Rules>> {
     let reader = Arc::clone(&service);
-    service.blocking(move || rules::load(&reader.config.data_dir).map(Json)).await
+    let rules = service.blocking(move || rules::load(&reader.config.data_dir)).await;
+    rules.map(Json).map_err(|error| Problem::damaged(&error))
 }
 
-/// `PUT /v1/admin/rules`: counts from the next publishing on, which is within seconds.
+/// `PUT /v1/admin/rules`: sets the rules document, which is published within seconds.
 ///
 /// # Errors
-/// 400 that names the field.
-pub async fn set_rules(State(service): State<Shared>, request: Request) -> Result<StatusCode> {
+/// 400 that names the field; 500 if the snapshot, whose strategies the rules may name, is damaged.
+pub(crate) async fn set_rules(State(service): State<Shared>, request: Request) -> Result<StatusCode> {
     let document: Rules = body::read_json(&service, request, MAX_RULES).await?;
     let writer = Arc::clone(&service);
     service
         .blocking(move || {
-            let learnt = rules::strategy_names(&writer.config.data_dir);
-            let learnt: Vec<&str> = learnt.iter().map(|name| &**name).collect();
-            document.check(&learnt).map_err(|error| {
+            let data_dir = &writer.config.data_dir;
+            let names = match serving_strategies(data_dir).map_err(|error| Problem::damaged(&error))? {
+                Some(strategies) => strategies.into_iter().map(|strategy| strategy.name).collect(),
+                None => rules::strategy_names(data_dir),
+            };
+            let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+            document.check(&names).map_err(|error| {
                 Problem::bad_request(&error.field, format!("'{}': {}", error.name, error.detail))
             })?;
-            rules::save(&document, &writer.config.data_dir).map_err(Problem::from)
+            rules::save(&document, data_dir).map_err(Problem::from)
         })
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /v1/admin/publish`: at once, not when it is due. `GET /v1/admin/status` tells how it went.
+/// `POST /v1/admin/publish`: publishes now. `GET /v1/admin/status` shows the outcome.
 ///
 /// # Errors
-/// 409 when there is nowhere to publish to.
-pub async fn publish(State(service): State<Shared>) -> Result<StatusCode> {
-    publish_now(&service)?;
+/// 409 if no destination is configured.
+pub(crate) async fn publish(State(service): State<Shared>) -> Result<StatusCode> {
+    request_publish(&service)?;
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Asks the publisher to publish at once.
+/// Requests a publish from the publisher.
 ///
 /// # Errors
-/// 409 when there is nowhere to publish to.
-pub fn publish_now(service: &Service) -> Result<()> {
+/// 409 if no destination is configured.
+pub(crate) fn request_publish(service: &Service) -> Result<()> {
     if service.config.serve.publish_to.is_none() {
         return Err(Problem::conflict(
-            "The service publishes nowhere; set `publish_to` under [serve] in verge.toml, or VERGE_PUBLISH_TO.",
+            "No destination is configured; set `publish_to` under [serve] in verge.toml, or VERGE_PUBLISH_TO.",
         ));
     }
-    service.publishing.now.notify_one();
+    service.publishing.publish_requested.notify_one();
     Ok(())
 }
 
-/// `POST /v1/admin/learn`: at once, not when it is due. `GET /v1/admin/status` tells how it went.
-pub async fn learn(State(service): State<Shared>) -> StatusCode {
-    service.publishing.learn.notify_one();
+/// `POST /v1/admin/learn`: learns a model now. `GET /v1/admin/status` shows the outcome.
+pub(crate) async fn learn(State(service): State<Shared>) -> StatusCode {
+    service.publishing.learn_requested.notify_one();
     StatusCode::ACCEPTED
 }
 
-/// The models, and which one serves.
+/// The models, and which of them serves.
 #[derive(Debug, Serialize)]
-pub struct Models {
-    /// The newest last.
-    models: Vec<Model>,
-    /// The id of the one that serves.
-    serving: Option<String>,
+pub(crate) struct Models {
+    /// The models, the newest last.
+    pub(crate) models: Vec<Model>,
+    /// Id of the serving model.
+    pub(crate) serving: Option<String>,
 }
 
 /// `GET /v1/admin/models`.
 ///
 /// # Errors
-/// One cannot be read.
-pub async fn models(State(service): State<Shared>) -> Result<Json<Models>> {
-    let reader = Arc::clone(&service);
-    let (models, serving) = service.blocking(move || models_of(&reader)).await?;
-    Ok(Json(Models { models, serving }))
+/// 500 if the description of a model is damaged.
+pub(crate) async fn models(State(service): State<Shared>) -> Result<Json<Models>> {
+    read_models(&service).await.map(Json)
+}
+
+/// Answers an error of the registry: with `unknown` if no model, or several, match the id that was sent.
+fn registry_problem(error: ModelsError, unknown: impl FnOnce(String) -> Problem) -> Problem {
+    match error {
+        ModelsError::Empty | ModelsError::Unknown { .. } | ModelsError::Ambiguous { .. } => {
+            unknown(error.to_string())
+        }
+        error => Problem::damaged(&error.into()),
+    }
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Pair {
+struct CompareQuery {
     a: String,
     b: String,
 }
 
-/// `GET /v1/admin/models/compare?a=…&b=…`: takes as long as two builds where both have to be learnt anew.
+/// `GET /v1/admin/models/compare?a=…&b=…`: takes as long as two builds if both have to be learned again.
 ///
 /// # Errors
-/// 400 that names the parameter; 409 while another comparison runs, or when there is nothing to judge by.
-pub async fn compare(State(service): State<Shared>, uri: Uri) -> Result<Json<Compared>> {
-    let Pair { a, b } = query::read(&uri)?;
-    let Ok(alone) = Arc::clone(&service.comparing).try_acquire_owned() else {
-        return Err(Problem::conflict("Two models are being compared already; try again when they are."));
+/// 400 that names the parameter; 409 while another comparison runs, or if the log has too few sessions to compare on.
+pub(crate) async fn compare(State(service): State<Shared>, uri: Uri) -> Result<Json<Compared>> {
+    let CompareQuery { a, b } = query::read(&uri)?;
+    let Ok(permit) = Arc::clone(&service.comparing).try_acquire_owned() else {
+        return Err(Problem::conflict("Another comparison is running; try again when it is finished."));
     };
     let reader = Arc::clone(&service);
     service
         .blocking(move || {
-            let _alone = alone;
+            let _permit = permit;
             let registry = Registry::new(&reader.config.data_dir);
             for (field, id) in [("a", &a), ("b", &b)] {
-                registry.find(id).map_err(|error| Problem::bad_request(field, error.to_string()))?;
+                let unknown = |detail| Problem::bad_request(field, detail);
+                registry.find(id).map_err(|error| registry_problem(error, unknown))?;
             }
-            let compared = Store::open(&reader.config.data_dir)
-                .and_then(|store| Ok(models::compare(&registry, &store, &a, &b)?));
-            compared.map(Json).map_err(|error| Problem::conflict(format!("{error:#}")))
+            let store = Store::open(&reader.config.data_dir)?;
+            match models::compare(&registry, &store, &a, &b) {
+                Ok(compared) => Ok(Json(compared)),
+                Err(error @ ModelsError::TooFew { .. }) => Err(Problem::conflict(error.to_string())),
+                Err(error) => Err(Problem::damaged(&error.into())),
+            }
         })
         .await
 }
 
-/// `POST /v1/admin/models/{id}/promote`: the model serves, and is published if there is anywhere to publish to.
+/// `POST /v1/admin/models/{id}/promote`: the model serves, and is published if a destination is configured.
 ///
 /// # Errors
-/// 404 when there is no such model.
-pub async fn promote(State(service): State<Shared>, PathId(id): PathId) -> Result<Json<Serves>> {
-    serve_model(&service, Some(id)).await.map(Json)
+/// 404 if no model, or several, match the id; 500 if the model is damaged.
+pub(crate) async fn promote(State(service): State<Shared>, PathId(id): PathId) -> Result<Json<Serving>> {
+    promote_model(&service, id).await.map(Json)
 }
 
-/// `POST /v1/admin/rollback`: the model before the present one serves again, and is published.
+/// `POST /v1/admin/rollback`: the previous model serves again, and is published if a destination is configured.
 ///
 /// # Errors
-/// 409 when there was none.
-pub async fn roll_back(State(service): State<Shared>) -> Result<Json<Serves>> {
-    serve_model(&service, None).await.map(Json)
+/// 409 if there is no previous model; 500 if it is damaged.
+pub(crate) async fn roll_back(State(service): State<Shared>) -> Result<Json<Serving>> {
+    roll_back_model(&service).await.map(Json)
 }
 
-/// What serves now.
+/// The model that serves now.
 #[derive(Debug, Serialize)]
-pub struct Serves {
-    /// The model's id.
-    pub serving: String,
+pub(crate) struct Serving {
+    /// Its id.
+    pub(crate) serving: String,
 }
 
-/// Promotes a model, or goes back to the one before, and publishes it.
+/// Promotes a model and requests a publish.
 ///
 /// # Errors
-/// As for [`promote`] and [`roll_back`].
-pub async fn serve_model(service: &Shared, id: Option<String>) -> Result<Serves> {
+/// As for [`promote`].
+pub(crate) async fn promote_model(service: &Shared, id: String) -> Result<Serving> {
+    let not_found = |detail| Problem::not_found("id", detail);
+    switch_model(service, move |registry| {
+        let model = registry.find(&id).map_err(|error| registry_problem(error, not_found))?;
+        registry.promote(&model.id).map_err(|error| registry_problem(error, not_found))?;
+        Ok(model.id)
+    })
+    .await
+}
+
+/// Rolls back to the previous model and requests a publish.
+///
+/// # Errors
+/// As for [`roll_back`].
+pub(crate) async fn roll_back_model(service: &Shared) -> Result<Serving> {
+    switch_model(service, |registry| match registry.roll_back() {
+        Err(error @ ModelsError::NothingBefore) => Err(Problem::conflict(error.to_string())),
+        outcome => outcome.map_err(|error| Problem::damaged(&error.into())),
+    })
+    .await
+}
+
+async fn switch_model(
+    service: &Shared,
+    switch: impl FnOnce(&Registry) -> Result<String> + Send + 'static,
+) -> Result<Serving> {
     let writer = Arc::clone(service);
-    let serving = service
-        .blocking(move || {
-            let registry = Registry::new(&writer.config.data_dir);
-            match id {
-                Some(id) => {
-                    let found =
-                        registry.find(&id).map_err(|error| Problem::not_found("id", error.to_string()))?;
-                    registry.promote(&found.id)?;
-                    Ok(found.id)
-                }
-                None => registry.roll_back().map_err(|error| Problem::conflict(error.to_string())),
-            }
-        })
-        .await?;
+    let serving = service.blocking(move || switch(&Registry::new(&writer.config.data_dir))).await?;
     tracing::info!(model = serving, "promoted");
     if service.config.serve.publish_to.is_some() {
-        service.publishing.now.notify_one();
+        service.publishing.publish_requested.notify_one();
     }
-    Ok(Serves { serving })
+    Ok(Serving { serving })
 }

@@ -1,6 +1,6 @@
-//! Accepting connections, serving them, and letting them end in peace.
+//! Accepts connections, serves them, and drains them when the service stops.
 
-use crate::serve::state::Shared;
+use crate::serve::state::service::Shared;
 use anyhow::{Context, Result};
 use axum::Router;
 use hyper::server::conn::http1;
@@ -12,45 +12,47 @@ use hyper_util::{
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 
-/// How long a request's head may take, and how long a connection may stay idle.
-const HEAD: Duration = Duration::from_secs(60);
-/// How long requests under way may take once the service is to stop.
-const DRAIN: Duration = Duration::from_secs(30);
+/// The timeout of a request's head, and so of an idle connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// The timeout of requests in progress when the service stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The pause after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Binds the configured address.
 ///
 /// # Errors
-/// It is taken, or not this machine's.
-pub async fn bind(service: &Shared) -> Result<TcpListener> {
+/// It is in use, or not an address of this machine.
+pub(crate) async fn bind(service: &Shared) -> Result<TcpListener> {
     let address = service.config.serve.listen;
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}; set `listen` under [serve], or VERGE_LISTEN"))
 }
 
-/// Serves until the service is to stop; then finishes the requests under way.
-pub async fn serve(service: &Shared, listener: TcpListener, router: Router) {
-    let room = Arc::new(Semaphore::new(service.config.serve.connections));
+/// Serves until the service stops; then finishes the requests in progress.
+pub(crate) async fn serve(service: &Shared, listener: TcpListener, router: Router) {
+    let permits = Arc::new(Semaphore::new(service.config.serve.connections));
     let graceful = GracefulShutdown::new();
     let mut stop = service.stop.subscribe();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     loop {
         let accept = async {
             // The semaphore is never closed.
-            let room = Arc::clone(&room).acquire_owned().await.ok();
-            (room, listener.accept().await)
+            let permit = Arc::clone(&permits).acquire_owned().await.ok();
+            (permit, listener.accept().await)
         };
-        let (room, accepted) = tokio::select! {
+        let (permit, accepted) = tokio::select! {
             accepted = accept => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, most likely; connections that end give some back.
+                // Most likely out of file descriptors; connections that end release some.
                 tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
@@ -58,13 +60,13 @@ pub async fn serve(service: &Shared, listener: TcpListener, router: Router) {
         let handler = TowerToHyperService::new(router.clone());
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), handler));
         tokio::spawn(async move {
-            // Errors are the peer's: it went away, or spoke no HTTP and was told so.
+            // An error is the client's: it disconnected, or did not send HTTP.
             let _ = connection.await;
-            drop(room);
+            drop(permit);
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!(seconds = DRAIN.as_secs(), "requests were still under way when the service stopped");
+    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+        tracing::warn!(seconds = DRAIN_TIMEOUT.as_secs(), "stopped before all requests were finished");
     }
 }

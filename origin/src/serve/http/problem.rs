@@ -1,4 +1,5 @@
-//! Errors as RFC 9457 wants them: what is wrong and what to do, never an internal message.
+//! Error answers as in RFC 9457. They say what is wrong and what to do; internal messages go to the log, and to operators
+//! if stored data is damaged.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -7,29 +8,29 @@ use axum::{
 use serde::Serialize;
 use snapshots::event::Rejected;
 
-/// An `application/problem+json` answer.
+/// An `application/problem+json` answer: the one error type of the handlers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Problem {
+pub(crate) struct Problem {
     r#type: &'static str,
-    /// What kind of problem this is, the same text each time.
+    /// The kind of problem: the same text for each status.
     title: &'static str,
     /// The HTTP status.
-    pub status: u16,
-    /// What is wrong here, and what to do.
-    pub detail: String,
-    /// The parameter, header or part of the body at fault.
+    pub(crate) status: u16,
+    /// What is wrong with this request, and what to do.
+    pub(crate) detail: String,
+    /// The parameter, header or part of the body that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-    /// The events of a batch that were refused, where that is the problem.
+    pub(crate) field: Option<String>,
+    /// The rejected events of a batch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rejected: Vec<Rejected>,
-    /// Seconds after which trying again makes sense.
+    /// Seconds after which to try again.
     #[serde(skip)]
-    pub retry_after: Option<u32>,
+    pub(crate) retry_after: Option<u32>,
 }
 
-/// A handler's outcome.
-pub type Result<T, E = Problem> = std::result::Result<T, E>;
+/// The result of a handler.
+pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
 
 impl Problem {
     fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
@@ -44,80 +45,87 @@ impl Problem {
         }
     }
 
-    /// A part of the request that makes no sense.
-    pub fn bad_request(field: &str, detail: impl Into<String>) -> Self {
+    /// 400: a part of the request is invalid.
+    pub(crate) fn bad_request(field: &str, detail: impl Into<String>) -> Self {
         Self { field: Some(field.to_owned()), ..Self::new(StatusCode::BAD_REQUEST, "Bad request", detail) }
     }
 
-    /// No key, or one that is not known.
-    pub fn unauthorized(detail: impl Into<String>) -> Self {
+    /// 401: no key, or an unknown one.
+    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
         let field = Some("authorization".to_owned());
         Self { field, ..Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", detail) }
     }
 
-    /// A key that may not do this.
-    pub fn forbidden(detail: impl Into<String>) -> Self {
+    /// 403: the key has another role.
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         let field = Some("authorization".to_owned());
         Self { field, ..Self::new(StatusCode::FORBIDDEN, "Forbidden", detail) }
     }
 
-    /// Something that `field` names and that is not there.
-    pub fn not_found(field: &str, detail: impl Into<String>) -> Self {
+    /// 404: what `field` names does not exist.
+    pub(crate) fn not_found(field: &str, detail: impl Into<String>) -> Self {
         Self { field: Some(field.to_owned()), ..Self::new(StatusCode::NOT_FOUND, "Not found", detail) }
     }
 
-    /// A method that the address does not have.
-    pub fn method_not_allowed() -> Self {
-        let detail = "This address does not take this method; `Allow` tells which it takes.";
+    /// 405: the address does not support the method.
+    pub(crate) fn method_not_allowed() -> Self {
+        let detail = "The address does not support this method; `Allow` lists those that it supports.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail)
     }
 
-    /// What cannot be done as things stand, and why.
-    pub fn conflict(detail: impl Into<String>) -> Self {
+    /// 409: the request conflicts with the current state.
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "Conflict", detail)
     }
 
-    /// A body beyond the bounds.
-    pub fn too_large(detail: impl Into<String>) -> Self {
+    /// 413: the body is too long.
+    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
         let field = Some("body".to_owned());
         Self { field, ..Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Content too large", detail) }
     }
 
-    /// A body that did not arrive in time.
-    pub fn timeout(detail: impl Into<String>) -> Self {
+    /// 408: the body did not arrive in time.
+    pub(crate) fn timeout(detail: impl Into<String>) -> Self {
         let field = Some("body".to_owned());
         Self { field, ..Self::new(StatusCode::REQUEST_TIMEOUT, "Request timeout", detail) }
     }
 
-    /// More than a key may ask for.
-    pub fn too_many(retry_after: u32, detail: impl Into<String>) -> Self {
+    /// 429: the key exceeds its rate limit.
+    pub(crate) fn too_many(retry_after: u32, detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests", detail);
         Self { retry_after: Some(retry_after), ..problem }
     }
 
-    /// More than the machine can take now.
-    pub fn unavailable(retry_after: u32, detail: impl Into<String>) -> Self {
+    /// 503: the service is overloaded or cannot store events.
+    pub(crate) fn unavailable(retry_after: u32, detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service unavailable", detail);
         Self { retry_after: Some(retry_after), ..problem }
     }
 
-    /// The problem with the events that it is about.
+    /// Adds the rejected events.
     #[must_use]
-    pub fn with_rejected(mut self, rejected: Vec<Rejected>) -> Self {
+    pub(crate) fn with_rejected(mut self, rejected: Vec<Rejected>) -> Self {
         self.rejected = rejected;
         self
     }
 
-    /// Something that should not happen: the log is told what, the client that it was so.
-    pub fn internal(error: &anyhow::Error) -> Self {
+    /// 500: an unexpected error. The log has the details; the client does not get them.
+    pub(crate) fn internal(error: &anyhow::Error) -> Self {
         tracing::error!(error = format!("{error:#}"), "internal error");
-        let detail = "The request could not be carried out; the service's log tells why. Try again.";
+        let detail = "The request failed; the log of the service says why.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", detail)
+    }
+
+    /// 500: stored data cannot be read or is damaged. Only for operators, who get the reason.
+    pub(crate) fn damaged(error: &anyhow::Error) -> Self {
+        let detail = format!("{error:#}");
+        tracing::error!(error = detail, "stored data cannot be read");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", detail)
     }
 }
 
-/// The field that an error of serde is about: what it names itself, else where it was, else `whole`.
-pub fn field_of(path: &str, message: &str, whole: &str) -> String {
+/// The field that an error of serde is about: the one that its message names, else its path, else `whole`.
+pub(crate) fn field_of(path: &str, message: &str, whole: &str) -> String {
     let named = ["unknown field `", "missing field `", "duplicate field `"].iter().find_map(|start| {
         let (name, _) = message.strip_prefix(start)?.split_once('`')?;
         Some(name)
@@ -138,22 +146,10 @@ impl From<anyhow::Error> for Problem {
     }
 }
 
-macro_rules! internal {
-    ($($error:ty),+) => {
-        $(impl From<$error> for Problem {
-            fn from(error: $error) -> Self {
-                Self::internal(&error.into())
-            }
-        })+
-    };
-}
-
-internal!(origin_log::LogError, crate::models::ModelsError, crate::publish::PublishError);
-
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        // These types cannot fail to serialise; an empty body would still carry the status.
+        // These types cannot fail to serialise; the status is right even with an empty body.
         let mut response = (status, serde_json::to_vec(&self).unwrap_or_default()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -1,6 +1,6 @@
-//! What an address says: the id in its path, and its query.
+//! The parts of an address: the id in its path, and its query.
 
-use crate::serve::problem::{Problem, Result, field_of};
+use crate::serve::http::problem::{Problem, Result, field_of};
 use axum::{
     extract::{FromRequestParts, Path},
     http::{Uri, request::Parts},
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use snapshots::event::{MAX_ITEM_ID, is_printable};
 
 /// The id in a path: of an item, a visitor or a model.
-pub struct PathId(pub String);
+pub(crate) struct PathId(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Problem;
@@ -18,19 +18,19 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
         match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(id)) if is_printable(&id, MAX_ITEM_ID) => Ok(Self(id)),
             _ => {
-                let expected =
-                    format!("The id in the path is to be 1 to {MAX_ITEM_ID} printable bytes of UTF-8.");
-                Err(Problem::bad_request("id", expected))
+                let detail =
+                    format!("The id in the path must be 1 to {MAX_ITEM_ID} printable bytes of UTF-8.");
+                Err(Problem::bad_request("id", detail))
             }
         }
     }
 }
 
-/// Reads the query. `T` denies unknown fields: a misspelt one would otherwise do nothing.
+/// Parses the query. `T` should deny unknown fields, so that a misspelt parameter is an error.
 ///
 /// # Errors
 /// 400 that names the parameter.
-pub fn read<T: DeserializeOwned>(uri: &Uri) -> Result<T> {
+pub(crate) fn read<T: DeserializeOwned>(uri: &Uri) -> Result<T> {
     let pairs = form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
     let query = serde_urlencoded::Deserializer::new(pairs);
     serde_path_to_error::deserialize(query).map_err(|error| {
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parameter_at_fault_is_named() {
+    fn an_error_names_the_parameter() {
         let read = |query: &str| read::<Options>(&format!("/x{query}").parse().unwrap());
         assert_eq!(read("").unwrap(), Options::default());
         assert_eq!(read("?full=true&limit=3").unwrap(), Options { full: true, limit: 3 });

@@ -28,8 +28,7 @@ pub(crate) struct Jobs {
 /// # Errors
 /// The destination is not fully configured, or a thread cannot be started.
 pub(crate) fn start(service: &Shared) -> Result<Jobs> {
-    let tasks =
-        [tokio::spawn(refresh::run(service.clone())), tokio::spawn(retention::run(service.clone()))];
+    let tasks = [tokio::spawn(refresh::run(service.clone())), tokio::spawn(retention::run(service.clone()))];
     tokio::spawn(history::run(service.clone()));
     for feed in &service.config.feeds {
         tokio::spawn(feed_watcher::run(service.clone(), feed.clone()));

@@ -133,7 +133,8 @@ mod tests {
     #[test]
     fn a_checkpoint_is_saved_after_changes_at_its_interval_and_when_stopping() {
         let minute = Duration::from_secs(60);
-        let due = |position, since_saved, stopping| is_checkpoint_due(position, 7, since_saved, minute, stopping);
+        let due =
+            |position, since_saved, stopping| is_checkpoint_due(position, 7, since_saved, minute, stopping);
         assert!(!due(7, minute * 9, true), "nothing changed");
         assert!(!due(8, minute / 2, false), "too early");
         assert!(due(8, minute, false) && due(8, Duration::ZERO, true));

@@ -52,8 +52,12 @@ impl Collector for EdgeCounters {
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
         let name = "recommendation_exposures";
-        let mut exposures =
-            encoder.encode_descriptor(name, "Answers by experiment and variant", None, MetricType::Counter)?;
+        let mut exposures = encoder.encode_descriptor(
+            name,
+            "Answers by experiment and variant",
+            None,
+            MetricType::Counter,
+        )?;
         for Exposed { experiment, variant, answers } in &sum.exposed {
             let labels = [("experiment", &**experiment), ("variant", &**variant)];
             ConstCounter::new(*answers).encode(exposures.encode_family(&labels)?)?;

@@ -229,11 +229,7 @@ impl Service {
     }
 }
 
-fn rewrite(
-    segments: &[Segment],
-    is_removed: impl Fn(&Record<'_>) -> bool,
-    removed: &mut u64,
-) -> Result<()> {
+fn rewrite(segments: &[Segment], is_removed: impl Fn(&Record<'_>) -> bool, removed: &mut u64) -> Result<()> {
     for segment in segments {
         // Another rewrite may have removed the whole segment since.
         let exists = segment.path.try_exists();

@@ -9,8 +9,8 @@ use origin_data::hex;
 use prometheus_client::metrics::counter::Counter;
 use serde_json::{Value, json};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant, SystemTime};
 use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 /// The most spans in the queue.
 const QUEUE: usize = 8_192;
@@ -124,7 +124,7 @@ impl Traces {
         thread::Builder::new()
             .name("traces".to_owned())
             .spawn(send)
-            .conattribute("cannot start the traces thread")?;
+            .context("cannot start the traces thread")?;
         Ok(Self { queue: Some(queue), lost })
     }
 

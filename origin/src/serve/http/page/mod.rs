@@ -1,17 +1,16 @@
-//! The operators' page: `/admin`. Rendered here, with no script and nothing from any other host.
+//! The operators' page, `/admin`: rendered here, without scripts, and loading nothing from other hosts.
 
 mod plot;
 mod session;
 mod views;
 
 use crate::pack::SnapshotSet;
-use crate::serve::{
+use crate::serve::http::{
     admin,
-    history::Point,
     problem::{Problem, Result},
     query::{self, PathId},
-    state::Shared,
 };
+use crate::serve::state::service::Shared;
 use crate::store::snapshots_dir;
 use axum::{
     Router,
@@ -27,13 +26,11 @@ use session::Operator;
 use snapshots::manifest::WORLD;
 use std::sync::Arc;
 
-pub use session::Sessions;
-
-/// What a page may load: its style from here, and nothing else.
+/// What a page may load: the style sheet of this service, and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// The addresses of the page.
-pub fn routes() -> Router<Shared> {
+/// The routes of the page.
+pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/admin", get(overview))
         .route("/admin/login", get(login).post(log_in))
@@ -45,10 +42,10 @@ pub fn routes() -> Router<Shared> {
         .route("/admin/learn", post(learn))
         .route("/admin/rollback", post(roll_back))
         .route("/admin/style.css", get(style))
-        .layer(map_response(guarded))
+        .layer(map_response(with_security_headers))
 }
 
-async fn guarded(mut response: Response) -> Response {
+async fn with_security_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
@@ -86,80 +83,105 @@ async fn log_out(State(service): State<Shared>, operator: Operator, request: Req
 }
 
 async fn overview(State(service): State<Shared>, operator: Operator) -> Result<Html<String>> {
-    let axum::Json(status) = admin::status(State(Arc::clone(&service))).await?;
-    let history: Vec<Point> = service.history.points();
-    let frame = views::Frame { operator: &operator, said: operator.said(&service), at: "/admin" };
-    let publishes = service.config.serve.publish_to.as_deref();
-    Ok(html(views::overview(&frame, &status, &history, publishes)))
+    // The page shows the rest of the status also if the snapshots are damaged.
+    let (regions, damage) = match admin::read_regions(&service).await {
+        Ok(regions) => (regions, None),
+        Err(problem) => (Vec::new(), Some(problem.detail)),
+    };
+    let status = admin::read_status(&service, regions).await?;
+    let frame =
+        views::Frame { operator: &operator, message: operator.take_message(&service), path: "/admin" };
+    let overview = views::Overview {
+        status: &status,
+        damage: damage.as_deref(),
+        history: &service.history.points(),
+        destination: service.config.serve.publish_to.as_deref(),
+    };
+    Ok(html(views::overview(&frame, &overview)))
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct LookUp {
+struct ItemsQuery {
     region: String,
     item: String,
 }
 
-async fn items(State(service): State<Shared>, operator: Operator, uri: Uri) -> Result<Html<String>> {
-    let LookUp { region, item } = query::read(&uri)?;
+async fn items(State(service): State<Shared>, operator: Operator, uri: Uri) -> Result<Response> {
+    let ItemsQuery { region, item } = query::read(&uri)?;
     let region = if region.is_empty() { WORLD.to_owned() } else { region };
-    let frame = views::Frame { operator: &operator, said: operator.said(&service), at: "/admin/items" };
+    let message = operator.take_message(&service);
+    let frame = views::Frame { operator: &operator, message, path: "/admin/items" };
     let reader = Arc::clone(&service);
-    let body = service
-        .blocking(move || {
-            let Ok(built) = SnapshotSet::load(&snapshots_dir(&reader.config.data_dir)) else {
-                return Ok(views::nothing_built());
-            };
-            let regions: Vec<&str> = built.manifests.iter().map(|manifest| &*manifest.region).collect();
-            if !regions.contains(&&*region) {
-                return Err(Problem::not_found("region", format!("There is no region '{region}'.")));
-            }
-            let snapshot = built.open(&region)?;
-            Ok(views::items(&snapshot, &regions, &region, item.trim()))
-        })
-        .await?;
-    Ok(html(frame.around("Items", &body)))
+    let render = move || {
+        let built = SnapshotSet::load_if_built(&snapshots_dir(&reader.config.data_dir));
+        let Some(built) = built.map_err(|error| Problem::damaged(&error))? else {
+            return Ok(views::nothing_built());
+        };
+        let regions: Vec<&str> = built.manifests.iter().map(|manifest| &*manifest.region).collect();
+        if !regions.contains(&&*region) {
+            return Err(Problem::not_found("region", format!("There is no region '{region}'.")));
+        }
+        let snapshot = built.open(&region).map_err(|error| Problem::damaged(&error))?;
+        Ok(views::items(&snapshot, &regions, &region, item.trim()))
+    };
+    match service.blocking(render).await {
+        Ok(body) => Ok(html(frame.around("Items", &body)).into_response()),
+        Err(problem) => Ok(page_of_problem(&frame, "Items", &problem)),
+    }
 }
 
-async fn models(State(service): State<Shared>, operator: Operator) -> Result<Html<String>> {
-    let reader = Arc::clone(&service);
-    let (models, serving) = service.blocking(move || admin::models_of(&reader)).await?;
-    let frame = views::Frame { operator: &operator, said: operator.said(&service), at: "/admin/models" };
-    Ok(html(views::models(&frame, &models, serving.as_deref())))
+async fn models(State(service): State<Shared>, operator: Operator) -> Response {
+    let message = operator.take_message(&service);
+    let frame = views::Frame { operator: &operator, message, path: "/admin/models" };
+    match admin::read_models(&service).await {
+        Ok(admin::Models { models, serving }) => {
+            html(views::models(&frame, &models, serving.as_deref())).into_response()
+        }
+        Err(problem) => page_of_problem(&frame, "Models", &problem),
+    }
 }
 
-/// Says how it went on the page that it was asked from.
-fn back<T>(
+/// A page that shows a problem, with its status.
+fn page_of_problem(frame: &views::Frame<'_>, title: &str, problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, html(frame.around(title, &views::alert(title, &problem.detail)))).into_response()
+}
+
+/// Redirects to a page that shows the outcome of a form.
+fn redirect<T>(
     service: &Shared,
     operator: &Operator,
     to: &str,
     outcome: Result<T>,
-    done: impl FnOnce(T) -> String,
-) -> Result<Redirect> {
-    let said = match outcome {
-        Ok(value) => done(value),
+    success: impl FnOnce(T) -> String,
+) -> Redirect {
+    let message = match outcome {
+        Ok(value) => success(value),
         Err(problem) => problem.detail,
     };
-    operator.say(service, said);
-    Ok(Redirect::to(to))
+    operator.set_message(service, message);
+    Redirect::to(to)
 }
 
 async fn publish(State(service): State<Shared>, operator: Operator, request: Request) -> Result<Redirect> {
     operator.check_form(&service, request).await?;
-    let outcome = admin::publish_now(&service);
-    back(&service, &operator, "/admin", outcome, |()| "Publishing.".to_owned())
+    let outcome = admin::request_publish(&service);
+    Ok(redirect(&service, &operator, "/admin", outcome, |()| "Publishing.".to_owned()))
 }
 
 async fn learn(State(service): State<Shared>, operator: Operator, request: Request) -> Result<Redirect> {
     operator.check_form(&service, request).await?;
-    service.publishing.learn.notify_one();
-    back(&service, &operator, "/admin/models", Ok(()), |()| "Learning a new model.".to_owned())
+    service.publishing.learn_requested.notify_one();
+    let message = |()| "Learning a new model.".to_owned();
+    Ok(redirect(&service, &operator, "/admin/models", Ok(()), message))
 }
 
 async fn roll_back(State(service): State<Shared>, operator: Operator, request: Request) -> Result<Redirect> {
     operator.check_form(&service, request).await?;
-    let outcome = admin::serve_model(&service, None).await;
-    back(&service, &operator, "/admin/models", outcome, |now| format!("{} serves again.", now.serving))
+    let outcome = admin::roll_back_model(&service).await;
+    let message = |now: admin::Serving| format!("Rolled back: {} serves again.", now.serving);
+    Ok(redirect(&service, &operator, "/admin/models", outcome, message))
 }
 
 async fn promote(
@@ -169,6 +191,7 @@ async fn promote(
     request: Request,
 ) -> Result<Redirect> {
     operator.check_form(&service, request).await?;
-    let outcome = admin::serve_model(&service, Some(id)).await;
-    back(&service, &operator, "/admin/models", outcome, |now| format!("{} serves.", now.serving))
+    let outcome = admin::promote_model(&service, id).await;
+    let message = |now: admin::Serving| format!("Promoted: {} serves.", now.serving);
+    Ok(redirect(&service, &operator, "/admin/models", outcome, message))
 }

@@ -1,15 +1,15 @@
-//! A line over time, as inline SVG.
+//! Plots of a value over time, as inline SVG, and the formats of numbers.
 
 use maud::{Markup, html};
 
-/// Size of a plot, in units of its own.
+/// Width and height of a plot, in units of the view box.
 const SIZE: (f64, f64) = (640.0, 150.0);
-/// Room for the labels at the left and at the bottom.
-const ROOM: (f64, f64) = (52.0, 20.0);
+/// Margins at the left and at the bottom, for the labels.
+const MARGIN: (f64, f64) = (52.0, 20.0);
 
-/// A plot of `values`, the newest last, one every `seconds`. `label` says what they are.
-pub fn line(label: &str, values: &[f64], seconds: u64) -> Markup {
-    let ((width, height), (left, bottom)) = (SIZE, ROOM);
+/// A plot of `values`, the newest last, at intervals of `seconds`. `label` describes them to screen readers.
+pub(crate) fn line(label: &str, values: &[f64], seconds: u64) -> Markup {
+    let ((width, height), (left, bottom)) = (SIZE, MARGIN);
     let top = nice(values.iter().copied().fold(0.0, f64::max));
     let (inner, tall) = (width - left - 8.0, height - bottom - 8.0);
     let x = |place: usize| left + inner * place as f64 / (values.len().max(2) - 1) as f64;
@@ -42,14 +42,14 @@ pub fn line(label: &str, values: &[f64], seconds: u64) -> Markup {
     }
 }
 
-/// The next of 1, 2, 5, 10, 20, … that is not below.
+/// The smallest of 1, 2, 5, 10, 20, … that is at least `value`.
 fn nice(value: f64) -> f64 {
     let scale = 10f64.powf(value.max(1.0).log10().floor());
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * scale).find(|step| *step >= value).unwrap_or(value)
 }
 
-/// A number in a few signs: 12, 1.5k, 3M.
-pub fn short(value: f64) -> String {
+/// Formats a number in a few characters: 12, 1.5k, 3M.
+pub(crate) fn short(value: f64) -> String {
     let (scaled, unit) = match value {
         value if value >= 1e9 => (value / 1e9, "G"),
         value if value >= 1e6 => (value / 1e6, "M"),
@@ -60,8 +60,8 @@ pub fn short(value: f64) -> String {
     format!("{scaled:.digits$}{unit}")
 }
 
-/// A time span in its largest whole unit.
-pub fn span(seconds: u64) -> String {
+/// Formats a duration in its largest whole unit.
+pub(crate) fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),

@@ -1,9 +1,12 @@
-//! Who is logged in: a random token in a cookie that scripts cannot read and other sites cannot send.
+//! Logging in to the operators' page: a random token in a cookie that scripts cannot read and other sites cannot send.
 
-use crate::serve::{
-    body,
-    problem::Problem,
-    state::{Service, Shared},
+use crate::serve::http::{
+    auth, body,
+    problem::{Problem, Result},
+};
+use crate::serve::state::{
+    service::{Service, Shared},
+    sessions::LIFETIME,
 };
 use crate::store::{KeyHash, Role};
 use axum::{
@@ -11,45 +14,16 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::{collections::HashMap, time::Instant};
 
-/// The cookie's name.
+/// The name of the cookie.
 const COOKIE: &str = "verge_admin";
-/// How long a login lasts.
-const LASTS: Duration = Duration::from_secs(12 * 3600);
-/// The most logins at a time; beyond it the oldest ends.
-const MAX_SESSIONS: usize = 1_000;
 /// The most bytes of a form.
 const MAX_FORM: usize = 4 << 10;
 
-/// The logins.
-#[derive(Default)]
-pub struct Sessions(Mutex<HashMap<KeyHash, Session>>);
-
-struct Session {
-    key: KeyHash,
-    until: Instant,
-    said: Option<String>,
-}
-
-/// Somebody who is logged in.
-pub struct Operator {
+/// An operator who is logged in.
+pub(crate) struct Operator {
     token: String,
-}
-
-impl Sessions {
-    fn all(&self) -> MutexGuard<'_, HashMap<KeyHash, Session>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn token() -> Result<String, Problem> {
-    let mut random = [0u8; 32];
-    getrandom::fill(&mut random)
-        .map_err(|error| Problem::internal(&anyhow::anyhow!("no randomness: {error}")))?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
@@ -58,63 +32,52 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn set_cookie(service: &Service, value: &str, seconds: u64) -> String {
-    // Elsewhere than on this machine, TLS is in front of the service, and plain HTTP gets no cookie.
+    // Except on loopback, a proxy with TLS is in front of the service, and the cookie must not travel over plain HTTP.
     let secure = if service.config.serve.listen.ip().is_loopback() { "" } else { "; Secure" };
     format!("{COOKIE}={value}; Path=/admin; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
-/// Logs the holder of an admin's key in: the cookie to set.
+/// Starts a session for the holder of an admin's key; returns the cookie to set.
 ///
 /// # Errors
-/// It is no admin's key.
-pub fn log_in(service: &Service, key: &str) -> Result<String, Problem> {
-    service.keys().admit(key, Role::Admin, service.config.serve.requests_per_second)?;
-    let token = token()?;
-    let mut all = service.sessions.all();
-    all.retain(|_, session| session.until > Instant::now());
-    if all.len() >= MAX_SESSIONS
-        && let Some(oldest) = all.iter().min_by_key(|(_, session)| session.until).map(|(token, _)| *token)
-    {
-        all.remove(&oldest);
-    }
-    let session = Session { key: KeyHash::of(key), until: Instant::now() + LASTS, said: None };
-    all.insert(KeyHash::of(&token), session);
-    Ok(set_cookie(service, &token, LASTS.as_secs()))
+/// The key is not an admin's, or exceeds its rate limit.
+pub(crate) fn log_in(service: &Service, key: &str) -> Result<String> {
+    auth::authorize(service, key, Role::Admin)?;
+    let token = service.sessions.start(KeyHash::of(key), Instant::now())?;
+    Ok(set_cookie(service, &token, LIFETIME.as_secs()))
 }
 
 impl Operator {
-    /// Logs out: the cookie to set.
-    pub fn log_out(&self, service: &Service) -> String {
-        service.sessions.all().remove(&KeyHash::of(&self.token));
+    /// Ends the session; returns the cookie to set.
+    pub(crate) fn log_out(&self, service: &Service) -> String {
+        service.sessions.end(&self.token);
         set_cookie(service, "", 0)
     }
 
-    /// What every form carries, and another site cannot know.
-    pub fn form_token(&self) -> String {
+    /// The token that every form of this session contains; another site cannot know it.
+    pub(crate) fn form_token(&self) -> String {
         KeyHash::of(&format!("form {}", self.token)).whole()
     }
 
-    /// Keeps a text to show on the next page.
-    pub fn say(&self, service: &Service, text: String) {
-        if let Some(session) = service.sessions.all().get_mut(&KeyHash::of(&self.token)) {
-            session.said = Some(text);
-        }
+    /// Stores a message for the next page.
+    pub(crate) fn set_message(&self, service: &Service, message: String) {
+        service.sessions.set_message(&self.token, message);
     }
 
-    /// The text to show, once.
-    pub fn said(&self, service: &Service) -> Option<String> {
-        service.sessions.all().get_mut(&KeyHash::of(&self.token))?.said.take()
+    /// The message for this page, which is then deleted.
+    pub(crate) fn take_message(&self, service: &Service) -> Option<String> {
+        service.sessions.take_message(&self.token)
     }
 
-    /// Reads a form of this operator's own.
+    /// Reads a form and checks that it is of this session.
     ///
     /// # Errors
-    /// It comes from elsewhere (403), or cannot be read.
-    pub async fn check_form(&self, service: &Service, request: Request) -> Result<(), Problem> {
+    /// The form is of another session or site (403), or cannot be read.
+    pub(crate) async fn check_form(&self, service: &Service, request: Request) -> Result<()> {
         let form = read_form(service, request).await?;
         match form.get("token") {
             Some(token) if KeyHash::of(token) == KeyHash::of(&self.form_token()) => Ok(()),
-            _ => Err(Problem::forbidden("The form is not one of yours; load the page again.")),
+            _ => Err(Problem::forbidden("The form does not belong to this session; reload the page.")),
         }
     }
 }
@@ -122,10 +85,10 @@ impl Operator {
 /// Reads a form that a page of this service sent.
 ///
 /// # Errors
-/// It comes from another site (403), or cannot be read.
-pub async fn read_form(service: &Service, request: Request) -> Result<HashMap<String, String>, Problem> {
-    let from = request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    if !matches!(from, None | Some("same-origin" | "none")) {
+/// The form comes from another site (403), or cannot be read.
+pub(crate) async fn read_form(service: &Service, request: Request) -> Result<HashMap<String, String>> {
+    let site = request.headers().get("sec-fetch-site").map(|value| value.as_bytes());
+    if !matches!(site, None | Some(b"same-origin" | b"none")) {
         return Err(Problem::forbidden("The form comes from another site."));
     }
     let body = body::read(service, request, MAX_FORM).await?;
@@ -137,14 +100,9 @@ impl FromRequestParts<Shared> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, service: &Shared) -> Result<Self, Response> {
         let token = cookie(&parts.headers).unwrap_or_default();
-        let key = {
-            let all = service.sessions.all();
-            let session = all.get(&KeyHash::of(token)).filter(|session| session.until > Instant::now());
-            session.map(|session| session.key)
-        };
-        // A key that is revoked ends what was begun with it.
-        match key {
-            Some(key) if service.keys().has(&key) => Ok(Self { token: token.to_owned() }),
+        // Revoking a key ends its sessions.
+        match service.sessions.key(token, Instant::now()) {
+            Some(key) if service.keys().contains(&key) => Ok(Self { token: token.to_owned() }),
             _ => Err(Redirect::to("/admin/login").into_response()),
         }
     }

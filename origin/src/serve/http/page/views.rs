@@ -1,16 +1,14 @@
-//! What the pages look like.
+//! The markup of the pages.
 
-use crate::serve::page::{
-    plot::{line, short, span},
-    session::Operator,
-};
-use crate::{
-    models::Model,
-    serve::{
-        admin::Status,
-        history::{EVERY, Point},
+use crate::models::Model;
+use crate::serve::http::{
+    admin::{Region, Status},
+    page::{
+        plot::{line, short, span},
+        session::Operator,
     },
 };
+use crate::serve::state::history::{INTERVAL, Point};
 use maud::{DOCTYPE, Markup, html};
 use origin_data::clock::now;
 use snapshots::{
@@ -24,22 +22,22 @@ use snapshots::{
     time::Timestamp,
 };
 
-/// Neighbours of a table that are shown.
+/// The number of neighbours shown for each table.
 const NEIGHBOURS: usize = 12;
 
-/// What is around every page.
-pub struct Frame<'a> {
-    /// Who looks.
-    pub operator: &'a Operator,
-    /// How what was last done went.
-    pub said: Option<String>,
-    /// The page's address.
-    pub at: &'static str,
+/// The frame of every page: navigation and message.
+pub(crate) struct Frame<'a> {
+    /// The operator who is logged in.
+    pub(crate) operator: &'a Operator,
+    /// The outcome of the last form.
+    pub(crate) message: Option<String>,
+    /// The path of the page.
+    pub(crate) path: &'static str,
 }
 
 impl Frame<'_> {
-    /// A page.
-    pub fn around(&self, title: &str, body: &Markup) -> Markup {
+    /// A page with this body.
+    pub(crate) fn around(&self, title: &str, body: &Markup) -> Markup {
         let pages = [("/admin", "Overview"), ("/admin/items", "Items"), ("/admin/models", "Models")];
         document(
             title,
@@ -48,20 +46,20 @@ impl Frame<'_> {
                     a.brand href="/admin" { "Verge" }
                     nav {
                         @for (address, name) in pages {
-                            a href=(address) aria-current=[(address == self.at).then_some("page")] { (name) }
+                            a href=(address) aria-current=[(address == self.path).then_some("page")] { (name) }
                         }
                     }
                     (self.button("/admin/logout", "Log out", "plain"))
                 }
                 main {
-                    @if let Some(said) = &self.said { p.said role="status" { (said) } }
+                    @if let Some(message) = &self.message { p.message role="status" { (message) } }
                     (body)
                 }
             },
         )
     }
 
-    /// A form of one button.
+    /// A form that consists of one button.
     fn button(&self, action: &str, label: &str, class: &str) -> Markup {
         html! {
             form method="post" action=(action) {
@@ -88,8 +86,8 @@ fn document(title: &str, body: &Markup) -> Markup {
     }
 }
 
-/// Asks for an admin's key.
-pub fn login(problem: Option<&str>) -> Markup {
+/// The page that asks for an admin's key.
+pub(crate) fn login(problem: Option<&str>) -> Markup {
     document(
         "Log in",
         &html! {
@@ -101,7 +99,7 @@ pub fn login(problem: Option<&str>) -> Markup {
                     button.strong { "Log in" }
                 }
                 @if let Some(problem) = problem { p.bad role="alert" { (problem) } }
-                p.hint { "An operator makes one by " code { "verge keys add NAME --role admin" } "." }
+                p.hint { "To create one, run " code { "verge keys add NAME --role admin" } "." }
             }
         },
     )
@@ -121,12 +119,8 @@ fn day(at: Timestamp) -> String {
     at.to_string().chars().take(16).collect::<String>().replace('T', " ")
 }
 
-fn since(at: Timestamp) -> String {
-    span(u64::try_from((now().0 - at.0) / 1000).unwrap_or(0))
-}
-
 fn ago(at: Timestamp) -> String {
-    format!("{} ago", since(at))
+    format!("{} ago", span(u64::try_from((now().0 - at.0) / 1000).unwrap_or(0)))
 }
 
 fn bytes(count: u64) -> String {
@@ -137,35 +131,33 @@ fn bytes(count: u64) -> String {
     }
 }
 
-/// How the service does.
-pub fn overview(frame: &Frame<'_>, status: &Status, history: &[Point], publishes: Option<&str>) -> Markup {
-    let last = history.last().copied().unwrap_or_default();
-    let publishing = &status.publishing;
-    let oldest = status.regions.iter().map(|region| region.built_at).min();
-    let series = |of: fn(&Point) -> f64| history.iter().map(of).collect::<Vec<f64>>();
+/// The content of the overview.
+pub(crate) struct Overview<'a> {
+    /// The status of the service.
+    pub(crate) status: &'a Status,
+    /// Why the snapshots cannot be read, if they cannot.
+    pub(crate) damage: Option<&'a str>,
+    /// The points of the plots.
+    pub(crate) history: &'a [Point],
+    /// The configured destination.
+    pub(crate) destination: Option<&'a str>,
+}
+
+/// The overview: status, plots and snapshots.
+pub(crate) fn overview(frame: &Frame<'_>, overview: &Overview<'_>) -> Markup {
+    let Overview { status, damage, history, destination } = overview;
+    let series = |value: fn(&Point) -> f64| history.iter().map(value).collect::<Vec<f64>>();
+    let plot = |title: &str, values: &[f64]| {
+        html! { figure { figcaption { (title) } (line(title, values, INTERVAL.as_secs())) } }
+    };
     let body = html! {
-        @for (part, why) in &status.unready {
-            p.bad role="alert" { strong { (part) } ": " (why) }
-        }
-        @if let Some(why) = &publishing.failing {
-            p.bad role="alert" { strong { "Publishing fails" } ": " (why) }
-        }
-        section.tiles {
-            (tile("Events", &format!("{}/s", short(last.events)), "durable, last 5 s", false))
-            (tile("Lag", &short(last.lag as f64), "events not in the tables yet", last.lag > 10_000))
-            (tile("Recommendations", &format!("{}/s", short(last.requests)), "as the edge reports", false))
-            (tile("Items", &short(status.items as f64), "in the catalogue", false))
-            (tile("Newest event", &oldest.map_or("–".to_owned(), since), "ago, in the oldest snapshot", false))
-            (tile(
-                "Published",
-                &publishing.published_at.map_or("–".to_owned(), ago),
-                publishes.unwrap_or("nowhere: set publish_to"),
-                publishing.failing.is_some(),
-            ))
-        }
+        @for (part, reason) in &status.unready { (alert(part, reason)) }
+        @if let Some(reason) = &status.publishing.failing { (alert("Publishing fails", reason)) }
+        @if let Some(reason) = damage { (alert("The snapshots cannot be read", reason)) }
+        (tiles(status, history, *destination))
         section.plots {
-            figure { figcaption { "Events a second" } (line("Events a second", &series(|point| point.events), EVERY.as_secs())) }
-            figure { figcaption { "Lag, in events" } (line("Lag, in events", &series(|point| point.lag as f64), EVERY.as_secs())) }
+            (plot("Events per second", &series(|point| point.events)))
+            (plot("Lag in events", &series(|point| point.lag as f64)))
         }
         section {
             div.head {
@@ -175,30 +167,69 @@ pub fn overview(frame: &Frame<'_>, status: &Status, history: &[Point], publishes
                     (frame.button("/admin/rollback", "Roll back the model", "danger"))
                 }
             }
-            @if status.regions.is_empty() { (nothing_built()) } @else {
-                div.wide { table {
-                    thead { tr { th { "Region" } th { "Version" } th { "Newest event" } th.number { "In an isolate" } th.number { "In shards" } th { "Takes in" } } }
-                    tbody { @for region in &status.regions { tr {
-                        td { a href=(format!("/admin/items?region={}", region.region)) { (region.region) } }
-                        td { code { (region.version.chars().take(12).collect::<String>()) } }
-                        td title=(region.built_at.to_string()) { (ago(region.built_at)) }
-                        td.number { (bytes(region.bytes)) }
-                        td.number { @if region.shard_bytes > 0 { (bytes(region.shard_bytes)) } @else { "–" } }
-                        td { @if region.areas.is_empty() { "everything" } @else { (region.areas.join(", ")) } }
-                    } } }
-                } }
-            }
+            @if !status.regions.is_empty() { (snapshots(&status.regions)) }
+            @else if damage.is_none() { (nothing_built()) }
         }
         p.hint { "Verge " (status.version) ", started " (ago(status.started_at)) ". Model: "
             @match &status.model { Some(id) => code { (id) }, None => "none" } ". "
-            a href="/admin" { "Look again" } }
+            a href="/admin" { "Refresh" } }
     };
     frame.around("Overview", &body)
 }
 
-/// Before the first build.
-pub fn nothing_built() -> Markup {
-    html! { p.hint { "Nothing was built yet: " code { "verge build" } ", or the service itself once there are events." } }
+fn tiles(status: &Status, history: &[Point], destination: Option<&str>) -> Markup {
+    let last = history.last().copied().unwrap_or_default();
+    let oldest = status.regions.iter().map(|region| region.built_at).min();
+    let rate = |value: f64| format!("{}/s", short(value));
+    let published = &status.publishing;
+    html! {
+        section.tiles {
+            (tile("Events", &rate(last.events), "durable, last 5 s", false))
+            (tile("Lag", &short(last.lag as f64), "events not in the tables yet", last.lag > 10_000))
+            (tile("Recommendations", &rate(last.requests), "reported by the edge", false))
+            (tile("Items", &short(status.items as f64), "in the catalogue", false))
+            (tile("Newest event", &oldest.map_or("–".to_owned(), ago), "in the oldest snapshot", false))
+            (tile(
+                "Published",
+                &published.published_at.map_or("–".to_owned(), ago),
+                destination.unwrap_or("no destination: set publish_to"),
+                published.failing.is_some(),
+            ))
+        }
+    }
+}
+
+fn snapshots(regions: &[Region]) -> Markup {
+    html! {
+        div.wide { table {
+            thead { tr {
+                th { "Region" } th { "Version" } th { "Newest event" } th.number { "Resident size" }
+                th.number { "In shards" } th { "Countries" }
+            } }
+            tbody { @for region in regions { tr {
+                td { a href=(format!("/admin/items?region={}", region.region)) { (region.region) } }
+                td { code { (region.version.chars().take(12).collect::<String>()) } }
+                td title=(region.built_at.to_string()) { (ago(region.built_at)) }
+                td.number { (bytes(region.bytes)) }
+                td.number { @if region.shard_bytes > 0 { (bytes(region.shard_bytes)) } @else { "–" } }
+                td { @if region.areas.is_empty() { "all" } @else { (region.areas.join(", ")) } }
+            } } }
+        } }
+    }
+}
+
+/// An alert.
+pub(crate) fn alert(title: &str, reason: &str) -> Markup {
+    html! { p.bad role="alert" { strong { (title) } ": " (reason) } }
+}
+
+/// The hint before the first build.
+pub(crate) fn nothing_built() -> Markup {
+    html! {
+        p.hint {
+            "No model was built yet. Run " code { "verge build" } "; the service also builds one when it has events."
+        }
+    }
 }
 
 fn price(item: &answer::ItemView<'_>) -> String {
@@ -207,13 +238,13 @@ fn price(item: &answer::ItemView<'_>) -> String {
 
 fn signal(signal: Signal) -> &'static str {
     match signal {
-        Signal::Coview => "seen together",
+        Signal::Coview => "viewed together",
         Signal::Bought => "bought together",
-        Signal::Knn => "alike",
+        Signal::Knn => "similar",
         Signal::Popularity => "popular",
-        Signal::Recency => "wanted lately",
+        Signal::Recency => "recently popular",
         Signal::Pinned => "pinned",
-        Signal::Exploration => "tried out",
+        Signal::Exploration => "exploration",
     }
 }
 
@@ -240,8 +271,8 @@ fn link(region: &str, id: &str) -> String {
     format!("/admin/items?{query}")
 }
 
-/// What a region wants, and an item with its neighbours.
-pub fn items(snapshot: &Snapshot, regions: &[&str], region: &str, item: &str) -> Markup {
+/// The popular items of a region, and an item with its neighbours.
+pub(crate) fn items(snapshot: &Snapshot, regions: &[&str], region: &str, item: &str) -> Markup {
     let popular = list(snapshot, Call::Popular, 20);
     html! {
         form.look method="get" action="/admin/items" {
@@ -259,7 +290,7 @@ pub fn items(snapshot: &Snapshot, regions: &[&str], region: &str, item: &str) ->
     }
 }
 
-/// A list that is the same for everybody.
+/// A list without personalisation.
 fn list<'s>(snapshot: &'s Snapshot, call: Call<'_>, limit: usize) -> Option<Answer<'s>> {
     let (query, nobody) = (Query { limit, ..Query::default() }, Recents::default());
     let request = Request::new(&query, &nobody, now());
@@ -268,12 +299,12 @@ fn list<'s>(snapshot: &'s Snapshot, call: Call<'_>, limit: usize) -> Option<Answ
 
 fn neighbours(snapshot: &Snapshot, region: &str, id: &str) -> Markup {
     let (Some(index), Some(view)) = (snapshot.ids.index(id), answer::item(snapshot, id)) else {
-        return html! { section { p.bad role="alert" { "The snapshot knows no item " code { (id) } "." } } };
+        return html! { section { p.bad role="alert" { "The snapshot contains no item " code { (id) } "." } } };
     };
     let similar = list(snapshot, Call::Similar(id), 12);
     let tables = [
-        ("Seen together", &snapshot.coview),
-        ("Alike", &snapshot.knn),
+        ("Viewed together", &snapshot.coview),
+        ("Similar", &snapshot.knn),
         ("Bought together", &snapshot.bought),
     ];
     html! {
@@ -285,7 +316,7 @@ fn neighbours(snapshot: &Snapshot, region: &str, id: &str) -> Markup {
                 " · popularity " (format!("{:.3}", snapshot.popularity.of(index)))
             }
             @if let Some(similar) = &similar {
-                h3 { "Recommended beside it" }
+                h3 { "Recommendations for this item" }
                 (recommended(region, similar))
             }
             div.columns { @for (name, table) in tables { @if let Some(table) = table {
@@ -295,7 +326,7 @@ fn neighbours(snapshot: &Snapshot, region: &str, id: &str) -> Markup {
     }
 }
 
-/// A row of a table, the strongest first.
+/// A row of a table, the highest scores first.
 fn row(snapshot: &Snapshot, region: &str, table: &Table, index: u32) -> Markup {
     let mut found = Vec::new();
     table.for_each(index, |neighbour, score| found.push((neighbour, score)));
@@ -318,8 +349,8 @@ fn row(snapshot: &Snapshot, region: &str, table: &Table, index: u32) -> Markup {
     }
 }
 
-/// The models and how they did.
-pub fn models(frame: &Frame<'_>, models: &[Model], serving: Option<&str>) -> Markup {
+/// The models and their evaluations.
+pub(crate) fn models(frame: &Frame<'_>, models: &[Model], serving: Option<&str>) -> Markup {
     let measure = |model: &Model, name: &str| {
         let found = model.judged.as_ref().and_then(|judged| judged.measures.get(name));
         found.map_or("–".to_owned(), |measure| format!("{:.4}", measure.mean))
@@ -335,7 +366,7 @@ pub fn models(frame: &Frame<'_>, models: &[Model], serving: Option<&str>) -> Mar
             }
             @if models.is_empty() { (nothing_built()) } @else {
                 div.wide { table {
-                    thead { tr { th { "Model" } th { "SnapshotSet" } th { "Events" } th.number { "Items" } th.number { "HR@20" } th.number { "MRR@20" } th { "Decision" } th {} } }
+                    thead { tr { th { "Model" } th { "Built" } th { "Events" } th.number { "Items" } th.number { "HR@20" } th.number { "MRR@20" } th { "Decision" } th {} } }
                     tbody { @for model in models.iter().rev() {
                         @let serves = serving == Some(&*model.id);
                         tr.serves[serves] {
@@ -346,7 +377,7 @@ pub fn models(frame: &Frame<'_>, models: &[Model], serving: Option<&str>) -> Mar
                             td.number { (measure(model, "HR@20")) }
                             td.number { (measure(model, "MRR@20")) }
                             td.text { (model.decision) }
-                            td { @if serves { strong.good { "serves" } } @else {
+                            td { @if serves { strong.good { "serving" } } @else {
                                 (frame.button(&format!("/admin/models/{}/promote", model.id), "Promote", "plain"))
                             } }
                         }
@@ -354,7 +385,7 @@ pub fn models(frame: &Frame<'_>, models: &[Model], serving: Option<&str>) -> Mar
                 } }
             }
         }
-        p.hint { "Measured on sessions held out of the log: HR@20 is the share of next items among the first twenty, MRR@20 the mean of one over their place." }
+        p.hint { "Measured on held-out sessions. HR@20: share of next items among the first 20. MRR@20: mean reciprocal rank of the next item among the first 20." }
     };
     frame.around("Models", &body)
 }

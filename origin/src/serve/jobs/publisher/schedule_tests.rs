@@ -23,10 +23,10 @@ fn applied(current: &CurrentVersions) -> AppliedVersions {
     }
 }
 
-/// A publisher that is up to date an hour after its start: everything is published and learned.
+/// A publisher that is up to date long after its start: everything is published and learned.
 fn up_to_date() -> (Instant, Inputs) {
     let start = Instant::now();
-    let now = start + HOUR;
+    let now = start + 100 * HOUR;
     let intervals = Intervals { publish: SECOND, learn_tables: 60 * SECOND, learn: 6 * HOUR };
     let inputs = Inputs {
         stored: 1_000,
@@ -35,7 +35,7 @@ fn up_to_date() -> (Instant, Inputs) {
         last_publish: now - 2 * SECOND,
         next_publish: now - SECOND,
         next_refresh: now - SECOND,
-        last_learning: Some((start, 1_000)),
+        last_learning: Some((now - HOUR, 1_000)),
         learned_position: 1_000,
         ..Inputs::new(intervals, true, start)
     };
@@ -98,8 +98,7 @@ fn next_action_by_situation() {
         (
             "rules were set",
             |inputs, _| {
-                inputs.current =
-                    Some(CurrentVersions { rules: Some(SystemTime::UNIX_EPOCH), ..versions() });
+                inputs.current = Some(CurrentVersions { rules: Some(SystemTime::UNIX_EPOCH), ..versions() });
             },
             Action::Refresh(Changes { rules: true, ..NOTHING }),
         ),
@@ -143,11 +142,7 @@ fn next_action_by_situation() {
             Action::Refresh(Changes { catalogue: true, ..NOTHING }),
         ),
         // Publish.
-        (
-            "an urgent change",
-            |inputs, now| inputs.record_change(now, true),
-            Action::Publish,
-        ),
+        ("an urgent change", |inputs, now| inputs.record_change(now, true), Action::Publish),
         (
             "an urgent change, but the interval has not passed",
             |inputs, now| {
@@ -156,11 +151,7 @@ fn next_action_by_situation() {
             },
             Action::Wait,
         ),
-        (
-            "a slight change waits",
-            |inputs, now| inputs.record_change(now, false),
-            Action::Wait,
-        ),
+        ("a slight change waits", |inputs, now| inputs.record_change(now, false), Action::Wait),
         (
             "a slight change has waited long enough",
             |inputs, now| {
@@ -313,11 +304,7 @@ fn next_action_by_situation() {
             },
             Action::Wait,
         ),
-        (
-            "tables are due",
-            |inputs, _| inputs.stored = 1_001,
-            tables,
-        ),
+        ("tables are due", |inputs, _| inputs.stored = 1_001, tables),
         (
             "tables are learned from no new events",
             |inputs, _| inputs.learned_position = inputs.stored,
@@ -418,7 +405,11 @@ fn learning_that_started_is_not_started_again() {
         assert_eq!(next_action(now + HOUR, &inputs), Action::Learn(Scope::Tables));
         inputs.record_learning_start(now + HOUR, Scope::Tables, true);
         inputs.record_learning_end(now + HOUR, SECOND);
-        assert_eq!(next_action(now + 6 * HOUR, &inputs), Action::Learn(Scope::Full), "counted from the full one");
+        assert_eq!(
+            next_action(now + 6 * HOUR, &inputs),
+            Action::Learn(Scope::Full),
+            "counted from the full one"
+        );
     }
 }
 
