@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | [`http`] | routes, handlers, middleware, the operators' page | `jobs`, `state` |
 //! | [`jobs`] | background work: publisher, table follower, feeds, retention, refresh | `state` |
-//! | [`state`] | what handlers and jobs share | nothing of `serve` |
+//! | [`state`] | what handlers and jobs share | neither `http` nor `jobs` |
 //!
 //! May import: every layer below `commands`.
 

@@ -75,7 +75,7 @@ pub(crate) fn router(service: &Shared) -> Router {
 /// `GET /openapi.json`. The file is written by hand, as the contract that clients are generated from: tests hold the
 /// routes, methods and roles of the service to it, and `cargo xtask test` runs schemathesis against it. Generating it
 /// (`utoipa`, `aide`) would need a schema annotation on every type, also those of `snapshots`, and handlers that take
-/// extractors in place of [`body`], which bounds memory and names the field at fault.
+/// extractors in place of [`body`], which bounds memory and names the invalid field.
 async fn openapi() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], include_str!("../../../openapi.json"))
 }

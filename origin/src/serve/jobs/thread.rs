@@ -4,7 +4,7 @@ use crate::serve::state::service::Shared;
 use anyhow::{Context, Result};
 use std::thread::{self, JoinHandle};
 
-/// Starts a thread. If it panics, the service is not ready from then on, because nobody does its work.
+/// Starts a thread. If it panics, its work is no longer done, and `/readyz` reports the service as not ready.
 ///
 /// # Errors
 /// The system cannot start a thread.

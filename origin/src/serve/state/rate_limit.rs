@@ -3,9 +3,8 @@
 //! Formula: the generic cell rate algorithm (ITU-T I.371, "virtual scheduling"). `due` is when the next request would
 //! come at the steady rate; a request that comes more than a second before it is rejected.
 //!
-//! The crate `governor` implements the same algorithm. It is not used because it brings about ten crates (`quanta`,
-//! `web-time`, `portable-atomic`, …) for the thirty lines below, and fixes the quota when a limiter is created, whereas the
-//! limiters here outlive a reload of the keys.
+//! The crate `governor` implements the same algorithm and would fit. It is not used because it adds five crates, most of
+//! them for timers and collections of keys that are not needed here, in place of the thirty lines below.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;

@@ -86,7 +86,7 @@ fn document(title: &str, body: &Markup) -> Markup {
     }
 }
 
-/// The page that asks for an admin's key.
+/// The login page.
 pub(crate) fn login(problem: Option<&str>) -> Markup {
     document(
         "Log in",
@@ -292,8 +292,8 @@ pub(crate) fn items(snapshot: &Snapshot, regions: &[&str], region: &str, item: &
 
 /// A list without personalisation.
 fn list<'s>(snapshot: &'s Snapshot, call: Call<'_>, limit: usize) -> Option<Answer<'s>> {
-    let (query, nobody) = (Query { limit, ..Query::default() }, Recents::default());
-    let request = Request::new(&query, &nobody, now());
+    let (query, recents) = (Query { limit, ..Query::default() }, Recents::default());
+    let request = Request::new(&query, &recents, now());
     answer::answer(snapshot, call, &request, &mut Scratch::default()).ok()
 }
 

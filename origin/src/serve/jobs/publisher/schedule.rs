@@ -155,8 +155,8 @@ pub(super) struct Inputs {
     pub(super) learned_position: u64,
 }
 
-/// Decides what to do at `now`. The caller performs the action, records its outcome in the inputs, and asks again until
-/// the answer is [`Action::Wait`].
+/// Decides what to do at `now`. The caller performs the action, records its outcome in the inputs, and calls this
+/// function again until it returns [`Action::Wait`].
 pub(super) fn next_action(now: Instant, inputs: &Inputs) -> Action {
     if inputs.stopping {
         return Action::Stop;

@@ -273,7 +273,7 @@ fn next_action_by_situation() {
             Action::Wait,
         ),
         (
-            "publishing goes on while learning runs",
+            "publishing continues while learning runs",
             |inputs, now| {
                 inputs.is_learning = true;
                 inputs.record_change(now, true);
