@@ -118,13 +118,13 @@ describe("the operators' page", { skip, timeout: 120_000 }, () => {
       const id = new URL(await first.getByRole("link").getAttribute("href"), base).searchParams.get("item");
       await page.getByLabel("Item").fill(id);
       await page.getByRole("button", { name: "Look up" }).click();
-      await page.getByRole("heading", { name: "Recommended beside it" }).waitFor();
+      await page.getByRole("heading", { name: "Recommendations for this item" }).waitFor();
       const reasons = await page.locator("section").first().locator(".why").allInnerTexts();
-      assert.ok(reasons.length >= 5 && reasons.every((reason) => /seen together|alike|bought together|popular/.test(reason)), reasons.join());
+      assert.ok(reasons.length >= 5 && reasons.every((reason) => /viewed together|similar|bought together|popular/.test(reason)), reasons.join());
       await screenshot(page, "items");
       await page.getByLabel("Item").fill("<b>no such item");
       await page.getByRole("button", { name: "Look up" }).click();
-      assert.match(await page.getByRole("alert").innerText(), /knows no item <b>no such item/);
+      assert.match(await page.getByRole("alert").innerText(), /contains no item <b>no such item/);
     }));
 
   test("the models page shows metrics and the promoted model", () =>

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod fields;
 pub mod files;
+pub mod hex;
 pub mod input;
 mod interner;
 

@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    serve::{serve, state::Service},
+    serve::{serve, state::service::Service},
 };
 use anyhow::{Context, Result};
 use std::{net::SocketAddr, time::Duration};

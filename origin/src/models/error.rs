@@ -47,6 +47,9 @@ pub enum ModelsError {
         /// Number of predictions required.
         needed: usize,
     },
+    /// The log covers less than the day that is held out.
+    #[error("the log covers less than a day, so that none can be held out")]
+    LogTooShort,
     /// Reading snapshots, training or evaluating failed.
     #[error(transparent)]
     Other(#[from] anyhow::Error),

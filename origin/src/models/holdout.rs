@@ -108,6 +108,9 @@ pub fn compare_on_holdout(
     let too_few = |found| ModelsError::TooFewPredictions { found, needed: MIN_PREDICTIONS };
     let newest = log.events.last().map(|event| event.at).ok_or(too_few(0))?;
     let day = Timestamp(newest.0 - DAY_MS + 1);
+    if log.events.first().is_none_or(|first| first.at >= day) {
+        return Err(ModelsError::LogTooShort);
+    }
     let trained_until =
         [Some(first), second].into_iter().flatten().filter_map(|model| Some(model.built.as_ref()?.1)).max();
     let after = trained_until.map_or(day, |until| day.max(Timestamp(until.0 + 1)));

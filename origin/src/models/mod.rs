@@ -330,7 +330,7 @@ pub fn judge_and_decide(registry: &Registry, log: Dataset, recipe: &Recipe) -> R
     let first = Contestant { recipe, built: None };
     let comparison = match holdout::compare_on_holdout(log, &first, second.as_ref()) {
         Ok(comparison) => comparison,
-        Err(error @ ModelsError::TooFewPredictions { .. }) => {
+        Err(error @ (ModelsError::TooFewPredictions { .. } | ModelsError::LogTooShort)) => {
             let reason = format!("promoted without evaluation: {error}");
             return Ok(Decision { evaluation: None, promote: true, reason });
         }

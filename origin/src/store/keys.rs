@@ -2,6 +2,7 @@
 
 use crate::store::Store;
 use anyhow::{Context, Result, bail};
+use origin_data::hex;
 use rusqlite::{Row, params, types::Type};
 use snapshots::time::Timestamp;
 
@@ -22,7 +23,7 @@ impl KeyHash {
 
     /// The whole hash in 64 hexadecimal digits.
     pub fn whole(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&self.0)
     }
 }
 
@@ -84,8 +85,7 @@ impl Store {
     pub fn add_key(&mut self, name: &str, role: Role, now: Timestamp) -> Result<String> {
         let mut random = [0u8; 20];
         getrandom::fill(&mut random).context("cannot get random bytes for a key from the system")?;
-        let text: String =
-            random.iter().fold("verge_".to_owned(), |text, byte| text + &format!("{byte:02x}"));
+        let text = format!("verge_{}", hex::encode(&random));
         self.db
             .execute(
                 "INSERT INTO keys (hash, name, role, created_at) VALUES (?1, ?2, ?3, ?4)",
