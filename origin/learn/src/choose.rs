@@ -107,7 +107,7 @@ impl<'a> HoldoutSplit<'a> {
         let cut = sessions.before_last((clicks as f64 * HOLDOUT) as usize);
         let mut train = Sessions::default();
         for session in (first..cut).map(|place| sessions.get(place)) {
-            train.push_weighed(session.clicks.iter().copied(), session.at, session.weight);
+            train.push_weighted(session.clicks.iter().copied(), session.at, session.weight);
         }
         let holdout: Vec<&[u32]> = (cut..sessions.len()).map(|place| sessions.get(place).clicks).collect();
         let every = predictions(&holdout).div_ceil(PREDICTIONS).max(1);

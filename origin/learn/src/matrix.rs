@@ -15,6 +15,7 @@ pub(crate) enum Layout {
 ///
 /// # Panics
 /// A slice is shorter than its matrix.
+#[allow(clippy::expect_used, reason = "the slices are cut to the length of the shape")]
 pub(crate) fn product(
     [m, k, n]: [usize; 3],
     (a, a_layout): (&[f32], Layout),
@@ -25,6 +26,7 @@ pub(crate) fn product(
     general_mat_mul(1.0, &view(a, [m, k], a_layout), &view(b, [k, n], b_layout), 0.0, &mut c);
 }
 
+#[allow(clippy::expect_used, reason = "the slice is cut to the length of the shape")]
 fn view(matrix: &[f32], [rows, columns]: [usize; 2], layout: Layout) -> ArrayView2<'_, f32> {
     let shape = (rows, columns).set_f(layout == Layout::ColMajor);
     ArrayView2::from_shape(shape, &matrix[..rows * columns]).expect("the slice has this length")

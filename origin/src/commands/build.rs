@@ -89,12 +89,12 @@ pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
     let mut said = |text: &str| step(text);
     let mut built = build_with(&log, &regions, packing, &mut said, |prepared, report| {
         if args.tables {
-            return neighbours::kept(prepared, &log, &recipe, &config.data_dir);
+            return neighbours::load(prepared, &log, &recipe, &config.data_dir);
         }
         let recipe = settle(prepared, &recipe, report);
         let learnt = learn_neighbours(prepared, &recipe, report);
         if args.out.is_none() {
-            neighbours::keep(&learnt, prepared, &log, &recipe, &config.data_dir)?;
+            neighbours::save(&learnt, prepared, &log, &recipe, &config.data_dir)?;
         }
         Ok((recipe, learnt))
     })?;

@@ -167,7 +167,7 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
     if !baskets && test.predictions() == 0 {
         bail!("no test session has two clicks on items that training knows; take a longer test");
     }
-    let orders = orders::sessions(&orders::cut(&split.train.events, &prepared.index));
+    let orders = orders::sessions(&orders::split(&split.train.events, &prepared.index));
     let learnt_from = if baskets { &orders } else { &prepared.sessions };
     let events = learnt_from.events(prepared.order.len());
     let training = SessionIndex::new(learnt_from, &events);

@@ -1,4 +1,4 @@
-//! What a recommender is asked, and the evaluation of its answers: sessions replayed click by click, or orders.
+//! The protocol of an evaluation: sessions replayed click by click, or orders, predicted by a recommender.
 
 use crate::evaluate::{
     measures::{SHOWN, Sums},
@@ -145,7 +145,7 @@ impl TestSet {
         let indexed =
             |session: &Vec<u32>| session.iter().map(|item| training.index[*item as usize]).collect();
         let [earlier, later] =
-            [&split.train.events, &split.later].map(|events| orders::cut(events, &training.index));
+            [&split.train.events, &split.later].map(|events| orders::split(events, &training.index));
         Self {
             sessions: split.test.iter().map(indexed).collect(),
             baskets: baskets(&earlier, &later),

@@ -64,7 +64,7 @@ impl Split {
             bail!("all {} events are in the test; choose a shorter test", later.len());
         }
         let identity: Vec<u32> = (0..log.items.len() as u32).collect();
-        let sessions = origin_learn::sessions::Sessions::cut(&later, &identity);
+        let sessions = origin_learn::sessions::Sessions::from_events(&later, &identity);
         let test = sessions.iter().map(|session| session.clicks.to_vec()).collect();
         Ok(Self { train: log, test, later, dropped: 0 })
     }

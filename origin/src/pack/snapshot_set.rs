@@ -1,7 +1,8 @@
-//! What one build made, as files.
+//! The result of a build: manifests and blobs, as files.
 
 use crate::pack::lite;
 use anyhow::{Context, Result, bail};
+use origin_data::files::replace_file;
 use snapshots::{
     Snapshot,
     envelope::Envelope,
@@ -11,15 +12,15 @@ use std::{collections::BTreeMap, path::Path};
 
 /// Name of the blob of ids and attributes.
 pub const ITEMS: &str = "items";
-/// Name of the blob of what one region wants.
+/// Name of the blob of a region's popularity and strategies.
 pub const REGION: &str = "region";
 
-/// What one build made: blobs by hash, and the manifests that name them, the world's last.
+/// Blobs by hash, and the manifests that name them, the world's last.
 #[derive(Debug, Default)]
 pub struct SnapshotSet {
     /// Content hash → bytes.
     pub blobs: BTreeMap<String, Vec<u8>>,
-    /// One a region.
+    /// One per region.
     pub manifests: Vec<Manifest>,
 }
 
@@ -55,20 +56,20 @@ impl SnapshotSet {
         Ok(snapshot)
     }
 
-    /// Adds to each region a lite snapshot of it.
+    /// Adds a lite snapshot to each region.
     ///
     /// # Errors
     /// A region cannot be opened.
     pub(crate) fn add_lite(&mut self) -> Result<()> {
         for place in 0..self.manifests.len() {
             let manifest = self.manifests[place].clone();
-            let lite = self.add(lite::NAME, &lite::of(&self.open(&manifest.region)?, lite::BYTES))?;
+            let lite = self.add(lite::NAME, &lite::lite(&self.open(&manifest.region)?, lite::BYTES))?;
             self.manifests[place] = manifest.with_lite(Some(lite));
         }
         Ok(())
     }
 
-    /// Writes blobs, then manifests, and removes what an earlier build left. Returns the bytes written.
+    /// Writes blobs, then manifests, and removes files of earlier builds. Returns the bytes written.
     ///
     /// # Errors
     /// The directory cannot be written.
@@ -95,10 +96,10 @@ impl SnapshotSet {
         Ok(wrote)
     }
 
-    /// Reads what [`Self::save`] wrote.
+    /// Loads a saved snapshot set.
     ///
     /// # Errors
-    /// Nothing was built there, or a file is missing or damaged; the text names it.
+    /// Nothing was built there, or a file is missing or damaged; the message names it.
     pub fn load(dir: &Path) -> Result<Self> {
         let mut built = Self { manifests: Self::manifests(dir)?, ..Self::default() };
         for blob in built.manifests.iter().flat_map(Manifest::named) {
@@ -114,15 +115,15 @@ impl SnapshotSet {
         Ok(built)
     }
 
-    /// The manifests of what [`Self::save`] wrote, without what they name.
+    /// The manifests of a saved snapshot set, without their blobs.
     ///
     /// # Errors
-    /// Nothing was built there, or a file is damaged; the text names it.
+    /// Nothing was built there, or a file is damaged; the message names it.
     pub fn manifests(dir: &Path) -> Result<Vec<Manifest>> {
         let nothing = || format!("no snapshots in {}; run `verge build` first", dir.display());
         let entries = std::fs::read_dir(dir.join("manifest")).with_context(nothing)?;
         let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-        // The world's is published last: it leads readers to the others.
+        // The world's manifest comes last: it points to the others.
         paths.sort_by_key(|path| (path.ends_with(WORLD), path.clone()));
         let read = |path: &std::path::PathBuf| -> Result<Manifest> {
             let named = || format!("in {}", path.display());
@@ -131,21 +132,4 @@ impl SnapshotSet {
         let manifests = paths.iter().map(read).collect::<Result<Vec<_>>>()?;
         if manifests.is_empty() { bail!(nothing()) } else { Ok(manifests) }
     }
-}
-
-/// Writes by renaming, so that a kill leaves the old file or the new one. Returns the bytes written.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<u64> {
-    if std::fs::read(path).is_ok_and(|old| old == bytes) {
-        return Ok(0);
-    }
-    let write = || -> std::io::Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let unfinished = path.with_extension("part");
-        std::fs::write(&unfinished, bytes)?;
-        std::fs::rename(&unfinished, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(bytes.len() as u64)
 }

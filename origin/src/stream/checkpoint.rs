@@ -6,7 +6,7 @@
 use crate::stream::{Limits, Recents, Tables, Trends, recents::Recent, trends};
 use anyhow::{Context, Result};
 use origin_data::files::replace_file;
-use origin_learn::popularity::{Cell, Counts, Key};
+use origin_learn::popularity::{Cell, CellKey, Counts};
 use origin_log::{Reader, SegmentNames, segments};
 use serde::{Deserialize, Serialize};
 use snapshots::time::Timestamp;
@@ -29,7 +29,7 @@ struct Saved {
     items: Vec<String>,
     areas: Vec<String>,
     newest: i64,
-    cells: Vec<(Key, Cell)>,
+    cells: Vec<(CellKey, Cell)>,
     recents: (u64, Vec<(u64, Vec<Recent>)>),
     trends: trends::Saved,
     events: [u64; 5],
