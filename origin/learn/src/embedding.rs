@@ -88,7 +88,7 @@ impl Example {
     }
 }
 
-/// One example per click on an item new to its session, except the first; `place` maps items to places.
+/// One example per click on an item new to its session, except the first; `place_of` maps items to places.
 fn examples(sessions: &Sessions, place_of: impl Fn(u32) -> u32) -> Vec<Example> {
     let mut examples = Vec::new();
     for session in sessions.iter() {

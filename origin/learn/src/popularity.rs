@@ -142,9 +142,9 @@ impl Counts {
         now: Timestamp,
         in_region: impl Fn(u16) -> bool,
     ) -> Vec<(f32, f32)> {
-        let (wanted, newest) = self.by_item(index.len(), now, in_region);
-        let indexed = || index.iter().zip(&wanted).filter_map(|(index, wanted)| Some(((*index)?, *wanted)));
-        let most = indexed().map(|(_, wanted)| wanted).fold(0.0, f64::max);
+        let (values, newest) = self.by_item(index.len(), now, in_region);
+        let indexed = || index.iter().zip(&values).filter_map(|(index, value)| Some(((*index)?, *value)));
+        let most = indexed().map(|(_, value)| value).fold(0.0, f64::max);
         let mut table = vec![(0f32, 0f32); index.iter().flatten().count()];
         for (item, value) in indexed() {
             // Never rounded to 0: the least popular item of a long log stays above items without events.
@@ -176,7 +176,7 @@ impl Counts {
             let newest = &mut newest[key.item as usize];
             *newest = (*newest).max(Some(cell.newest));
         }
-        let (mut wanted, mut sums) = (vec![0f64; items], vec![0u64; items]);
+        let (mut values, mut sums) = (vec![0f64; items], vec![0u64; items]);
         let half_lives = now.0.max(0) as f64 / self.half_life() as f64;
         for (period, cells) in periods {
             for (item, sum) in &cells {
@@ -184,10 +184,10 @@ impl Counts {
             }
             let scale = (f64::from(period) - half_lives).exp2() / UNITS;
             for (item, _) in &cells {
-                wanted[*item as usize] += std::mem::take(&mut sums[*item as usize]) as f64 * scale;
+                values[*item as usize] += std::mem::take(&mut sums[*item as usize]) as f64 * scale;
             }
         }
-        (wanted, newest)
+        (values, newest)
     }
 }
 

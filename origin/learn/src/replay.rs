@@ -14,7 +14,7 @@ use snapshots::{
     strategy::{Seen, Strategy, Weights},
 };
 
-/// Length of the ranked list that is judged.
+/// Length of the ranked list that counts.
 pub const CUTOFF: usize = 20;
 
 /// A visitor's distinct items, newest first, with how often each was seen.
@@ -99,7 +99,7 @@ impl HitSums {
     pub fn count(&mut self, step: &Step<'_>, ranked: impl Iterator<Item = u32>) {
         let on_screen = step.on_screen();
         let mut on_screen_before = false;
-        // One item more than judged: variant b leaves one out.
+        // One item more than counts: variant b leaves one out.
         for (place, item) in ranked.take(CUTOFF + 1).enumerate() {
             if item == step.next {
                 let rank = place + 1;

@@ -16,7 +16,7 @@ use origin_learn::{
 };
 use rayon::prelude::*;
 
-/// Lengths of the ranked list that are judged.
+/// Cutoffs of the ranked list.
 pub const CUTOFFS: [usize; 3] = [5, 10, SHOWN];
 /// The longest of them.
 pub const SHOWN: usize = CUTOFF;
@@ -51,8 +51,8 @@ impl Sums {
         let rank = shown.iter().position(|item| item == target).map(|place| place + 1);
         let discount = |place: usize| 1.0 / ((place + 2) as f64).log2();
         let (mut found, mut gain, mut ideal) = (0.0, 0.0, 0.0);
-        let mut judged = CUTOFFS.iter().enumerate();
-        let mut next = judged.next();
+        let mut cutoffs = CUTOFFS.iter().enumerate();
+        let mut next = cutoffs.next();
         for place in 0..SHOWN {
             if shown.get(place).is_some_and(|item| remaining.contains(item)) {
                 found += 1.0;
@@ -66,7 +66,7 @@ impl Sums {
             for (measure, value) in values.into_iter().enumerate() {
                 self.0[2 + measure * CUTOFFS.len() + column] += value;
             }
-            next = judged.next();
+            next = cutoffs.next();
         }
         self.count_scarce(target_events, rank.is_some());
     }

@@ -1,4 +1,4 @@
-//! What a recommender is asked, and the evaluation of its answers: sessions replayed click by click, or orders.
+//! The protocol of an evaluation: sessions replayed click by click, or orders, predicted by a recommender.
 
 use crate::evaluate::{
     measures::{SHOWN, Sums},

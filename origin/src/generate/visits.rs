@@ -87,11 +87,11 @@ impl<'a> Visits<'a> {
         let tastes = COUNTRIES
             .iter()
             .map(|_| {
-                let wanted = weights.iter().zip(&catalogue.categories).map(|(weight, items)| {
+                let popularity = weights.iter().zip(&catalogue.categories).map(|(weight, items)| {
                     let taste = (0.7 * random.normal()).exp();
                     if items.is_empty() { 0.0 } else { weight * taste }
                 });
-                cumulative(wanted.collect::<Vec<_>>())
+                cumulative(popularity.collect::<Vec<_>>())
             })
             .collect();
         Self {

@@ -63,8 +63,8 @@ fn head(snapshot: &Snapshot) -> Vec<u32> {
 }
 
 /// The items in the order of the whole snapshot, in which similar items lie together.
-fn in_order(wanted: &[u32]) -> Vec<u32> {
-    let mut order = wanted.to_vec();
+fn in_order(items: &[u32]) -> Vec<u32> {
+    let mut order = items.to_vec();
     order.sort_unstable();
     order
 }
@@ -77,8 +77,8 @@ fn places(order: &[u32], items: usize) -> Vec<Option<u32>> {
 }
 
 /// All sections but the tables; the ids first.
-fn fixed_sections(snapshot: &Snapshot, wanted: &[u32]) -> Vec<Section> {
-    let order = in_order(wanted);
+fn fixed_sections(snapshot: &Snapshot, items: &[u32]) -> Vec<Section> {
+    let order = in_order(items);
     let names: Vec<String> =
         order.iter().filter_map(|item| snapshot.ids.id(*item)).map(|id| id.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -87,11 +87,11 @@ fn fixed_sections(snapshot: &Snapshot, wanted: &[u32]) -> Vec<Section> {
     let values = order.iter().map(|item| (snapshot.popularity.of(*item), snapshot.popularity.recency(*item)));
     let place = places(&order, snapshot.len());
     let ranked = snapshot.popularity.order().filter_map(|item| place[item as usize]);
-    let wanted = popularity::write_ordered(&values.collect::<Vec<_>>(), ranked.collect());
+    let values = popularity::write_ordered(&values.collect::<Vec<_>>(), ranked.collect());
     let mut sections = vec![
         Section::new(ids::NAME, ids::VERSION, ids::write(&names)),
         Section::new(attributes::NAME, attributes::VERSION, columns),
-        Section::new(popularity::NAME, popularity::VERSION, wanted),
+        Section::new(popularity::NAME, popularity::VERSION, values),
     ];
     // Strategies and rules name items by their ids.
     let by_name =
@@ -104,8 +104,8 @@ fn fixed_sections(snapshot: &Snapshot, wanted: &[u32]) -> Vec<Section> {
 struct LiteRows(Vec<(&'static str, Table)>);
 
 impl LiteRows {
-    fn new(snapshot: &Snapshot, wanted: &[u32]) -> Self {
-        let order = in_order(wanted);
+    fn new(snapshot: &Snapshot, items: &[u32]) -> Self {
+        let order = in_order(items);
         let place = places(&order, snapshot.len());
         let tables = [&snapshot.coview, &snapshot.knn, &snapshot.bought];
         let there =

@@ -147,7 +147,7 @@ impl SnapshotSet {
         let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
         // A file that is being written, or was when the process was killed.
         paths.retain(|path| path.extension().is_none_or(|extension| extension != "part"));
-        // The world's is published last: it leads readers to the others.
+        // The world's manifest comes last: it points to the others.
         paths.sort_by_key(|path| (path.ends_with(WORLD), path.clone()));
         let read = |path: &std::path::PathBuf| -> Result<Manifest> {
             let named = || format!("in {}", path.display());
