@@ -65,3 +65,28 @@ fn the_same_log_gives_the_same_snapshots() {
         assert_eq!(models, other_models);
     }
 }
+
+/// `--train` names where the sessions come from, not where the recipe does.
+#[test]
+fn evaluation_and_tuning_of_files_read_the_recipe_of_the_data_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let sessions = dir.path().join("sessions.txt");
+    std::fs::write(&sessions, "a b c\nb c a\nc a b\n".repeat(50)).unwrap();
+    std::fs::write(dir.path().join("recipe.toml"), "[coview]\nlamda = 1.0\n").unwrap();
+    for command in [
+        &["evaluate", "--train", "sessions.txt", "--test", "sessions.txt"][..],
+        &["tune", "--train", "sessions.txt"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_verge"))
+            .current_dir(dir.path())
+            .args(["--data-dir", "."])
+            .args(command)
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && error.contains("recipe.toml") && error.contains("lamda"),
+            "{error}"
+        );
+    }
+}

@@ -16,7 +16,7 @@ use crate::{
     store::{Store, recipe},
 };
 use anyhow::{Context, Result, bail};
-use origin_learn::{config::Recipe, orders, train::TrainingData};
+use origin_learn::{orders, train::TrainingData};
 use snapshots::{manifest::WORLD, strategy};
 use std::{path::PathBuf, time::Instant};
 
@@ -144,12 +144,7 @@ pub fn run(args: &EvaluateArgs, config: &Config) -> Result<()> {
     let step = |text: &str| eprintln!("{:>7.2} s  {text}", start.elapsed().as_secs_f64());
     let split = args.split(config)?;
     step(&format!("{} training events, {} test sessions", split.train.events.len(), split.test.len()));
-    let recipe = match &args.train {
-        Some(_) if args.recipe.is_none() => {
-            Recipe { k: args.k.unwrap_or(Recipe::default().k), ..Recipe::default() }
-        }
-        _ => recipe::choose(args.recipe.as_deref(), &config.data_dir, args.k)?,
-    };
+    let recipe = recipe::choose(args.recipe.as_deref(), &config.data_dir, args.k)?;
     let prepared = TrainingData::new(&split.train)?;
     let regions = Regions::automatic(&split.train.events, &split.train.areas, usize::MAX);
     let snapshot =

@@ -8,7 +8,6 @@ use crate::{
 };
 use anyhow::{Result, bail};
 use origin_data::files::replace_file;
-use origin_learn::config::Recipe;
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -62,10 +61,7 @@ pub fn run(args: &TuneArgs, config: &Config) -> Result<()> {
     };
     let cut = args.last_days.map_or(SplitAt::Share(args.last_share), SplitAt::Days);
     let split = Split::by_time(log, cut)?;
-    let base = match (&args.recipe, &args.train) {
-        (None, Some(_)) => Recipe::default(),
-        (file, _) => recipe::choose(file.as_deref(), &config.data_dir, None)?,
-    };
+    let base = recipe::choose(args.recipe.as_deref(), &config.data_dir, None)?;
     let bench = Bench::new(&split, &base, args.predictions.max(1), &mut step)?;
     if bench.predictions == 0 {
         bail!(
