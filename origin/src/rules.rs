@@ -12,7 +12,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use origin_data::files::replace_file;
 use origin_learn::{choose::Hyperparameters, config as recipe};
 use ring::hmac;
-use snapshots::{manifest::WORLD, rules::Rules};
+use snapshots::{Snapshot, manifest::WORLD, rules::Rules};
 use std::{io::ErrorKind, path::Path, time::SystemTime};
 
 /// Name of the document in the data directory.
@@ -32,12 +32,22 @@ pub fn schema() -> String {
     serde_json::to_string_pretty(&schema).unwrap_or_default()
 }
 
-/// The names of the serving model's strategies; those of the default strategies if no model can be read.
-pub fn strategy_names(data_dir: &Path) -> Vec<String> {
-    let snapshot = SnapshotSet::load(&snapshots_dir(data_dir)).and_then(|built| built.open(WORLD));
-    let strategies =
-        snapshot.map_or_else(|_| recipe::strategies(&Hyperparameters::default()), |found| found.strategies);
-    strategies.into_iter().map(|strategy| strategy.name).collect()
+/// The names of the serving model's strategies; those of the default strategies before the first build.
+///
+/// # Errors
+/// The snapshots cannot be read or are damaged.
+pub fn strategy_names(data_dir: &Path) -> Result<Vec<String>> {
+    let strategies = match serving_snapshot(data_dir)? {
+        Some(snapshot) => snapshot.strategies,
+        None => recipe::strategies(&Hyperparameters::default()),
+    };
+    Ok(strategies.into_iter().map(|strategy| strategy.name).collect())
+}
+
+/// The serving model's snapshot of the world; `None` before the first build.
+fn serving_snapshot(data_dir: &Path) -> Result<Option<Snapshot>> {
+    let built = SnapshotSet::load_if_built(&snapshots_dir(data_dir))?;
+    built.map(|built| built.open(WORLD)).transpose()
 }
 
 /// Parses and validates a document. `strategies` are the names that its rules and variants may refer to.
@@ -91,10 +101,10 @@ pub fn version(data_dir: &Path) -> Result<Option<SystemTime>> {
 /// The document of a data directory; an empty one if it does not exist.
 ///
 /// # Errors
-/// The document cannot be read or is invalid.
+/// The document cannot be read or is invalid, or the snapshots, whose strategies it may name, are damaged.
 pub fn load(data_dir: &Path) -> Result<Rules> {
     match version(data_dir)? {
-        Some(_) => read(&data_dir.join(FILE), &strategy_names(data_dir)),
+        Some(_) => read(&data_dir.join(FILE), &strategy_names(data_dir)?),
         None => Ok(Rules::default()),
     }
 }
@@ -121,11 +131,12 @@ pub fn apply(built: SnapshotSet, data_dir: &Path) -> Result<SnapshotSet> {
 }
 
 /// Warnings about items, categories and brands that the serving model does not have. They are not errors, because the
-/// catalogue may get them later.
-pub fn unknown_names(rules: &Rules, data_dir: &Path) -> Vec<String> {
-    let Ok(snapshot) = SnapshotSet::load(&snapshots_dir(data_dir)).and_then(|built| built.open(WORLD)) else {
-        return Vec::new();
-    };
+/// catalogue may get them later. There are none before the first build.
+///
+/// # Errors
+/// The snapshots cannot be read or are damaged.
+pub fn unknown_names(rules: &Rules, data_dir: &Path) -> Result<Vec<String>> {
+    let Some(snapshot) = serving_snapshot(data_dir)? else { return Ok(Vec::new()) };
     let categories: Vec<&str> = snapshot.attributes.categories().collect();
     let brands: Vec<&str> = snapshot.attributes.brands().collect();
     let mut warnings = Vec::new();
@@ -153,12 +164,31 @@ pub fn unknown_names(rules: &Rules, data_dir: &Path) -> Vec<String> {
             check("brand", name, brands.contains(&&**name));
         }
     }
-    warnings
+    Ok(warnings)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_damaged_snapshot_is_an_error_and_not_a_model_with_the_default_strategies() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!strategy_names(dir.path()).unwrap().is_empty());
+        assert!(unknown_names(&Rules::default(), dir.path()).unwrap().is_empty());
+        std::fs::write(dir.path().join(FILE), "{}").unwrap();
+        assert_eq!(load(dir.path()).unwrap(), Rules::default());
+        let manifests = snapshots_dir(dir.path()).join("manifest");
+        std::fs::create_dir_all(&manifests).unwrap();
+        std::fs::write(manifests.join(WORLD), "{").unwrap();
+        for error in [
+            strategy_names(dir.path()).unwrap_err(),
+            unknown_names(&Rules::default(), dir.path()).unwrap_err(),
+            load(dir.path()).unwrap_err(),
+        ] {
+            assert!(format!("{error:#}").contains(WORLD), "{error:#}");
+        }
+    }
 
     #[test]
     fn the_schema_is_the_one_in_the_repository() {

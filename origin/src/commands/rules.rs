@@ -62,14 +62,14 @@ pub fn run(args: &RulesArgs, config: &Config) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match &args.command {
         RulesCommand::Check { file } => {
-            let rules = read(file.as_ref().unwrap_or(&set), &strategy_names(&config.data_dir))?;
+            let rules = read(file.as_ref().unwrap_or(&set), &strategy_names(&config.data_dir)?)?;
             writeln!(out, "valid: {} rules and {} experiments", rules.rules.len(), rules.experiments.len())?;
-            for warning in unknown_names(&rules, &config.data_dir) {
+            for warning in unknown_names(&rules, &config.data_dir)? {
                 eprintln!("verge: {warning}");
             }
         }
         RulesCommand::Set { file } => {
-            let rules = read(file, &strategy_names(&config.data_dir))?;
+            let rules = read(file, &strategy_names(&config.data_dir)?)?;
             save(&rules, &config.data_dir)?;
             let (rules, experiments) = (rules.rules.len(), rules.experiments.len());
             writeln!(out, "{rules} rules and {experiments} experiments apply from the next publication")?;

@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_damaged_or_missing_file_is_an_error_and_not_an_empty_set() {
-        let damages: [(&str, &str, fn(&Path)); 4] = [
+        type Damage = fn(&Path);
+        let damages: [(&str, &str, Damage); 4] = [
             ("a cut manifest", "manifest", |dir| fs::write(file_in(&dir.join("manifest")), "{").unwrap()),
             ("a changed blob", "blob", |dir| fs::write(file_in(&dir.join("blob")), "x").unwrap()),
             ("a missing blob", "blob", |dir| fs::remove_file(file_in(&dir.join("blob"))).unwrap()),

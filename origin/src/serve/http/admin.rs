@@ -217,10 +217,7 @@ pub(crate) async fn set_rules(State(service): State<Shared>, request: Request) -
     service
         .blocking(move || {
             let data_dir = &writer.config.data_dir;
-            let names = match serving_strategies(data_dir).map_err(|error| Problem::damaged(&error))? {
-                Some(strategies) => strategies.into_iter().map(|strategy| strategy.name).collect(),
-                None => rules::strategy_names(data_dir),
-            };
+            let names = rules::strategy_names(data_dir).map_err(|error| Problem::damaged(&error))?;
             let names: Vec<&str> = names.iter().map(|name| &**name).collect();
             document.check(&names).map_err(|error| {
                 Problem::bad_request(&error.field, format!("'{}': {}", error.name, error.detail))

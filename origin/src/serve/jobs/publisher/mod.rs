@@ -26,10 +26,8 @@ use snapshots::{
 };
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// The interval at which the inputs are checked.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -170,15 +168,15 @@ impl<'a> Publisher<'a> {
         let model = match Registry::new(data_dir).serving()? {
             Some(model) => {
                 let manifest = snapshots_dir(data_dir).join(manifest_key(WORLD));
-                let modified = modified_at(&manifest)?;
-                Some((model.id, modified.with_context(|| format!("{} is missing", manifest.display()))?))
+                let modified = fs::metadata(&manifest).and_then(|metadata| metadata.modified());
+                Some((model.id, modified.with_context(|| format!("cannot read {}", manifest.display()))?))
             }
             None => None,
         };
         Ok(CurrentVersions {
             model,
             catalogue: *self.service.catalogue.borrow(),
-            rules: modified_at(&data_dir.join(rules::FILE))?,
+            rules: rules::version(data_dir)?,
             position: *self.service.tables.position.borrow(),
         })
     }
@@ -293,14 +291,5 @@ impl<'a> Publisher<'a> {
         if let Some(newest) = self.service.publishing.status().newest {
             metrics.snapshot_age.set((clock::now().0 - newest.0) as f64 / 1e3);
         }
-    }
-}
-
-/// When a file last changed; `None` if there is none.
-fn modified_at(path: &Path) -> Result<Option<SystemTime>> {
-    match fs::metadata(path).and_then(|metadata| metadata.modified()) {
-        Ok(modified) => Ok(Some(modified)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
