@@ -85,8 +85,8 @@ fn popularity_and_attributes_change_and_tables_stay() {
     };
     let table = coview(refresher.built());
     let counts = Counts::new(&after.events);
-    let (items, areas, newest) = (&ids(&after), &areas(&after), after.events.last().unwrap().at);
-    refresher.popularity(&PopularityCounts { counts: &counts, items, areas, newest }).unwrap();
+    let (items, areas, last) = (&ids(&after), &areas(&after), after.events.last().unwrap().at);
+    refresher.popularity(&PopularityCounts { counts: &counts, items, areas, newest: last }).unwrap();
     let changed = Item { in_stock: Some(false), ..after.items[3].clone() };
     after.items[3] = changed;
     refresher.attributes(&after.items).unwrap();
