@@ -13,6 +13,11 @@
 //! origin_learn, origin_log, origin_data   crates of their own: learning; the event log; shared types
 //! ```
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "indices are those of the tables and catalogue that the same build made"
+)]
+
 pub mod build;
 pub mod catalogue;
 pub mod cli;

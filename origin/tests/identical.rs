@@ -1,5 +1,13 @@
 //! Builds are reproducible: the same log gives the same snapshots, byte for byte, in any store and on any number of threads.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

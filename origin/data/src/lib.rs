@@ -3,6 +3,8 @@
 //!
 //! May import: `snapshots` only.
 
+#![allow(clippy::indexing_slicing, reason = "indices of a dataset are those of its own items and areas")]
+
 pub mod clock;
 pub mod fields;
 pub mod files;

@@ -14,25 +14,25 @@ use tokio::task::LocalSet;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A load: what to send, and how fast.
-pub struct Load {
+pub(crate) struct Load {
     /// Distinguishes the event ids of runs.
-    pub run: u64,
+    pub(crate) run: u64,
     /// Requests per second.
-    pub rate: f64,
+    pub(crate) rate: f64,
     /// Events per request.
-    pub batch: usize,
+    pub(crate) batch: usize,
     /// Connections; a request waits for a free one.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// Duration in seconds.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
 }
 
 /// The result of a load.
-pub struct LoadResult {
+pub(crate) struct LoadResult {
     /// Number of acknowledged events.
-    pub events: usize,
+    pub(crate) events: usize,
     /// Their numbers.
-    pub acknowledged: Vec<u64>,
+    pub(crate) acknowledged: Vec<u64>,
     /// Latencies of acknowledged requests from their scheduled time, in seconds, sorted.
     latencies: Vec<f64>,
     refused: usize,
@@ -64,7 +64,7 @@ impl fmt::Display for LoadResult {
 }
 
 /// The number in an event id.
-pub fn number(id: &str) -> u64 {
+pub(crate) fn number(id: &str) -> u64 {
     id.rsplit('-').next().and_then(|number| u64::from_str_radix(number, 36).ok()).unwrap_or(u64::MAX)
 }
 
@@ -79,7 +79,7 @@ struct Shared {
 
 impl Load {
     /// Sends the load.
-    pub fn run(self, address: &str, key: &str) -> Result<LoadResult> {
+    pub(crate) fn run(self, address: &str, key: &str) -> Result<LoadResult> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let outcome = LoadResult {
             events: 0,

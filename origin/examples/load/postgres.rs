@@ -18,7 +18,7 @@ fn programs() -> Option<PathBuf> {
 }
 
 /// Runs the comparison, or prints why it is skipped.
-pub fn run(dir: &Path, seconds: f64) -> Result<()> {
+pub(crate) fn run(dir: &Path, seconds: f64) -> Result<()> {
     let Some(programs) = programs() else {
         println!("PostgreSQL: skipped, as it is not installed (apt-get install postgresql)");
         return Ok(());

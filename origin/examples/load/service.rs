@@ -10,18 +10,18 @@ const CONFIG: &str = "[serve]\nrequests_per_second = 0\n[log]\nfsync = \"always\
 const TICKS: f64 = 100.0;
 
 /// A running `verge serve` with an empty data directory, killed on drop.
-pub struct Service {
+pub(crate) struct Service {
     child: Child,
     dir: PathBuf,
     /// Its address.
-    pub address: String,
+    pub(crate) address: String,
     /// An API key for events.
-    pub key: String,
+    pub(crate) key: String,
 }
 
 impl Service {
     /// Starts it in `dir`, after emptying it.
-    pub fn start(verge: &Path, dir: &Path) -> Result<Self> {
+    pub(crate) fn start(verge: &Path, dir: &Path) -> Result<Self> {
         let dir = dir.join("service");
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir)?;
@@ -46,12 +46,12 @@ impl Service {
     }
 
     /// The directory of its event log.
-    pub fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         origin_log::dir(&self.dir.join("verge-data"))
     }
 
     /// CPU time used.
-    pub fn cpu_seconds(&self) -> Result<f64> {
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let fields: Vec<&str> = stat.rsplit(')').next().context("no fields")?.split_whitespace().collect();
         let ticks = |place: usize| fields.get(place).and_then(|text| text.parse::<f64>().ok());
@@ -59,12 +59,12 @@ impl Service {
     }
 
     /// Resident memory.
-    pub fn resident_mib(&self) -> Result<u64> {
+    pub(crate) fn resident_mib(&self) -> Result<u64> {
         self.status("VmRSS:")
     }
 
     /// Peak resident memory.
-    pub fn peak_mib(&self) -> Result<u64> {
+    pub(crate) fn peak_mib(&self) -> Result<u64> {
         self.status("VmHWM:")
     }
 

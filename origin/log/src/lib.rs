@@ -14,6 +14,11 @@
 //!
 //! May import: `origin_data` and `snapshots`.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "offsets are checked against lengths first; frames are read by a cursor that cannot pass their end"
+)]
+
 mod error;
 pub mod frame;
 mod global_names;

@@ -7,7 +7,7 @@ use std::io::Read;
 
 /// An item as a feed's row names it.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub(super) struct Draft {
     item: Item,
     /// `google_product_category`, which counts where there is no `product_type`.
     google_category: Option<String>,
@@ -19,7 +19,7 @@ impl Draft {
     ///
     /// # Errors
     /// The text is no such thing.
-    pub fn set(&mut self, name: &str, text: &str) -> Result<(), Wrong> {
+    pub(super) fn set(&mut self, name: &str, text: &str) -> Result<(), Wrong> {
         let text = text.trim();
         if text.is_empty() {
             return Ok(());
@@ -58,7 +58,7 @@ impl Draft {
     }
 
     /// The id, if there was one.
-    pub fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         &self.item.id
     }
 
@@ -66,7 +66,7 @@ impl Draft {
     ///
     /// # Errors
     /// It has no id, or a field is out of bounds.
-    pub fn finish(mut self) -> Result<Item, Wrong> {
+    pub(super) fn finish(mut self) -> Result<Item, Wrong> {
         if self.item.id.is_empty() {
             return Err(Wrong::new("id", "missing"));
         }
@@ -109,13 +109,13 @@ fn availability(field: &str, text: &str) -> Result<bool, Wrong> {
 }
 
 /// What a row was: its line, its id as far as it could be read, and the item.
-pub type Row = (u64, String, Result<Item, Wrong>);
+pub(super) type Row = (u64, String, Result<Item, Wrong>);
 
 /// Reads comma or tab separated values with a header line.
 ///
 /// # Errors
 /// There is no header with an `id`, or the input ends with an error; what was read before was handed out.
-pub fn read(
+pub(super) fn read(
     input: impl Read,
     separator: u8,
     mut each: impl FnMut(Row) -> anyhow::Result<()>,
@@ -153,7 +153,7 @@ pub fn read(
 }
 
 /// `g:Image Link` is called `image_link`.
-pub fn field_name(name: &str) -> String {
+pub(super) fn field_name(name: &str) -> String {
     let name = name.trim_start_matches('\u{feff}').trim().to_lowercase();
     name.strip_prefix("g:").unwrap_or(&name).replace([' ', '-'], "_")
 }

@@ -31,7 +31,7 @@ struct Open {
 ///
 /// # Errors
 /// It is no well-formed XML, or the input ends with an error; what was read before was handed out.
-pub fn read(input: impl Read, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
+pub(super) fn read(input: impl Read, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
     let line = Rc::new(Cell::new(1));
     let lines = Lines { inner: BufReader::with_capacity(64 << 10, input), line: Rc::clone(&line) };
     let mut reader = Reader::from_reader(lines);

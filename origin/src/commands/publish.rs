@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 /// Send changed snapshots to the edge.
 ///
 /// The snapshots are those of the serving model, with the current popularity, stock, prices and rules. Blobs are written
-/// first and read back; each region's manifest is written last. Workers KV is configured under [kv] in verge.toml
+/// first and read back; each region's manifest is written last. Workers KV is configured under `[kv]` in verge.toml
 /// (`account`, `namespace`, or `base` for another API) or by VERGE_KV_ACCOUNT, VERGE_KV_NAMESPACE and VERGE_KV_BASE; the
 /// token by VERGE_KV_TOKEN.
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,7 @@ impl Target {
 /// Runs `verge publish`.
 ///
 /// # Errors
-/// As [`publish`].
+/// As [`publish()`].
 pub fn run(args: &PublishArgs, config: &Config) -> Result<()> {
     let built = match &args.from {
         Some(dir) => SnapshotSet::load(dir)?,

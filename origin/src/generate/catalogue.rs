@@ -6,14 +6,14 @@ use origin_learn::rng::{Random, cumulative};
 use snapshots::time::{DAY_MS, Timestamp};
 
 /// Currency of the shop.
-pub const CURRENCY: &str = "GBP";
+pub(super) const CURRENCY: &str = "GBP";
 const BRANDS_A_DEPARTMENT: usize = 8;
 /// Approximate number of items of a collection in a department.
 const COLLECTION_SIZE: usize = 24;
 
 /// An item as the generation of visits needs it, 24 bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct DemoItem {
+pub(super) struct DemoItem {
     /// Index into [`DemoCatalogue::categories`].
     pub category: u16,
     /// Index into the department's brands.
@@ -31,7 +31,7 @@ pub struct DemoItem {
 }
 
 /// The catalogue and its order of popularity.
-pub struct DemoCatalogue {
+pub(super) struct DemoCatalogue {
     seed: u64,
     /// Every item, by its number.
     pub goods: Vec<DemoItem>,
@@ -47,7 +47,7 @@ pub struct DemoCatalogue {
 
 impl DemoCatalogue {
     /// Generates `count` items for a shop whose log runs from `start` to `end`.
-    pub fn new(count: usize, seed: u64, start: Timestamp, end: Timestamp) -> Self {
+    pub(super) fn new(count: usize, seed: u64, start: Timestamp, end: Timestamp) -> Self {
         let kinds: Vec<(usize, &Category)> = DEPARTMENTS
             .iter()
             .enumerate()
@@ -100,7 +100,7 @@ impl DemoCatalogue {
     }
 
     /// Writes the code of item `number` to `code`.
-    pub fn code(&self, number: u32, code: &mut String) {
+    pub(super) fn code(&self, number: u32, code: &mut String) {
         use std::fmt::Write;
         let good = self.goods[number as usize];
         let shuffled = (number as usize + 1) * self.stride % self.goods.len();
@@ -110,7 +110,7 @@ impl DemoCatalogue {
     }
 
     /// The item as the catalogue of the shop has it.
-    pub fn item(&self, number: u32) -> Item {
+    pub(super) fn item(&self, number: u32) -> Item {
         let good = self.goods[number as usize];
         let department = self.department(good);
         let kind = self.kind(good);

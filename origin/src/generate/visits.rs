@@ -26,7 +26,7 @@ const HOURS: [f64; 24] = [
 
 /// One event, by numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DraftEvent {
+pub(super) struct DraftEvent {
     /// Time.
     pub at: Timestamp,
     /// Breaks ties: the order of generation.
@@ -56,7 +56,7 @@ struct Visitor {
 }
 
 /// Iterator over all events in order of time, which generates them lazily.
-pub struct Visits<'a> {
+pub(super) struct Visits<'a> {
     catalogue: &'a DemoCatalogue,
     random: Random,
     start: Timestamp,
@@ -80,7 +80,13 @@ pub struct Visits<'a> {
 
 impl<'a> Visits<'a> {
     /// `sessions` visits over the `days` that begin at `start`.
-    pub fn new(catalogue: &'a DemoCatalogue, sessions: u64, seed: u64, start: Timestamp, days: u32) -> Self {
+    pub(super) fn new(
+        catalogue: &'a DemoCatalogue,
+        sessions: u64,
+        seed: u64,
+        start: Timestamp,
+        days: u32,
+    ) -> Self {
         let mut random = Random::new(seed, "visits");
         let weights: Vec<f64> =
             catalogue.categories.iter().enumerate().map(|(rank, _)| 1.0 / (rank + 3) as f64).collect();

@@ -1,7 +1,7 @@
 //! Names of the demo shop: departments, categories, collections, brands and countries.
 
 /// A department: its name, the letters its item codes begin with, and its categories.
-pub struct Department {
+pub(super) struct Department {
     /// As in "Kitchen > Mugs".
     pub name: &'static str,
     /// Three letters.
@@ -11,7 +11,7 @@ pub struct Department {
 }
 
 /// A category: its name, and the nouns, materials, variants and prices of its items.
-pub struct Category {
+pub(super) struct Category {
     /// As in "Kitchen > Mugs".
     pub name: &'static str,
     /// "mug".
@@ -44,7 +44,7 @@ const fn category(
 }
 
 /// All departments, the most visited first.
-pub const DEPARTMENTS: [Department; 12] = [
+pub(super) const DEPARTMENTS: [Department; 12] = [
     Department {
         name: "Kitchen",
         code: "kit",
@@ -198,7 +198,7 @@ pub const DEPARTMENTS: [Department; 12] = [
 ];
 
 /// Collections: items of one design across the categories of a department.
-pub const COLLECTIONS: [&str; 48] = [
+pub(super) const COLLECTIONS: [&str; 48] = [
     "Alder",
     "Birk",
     "Calder",
@@ -250,7 +250,7 @@ pub const COLLECTIONS: [&str; 48] = [
 ];
 
 /// Brands; a department has eight of them.
-pub const BRANDS: [&str; 32] = [
+pub(super) const BRANDS: [&str; 32] = [
     "Hallam & Roe",
     "Nordlys Works",
     "Petrichor",
@@ -286,7 +286,7 @@ pub const BRANDS: [&str; 32] = [
 ];
 
 /// Countries with their share of the visits and their offset from UTC in hours.
-pub const COUNTRIES: [(&str, f64, i64); 12] = [
+pub(super) const COUNTRIES: [(&str, f64, i64); 12] = [
     ("gb", 0.30, 0),
     ("us", 0.20, -6),
     ("de", 0.12, 1),

@@ -15,7 +15,7 @@ use snapshots::time::Timestamp;
 
 /// The items' features so far.
 #[derive(Default)]
-pub struct Alibaba(Catalogue);
+pub(super) struct Alibaba(Catalogue);
 
 impl Importer for Alibaba {
     fn row(&mut self, row: Row<'_>, events: &mut Vec<Event>) -> Result<Parsed, Reject> {

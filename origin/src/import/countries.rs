@@ -2,7 +2,7 @@
 
 /// The ISO 3166 code, lower-case, of a country's English name; the lower-case name itself where it is none
 /// that is known here; `None` where the log says that it does not know.
-pub fn code_of(name: &str) -> Option<String> {
+pub(super) fn code_of(name: &str) -> Option<String> {
     let lower = name.to_lowercase();
     if matches!(lower.as_str(), "" | "unspecified" | "unknown" | "european community") {
         return None;

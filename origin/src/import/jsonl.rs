@@ -16,14 +16,14 @@ use snapshots::time::Timestamp;
 const MAX_EVENTS: usize = 10_000;
 
 /// The items so far.
-pub struct Jsonl {
+pub(super) struct Jsonl {
     catalogue: Catalogue,
     now: Timestamp,
 }
 
 impl Jsonl {
     /// Events later than `now` are refused.
-    pub fn new(now: Timestamp) -> Self {
+    pub(super) fn new(now: Timestamp) -> Self {
         Self { catalogue: Catalogue::default(), now }
     }
 }

@@ -1,7 +1,7 @@
 //! `verge import`: a shop's log into the store.
 //!
 //! A log is read line by line and never held whole. Every format is one small module that turns a line into
-//! events, an addition to the catalogue, or a [`Reject`]; all else is shared: decompression ([`input`]),
+//! events, an addition to the catalogue, or a [`Reject`]; all else is shared: decompression ([`origin_data::input`]),
 //! transactions and identity ([`pipeline`]), accounting ([`report`]).
 //!
 //! **Importing twice.** An event without an id of its own is named by its source and line. A source is known

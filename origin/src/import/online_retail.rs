@@ -30,7 +30,7 @@ const CURRENCY: &str = "GBP";
 
 /// Names and prices of every product so far.
 #[derive(Default)]
-pub struct OnlineRetail(HashMap<String, Product>);
+pub(super) struct OnlineRetail(HashMap<String, Product>);
 
 #[derive(Default)]
 struct Product {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Progress through one log, told on standard error.
-pub struct Progress {
+pub(super) struct Progress {
     bar: Option<ProgressBar>,
     name: String,
     size: Option<u64>,
@@ -19,7 +19,7 @@ pub struct Progress {
 
 impl Progress {
     /// Begins with a log of `size` bytes.
-    pub fn new(name: String, size: Option<u64>) -> Self {
+    pub(super) fn new(name: String, size: Option<u64>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let template = match size {
                 Some(_) => "{prefix} {wide_bar} {percent:>3} % · {msg} · {eta} left",
@@ -34,7 +34,7 @@ impl Progress {
     }
 
     /// Tells where it is: bytes of the file, rows.
-    pub fn at(&mut self, bytes: u64, rows: u64) {
+    pub(super) fn at(&mut self, bytes: u64, rows: u64) {
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = rows as f64 / seconds.max(0.001);
         if let Some(bar) = &self.bar {

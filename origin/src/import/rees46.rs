@@ -9,7 +9,7 @@ use snapshots::time::Timestamp;
 
 /// Items as their latest event shows them.
 #[derive(Default)]
-pub struct Rees46(Catalogue);
+pub(super) struct Rees46(Catalogue);
 
 impl Importer for Rees46 {
     fn start_file(&mut self, first: &str) -> anyhow::Result<bool> {

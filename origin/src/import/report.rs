@@ -125,7 +125,7 @@ fn digest(text: &str) -> u64 {
 }
 
 /// A number as people read it: 541,909.
-pub fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {

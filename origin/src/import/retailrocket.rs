@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 12;
 
 /// What the files said of items and categories so far.
 #[derive(Default)]
-pub struct RetailRocket {
+pub(super) struct RetailRocket {
     file: File,
     items: HashMap<String, Properties>,
     parents: HashMap<String, String>,

@@ -15,14 +15,14 @@ use snapshots::time::Timestamp;
 const MAX_CLICKS: usize = 9_999;
 
 /// Counts the sessions to give them times.
-pub struct Sessions {
+pub(super) struct Sessions {
     next: Timestamp,
     every_ms: i64,
 }
 
 impl Sessions {
     /// The first session begins at `since`, each next one `every` seconds after the last.
-    pub fn new(since: Timestamp, every: u32) -> Self {
+    pub(super) fn new(since: Timestamp, every: u32) -> Self {
         Self { next: since, every_ms: i64::from(every) * 1000 }
     }
 }

@@ -53,7 +53,7 @@ const TABLES: usize = 9;
 
 /// A point of the search space.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SearchPoint([f32; KNOBS.len()]);
+pub(super) struct SearchPoint([f32; KNOBS.len()]);
 
 impl Parts {
     fn new(recipe: &Recipe) -> Self {
@@ -69,7 +69,7 @@ impl Parts {
 
 impl SearchPoint {
     /// The point of a recipe; values out of bounds are clamped.
-    pub fn new(recipe: &Recipe) -> Self {
+    pub(super) fn new(recipe: &Recipe) -> Self {
         let mut parts = Parts::new(recipe);
         Self(std::array::from_fn(|at| {
             let Knob { low, high, logarithmic, field } = KNOBS[at];
@@ -80,7 +80,7 @@ impl SearchPoint {
 
     /// The recipe with the values of this point. Position and votes apply to all strategies but that of the cart, in which
     /// every item counts.
-    pub fn recipe(&self, base: &Recipe) -> Recipe {
+    pub(super) fn recipe(&self, base: &Recipe) -> Recipe {
         let mut parts = Parts::new(base);
         for (at, Knob { low, high, logarithmic, field }) in KNOBS.iter().enumerate() {
             let share = self.0[at];
@@ -102,7 +102,7 @@ impl SearchPoint {
     }
 
     /// A neighbouring point: some coordinates of the tables, or of serving, moved by normal steps of deviation `step`.
-    pub fn near(&self, tables: bool, step: f64, random: &mut Random) -> Self {
+    pub(super) fn near(&self, tables: bool, step: f64, random: &mut Random) -> Self {
         let range = if tables { 0..TABLES } else { TABLES..KNOBS.len() };
         let mut point = self.clone();
         let always = range.start + random.below(range.len());

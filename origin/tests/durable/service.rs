@@ -6,25 +6,25 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
-pub fn verge(dir: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn verge(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_verge"));
     command.current_dir(dir).env_remove("VERGE_CONFIG").env_remove("VERGE_DATA_DIR").stdin(Stdio::null());
     command.args(arguments);
     command
 }
 
-pub fn run(dir: &Path, arguments: &[&str]) -> String {
+pub(crate) fn run(dir: &Path, arguments: &[&str]) -> String {
     let output = output(dir, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-pub fn output(dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn output(dir: &Path, arguments: &[&str]) -> Output {
     verge(dir, arguments).output().unwrap()
 }
 
 /// The service, killed when it is dropped.
-pub struct Service {
+pub(crate) struct Service {
     child: Child,
     pub address: String,
     /// Its log from the start until it listened.
@@ -32,7 +32,7 @@ pub struct Service {
 }
 
 impl Service {
-    pub fn start(dir: &Path) -> Self {
+    pub(crate) fn start(dir: &Path) -> Self {
         let mut child =
             verge(dir, &["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -47,12 +47,18 @@ impl Service {
         Self { child, address, startup_log }
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a JSON request. Returns the response's status, its header `Retry-After` and its body.
-    pub fn send(&self, key: &str, method: &str, path: &str, body: &Value) -> (u16, Option<String>, Value) {
+    pub(crate) fn send(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> (u16, Option<String>, Value) {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let request = ureq::http::Request::builder()
             .method(method)
@@ -67,7 +73,7 @@ impl Service {
         (response.status().as_u16(), retry_after, body)
     }
 
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -1,5 +1,13 @@
 //! Tests of `verge serve`: the real binary, over HTTP.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod admin;
 mod edge;
 mod feeds;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits until `check` is true.
-pub fn until(what: &str, mut check: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut check: impl FnMut() -> bool) {
     let began = Instant::now();
     while !check() {
         assert!(began.elapsed() < TIMEOUT, "timed out waiting for {what}");
@@ -22,7 +22,7 @@ pub fn until(what: &str, mut check: impl FnMut() -> bool) {
 }
 
 /// Starts a server that answers each request (head and body) with `answer`, and closes the connection.
-pub fn peer(answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
+pub(crate) fn peer(answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -47,7 +47,7 @@ pub fn peer(answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
 }
 
 /// A service with its own data directory, killed when it is dropped.
-pub struct Service {
+pub(crate) struct Service {
     dir: TempDir,
     child: Mutex<Child>,
     log: Arc<Mutex<Vec<Value>>>,
@@ -56,14 +56,14 @@ pub struct Service {
 }
 
 /// A client with one key.
-pub struct Caller {
+pub(crate) struct Caller {
     base: String,
     key: String,
 }
 
 /// An answer of the service.
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
@@ -82,19 +82,19 @@ fn run(dir: &Path, arguments: &[&str]) -> String {
 }
 
 impl Service {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with("", &[])
     }
 
     /// Starts it with this `verge.toml` and these arguments.
-    pub fn start_with(config: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(config: &str, arguments: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("verge.toml"), config).unwrap();
         Self::start_in(dir, arguments)
     }
 
     /// Starts it with a generated shop of 100 items and its model.
-    pub fn start_shop(config: &str) -> Self {
+    pub(crate) fn start_shop(config: &str) -> Self {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("verge.toml"), config).unwrap();
         run(dir.path(), &["generate", "--items", "100", "--sessions", "1000", "--into-store"]);
@@ -137,43 +137,43 @@ impl Service {
     }
 
     /// The directory of `verge.toml` and of the data directory `verge-data`.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
     /// The value of a metric, by its name and labels as printed.
-    pub fn metric(&self, name: &str) -> Option<f64> {
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         let text = self.with_key(&self.key("metrics")).get("/metrics").text();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
         line.parse().ok()
     }
 
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// The key of a role.
-    pub fn key(&self, role: &str) -> String {
+    pub(crate) fn key(&self, role: &str) -> String {
         self.keys[role].clone()
     }
 
-    pub fn with_key(&self, key: &str) -> Caller {
+    pub(crate) fn with_key(&self, key: &str) -> Caller {
         Caller { base: format!("http://{}", self.address), key: key.to_owned() }
     }
 
     /// Runs another command on the same data directory; returns its output.
-    pub fn verge(&self, arguments: &[&str]) -> String {
+    pub(crate) fn verge(&self, arguments: &[&str]) -> String {
         run(self.dir.path(), arguments)
     }
 
     /// Sends SIGTERM.
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let id = self.child.lock().unwrap().id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
 
     /// Waits until it has ended; returns its log.
-    pub fn ended(&self) -> Vec<Value> {
+    pub(crate) fn ended(&self) -> Vec<Value> {
         let began = Instant::now();
         while self.child.lock().unwrap().try_wait().unwrap().is_none() {
             assert!(began.elapsed() < TIMEOUT, "it did not stop");
@@ -194,19 +194,19 @@ impl Drop for Service {
 }
 
 impl Caller {
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, None)
     }
 
-    pub fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.send("POST", path, Some(body.to_string().as_bytes()))
     }
 
-    pub fn send(&self, method: &str, path: &str, body: Option<&[u8]>) -> Answer {
+    pub(crate) fn send(&self, method: &str, path: &str, body: Option<&[u8]>) -> Answer {
         self.send_with(method, path, body, &[("content-type", "application/json")])
     }
 
-    pub fn send_with(
+    pub(crate) fn send_with(
         &self,
         method: &str,
         path: &str,
@@ -240,20 +240,20 @@ impl Caller {
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(has, _)| has == name).map(|(_, value)| &**value)
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.text()))
     }
 
     /// The body, which must be a problem as in RFC 9457.
-    pub fn problem(&self) -> Value {
+    pub(crate) fn problem(&self) -> Value {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text());
         let problem = self.json();
         assert_eq!(problem["status"], self.status);
