@@ -9,13 +9,7 @@
 //! A file of neighbours has one line per item: the item, then its neighbours, nearest first. The next click is predicted from
 //! the row of the last click alone, without the last item itself (variant b).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a measurement stops at its first error"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement stops at its first error")]
 
 use anyhow::{Context, Result, bail};
 use origin::{

@@ -4,13 +4,7 @@
 //! the scheduled time (no coordinated omission). Client and service share the machine. For comparison, the same run inserts
 //! the same events into PostgreSQL with equal durability, as fast as possible.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a measurement stops at its first error"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement stops at its first error")]
 
 mod client;
 mod postgres;
