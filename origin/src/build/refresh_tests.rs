@@ -2,7 +2,7 @@
 
 use crate::{
     build,
-    pack::{PackOptions, SnapshotSet, refresh::Refresher, regions::Regions},
+    pack::{PackOptions, SnapshotSet, lite, refresh::Refresher, regions::Regions},
 };
 use origin_data::{Dataset, Interner, Item, LogEvent};
 use origin_learn::{
@@ -10,7 +10,9 @@ use origin_learn::{
     popularity::{Counts, PopularityCounts},
 };
 use snapshots::{
+    envelope::{Envelope, Section},
     event::Kind,
+    ids,
     manifest::{BlobRef, WORLD},
     time::Timestamp,
 };
@@ -99,4 +101,32 @@ fn popularity_and_attributes_change_and_tables_stay() {
         assert_eq!(["i3", "i8"].map(in_stock), [false, true]);
         assert_eq!(snapshot.built_at.0, newest.0 + 1);
     }
+}
+
+/// A set whose lite snapshot has these sections.
+fn with_lite(sections: impl Fn(&mut Vec<Section>)) -> SnapshotSet {
+    let mut built = build(&log(900));
+    built.add_lite().unwrap();
+    for place in 0..built.manifests.len() {
+        let lite = built.manifests[place].lite.clone().unwrap();
+        let mut envelope = Envelope::open(&built.blobs[&lite.hash].clone().into()).unwrap();
+        sections(&mut envelope.sections);
+        let lite = built.add(lite::NAME, &envelope).unwrap();
+        built.manifests[place] = built.manifests[place].clone().with_lite(Some(lite));
+    }
+    built
+}
+
+#[test]
+fn a_lite_snapshot_with_damaged_ids_is_an_error_and_not_an_empty_one() {
+    let refresh = |built| Refresher::new(built).unwrap().attributes(&log(900).items);
+    assert!(refresh(with_lite(|_| {})).is_ok());
+    let without_ids = with_lite(|sections| sections.retain(|section| section.name != ids::NAME));
+    assert!(format!("{:#}", refresh(without_ids).unwrap_err()).contains("ids"));
+    let damaged = with_lite(|sections| {
+        for section in sections.iter_mut().filter(|section| section.name == ids::NAME) {
+            *section = Section::new(ids::NAME, ids::VERSION, vec![0xff; 64]);
+        }
+    });
+    assert!(refresh(damaged).is_err());
 }

@@ -100,7 +100,7 @@ fn a_lite_snapshot_answers_as_the_whole_one_or_holds_its_most_popular_items() {
     let built = build(&log, &regions, &recipe, PackOptions::default(), |_| {}).unwrap();
     let whole = built.open(WORLD).unwrap();
     let lite = |bytes: usize| {
-        let blob = lite::lite(&whole, bytes).write().unwrap();
+        let blob = lite::lite(&whole, bytes).unwrap().write().unwrap();
         assert!(blob.len() <= bytes, "{} of {bytes} bytes", blob.len());
         let snapshot = Snapshot::open(&[blob.into()]).unwrap();
         snapshot.verify().unwrap();

@@ -1,6 +1,7 @@
 //! The lite snapshot: a region's most popular items and their rows, in one blob small enough for a page to load. It has the
 //! format of any snapshot, so a page scores it with the edge's own code.
 
+use anyhow::{Context, Result};
 use origin_learn::Table;
 use snapshots::{
     Snapshot, attributes,
@@ -24,11 +25,14 @@ const FEWEST: usize = 8;
 
 /// The region's most popular items, at most [`ITEMS`], with as many neighbours per row as `bytes` allow. Where [`FEWEST`]
 /// are too many, items are left out.
-pub fn lite(snapshot: &Snapshot, bytes: usize) -> Envelope {
+///
+/// # Errors
+/// An id of the snapshot is damaged.
+pub fn lite(snapshot: &Snapshot, bytes: usize) -> Result<Envelope> {
     let bytes = bytes.saturating_sub(ENVELOPE);
     let mut items = head(snapshot);
     let mut kept = LiteRows::new(snapshot, &items);
-    let mut fixed = fixed_sections(snapshot, &items);
+    let mut fixed = fixed_sections(snapshot, &items)?;
     let size = |fixed: &[Section], tables: &[Section]| {
         fixed.iter().chain(tables).map(|section| section.bytes.len()).sum::<usize>()
     };
@@ -40,7 +44,7 @@ pub fn lite(snapshot: &Snapshot, bytes: usize) -> Envelope {
         let fewer = items.len() as f64 * bytes as f64 / least as f64 * 0.97;
         items.truncate(fewer as usize);
         kept = LiteRows::new(snapshot, &items);
-        fixed = fixed_sections(snapshot, &items);
+        fixed = fixed_sections(snapshot, &items)?;
     }
     let (mut fits, mut too_many) = (FEWEST, rows::MAX_ROW + 1);
     while fits + 1 < too_many {
@@ -52,7 +56,7 @@ pub fn lite(snapshot: &Snapshot, bytes: usize) -> Envelope {
     }
     let catalogue = fixed.first().map_or(0, |ids| ids.checksum);
     fixed.extend(kept.sections(fits));
-    Envelope { region: snapshot.region.clone(), built_at: snapshot.built_at, catalogue, sections: fixed }
+    Ok(Envelope { region: snapshot.region.clone(), built_at: snapshot.built_at, catalogue, sections: fixed })
 }
 
 /// The region's most popular items, then any others, up to [`ITEMS`].
@@ -77,10 +81,10 @@ fn places(order: &[u32], items: usize) -> Vec<Option<u32>> {
 }
 
 /// All sections but the tables; the ids first.
-fn fixed_sections(snapshot: &Snapshot, items: &[u32]) -> Vec<Section> {
+fn fixed_sections(snapshot: &Snapshot, items: &[u32]) -> Result<Vec<Section>> {
     let order = in_order(items);
-    let names: Vec<String> =
-        order.iter().filter_map(|item| snapshot.ids.id(*item)).map(|id| id.to_string()).collect();
+    let id = |item: &u32| Ok(snapshot.ids.id(*item).context("an id of the snapshot is damaged")?.to_string());
+    let names = order.iter().map(id).collect::<Result<Vec<String>>>()?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let known = order.iter().zip(&names).map(|(item, id)| snapshot.attributes.item(*item, id));
     let columns = attributes::write(snapshot.attributes.currency(), &names, &known.collect::<Vec<_>>());
@@ -97,7 +101,7 @@ fn fixed_sections(snapshot: &Snapshot, items: &[u32]) -> Vec<Section> {
     let by_name =
         snapshot.sections.iter().filter(|section| [strategy::NAME, rules::NAME].contains(&&*section.name));
     sections.extend(by_name.cloned());
-    sections
+    Ok(sections)
 }
 
 /// The tables restricted to the items that are kept, heaviest neighbours first.

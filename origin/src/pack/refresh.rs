@@ -83,13 +83,17 @@ impl Refresher {
         };
         let index_of = self.index_of.clone();
         let all = section(&(0..items.len() as u32).collect::<Vec<_>>());
-        self.replace(ITEMS, |_, envelope| set(envelope, all.clone()))?;
+        self.replace(ITEMS, |_, envelope| {
+            set(envelope, all.clone());
+            Ok(())
+        })?;
         self.replace(lite::NAME, |_, envelope| {
-            let known = known_ids(envelope).unwrap_or_default();
-            set(
-                envelope,
-                section(&known.iter().filter_map(|id| index_of.get(id).copied()).collect::<Vec<_>>()),
-            );
+            let index = |id: &String| {
+                index_of.get(id).copied().with_context(|| format!("the model has no item '{id}'"))
+            };
+            let order = known_ids(envelope)?.iter().map(index).collect::<Result<Vec<_>>>()?;
+            set(envelope, section(&order));
+            Ok(())
         })
     }
 
@@ -110,6 +114,7 @@ impl Refresher {
             let values = counted.counts.learn(&index, counted.newest, |area| members[usize::from(area)]);
             envelope.built_at = counted.newest;
             set(envelope, Section::new(popularity::NAME, popularity::VERSION, popularity::write(&values)));
+            Ok(())
         })
     }
 
@@ -125,13 +130,14 @@ impl Refresher {
         let set = |_: &str, envelope: &mut Envelope| {
             envelope.sections.retain(|old| old.name != rules::NAME);
             envelope.sections.extend(section.clone());
+            Ok(())
         };
         self.replace(REGION, set)?;
         self.replace(lite::NAME, set)
     }
 
     /// Replaces the blobs of one name, and the manifests that name them.
-    fn replace(&mut self, name: &str, change: impl Fn(&str, &mut Envelope)) -> Result<()> {
+    fn replace(&mut self, name: &str, change: impl Fn(&str, &mut Envelope) -> Result<()>) -> Result<()> {
         let mut new = SnapshotSet::default();
         let mut done: HashMap<String, BlobRef> = HashMap::new();
         for manifest in &self.built.manifests {
@@ -142,7 +148,7 @@ impl Refresher {
                 *blob = match done.get(&blob.hash) {
                     Some(done) => done.clone(),
                     None => {
-                        change(&manifest.region, &mut envelope);
+                        change(&manifest.region, &mut envelope)?;
                         let old = blob.hash.clone();
                         done.entry(old).or_insert(new.add(name, &envelope)?).clone()
                     }

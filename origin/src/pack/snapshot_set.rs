@@ -63,7 +63,7 @@ impl SnapshotSet {
     pub(crate) fn add_lite(&mut self) -> Result<()> {
         for place in 0..self.manifests.len() {
             let manifest = self.manifests[place].clone();
-            let lite = self.add(lite::NAME, &lite::lite(&self.open(&manifest.region)?, lite::BYTES))?;
+            let lite = self.add(lite::NAME, &lite::lite(&self.open(&manifest.region)?, lite::BYTES)?)?;
             self.manifests[place] = manifest.with_lite(Some(lite));
         }
         Ok(())
