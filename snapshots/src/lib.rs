@@ -9,6 +9,7 @@
 pub mod answer;
 pub mod attributes;
 mod bits;
+pub mod category;
 pub mod cursor;
 pub mod envelope;
 mod error;

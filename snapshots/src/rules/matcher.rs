@@ -1,7 +1,8 @@
 //! Which items a rule means.
 
 use crate::{
-    attributes::{self, Attributes},
+    attributes::Attributes,
+    category,
     ids::Ids,
     set::Set,
     time::{DAY_MS, Timestamp},
@@ -16,7 +17,7 @@ pub struct Match {
     /// With one of these ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<String>,
-    /// In one of these categories or below it (`Garden` means `Garden > Tools` too).
+    /// In one of these categories or below it (`Garden` means `Garden > Tools` too), whatever the case of the letters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
     /// Of one of these brands.
@@ -50,13 +51,8 @@ fn hundredths(units: f64) -> u32 {
 
 /// The places of the categories that `wanted` names, with those below them.
 pub fn categories_below(attributes: &Attributes, wanted: &[String]) -> Set {
-    places(attributes.categories(), |path| {
-        wanted.iter().any(|wanted| {
-            let below = path.strip_prefix(wanted.as_str());
-            below.is_some_and(|rest| rest.is_empty() || rest.starts_with(attributes::PATH_SEPARATOR))
-        })
-    })
-    .collect()
+    places(attributes.categories(), |path| wanted.iter().any(|wanted| category::is_within(path, wanted)))
+        .collect()
 }
 
 /// The places in a list of names of those that are wanted.
