@@ -128,8 +128,7 @@ pub fn unknown(rules: &Rules, data_dir: &Path) -> Vec<String> {
             tell("item", id, snapshot.ids.index(id).is_some());
         }
         for name in matches.iter().flat_map(|wanted| &wanted.categories) {
-            let below = format!("{name}{}", snapshots::attributes::PATH_SEPARATOR);
-            let known = categories.iter().any(|path| *path == name || path.starts_with(&below));
+            let known = categories.iter().any(|path| snapshots::category::is_within(path, name));
             tell("category", name, known);
         }
         for name in matches.iter().flat_map(|wanted| &wanted.brands) {

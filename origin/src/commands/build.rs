@@ -65,7 +65,7 @@ pub struct BuildArgs {
 pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
     let start = Instant::now();
     let step = |text: &str| eprintln!("{:>7.2} s  {text}", start.elapsed().as_secs_f64());
-    let store = Store::open(&config.data_dir)?;
+    let store = Store::open(&config.data_dir)?.with_items_from(config.items);
     // One at a time: a build that outlived its service may still write models.
     let _alone = args.out.is_none().then(|| lock(&config.data_dir, "build.lock")).transpose()?;
     let mut log = store.log()?;

@@ -62,13 +62,13 @@ impl Refresher {
         self.built.manifests.iter().map(of).collect()
     }
 
-    /// Takes over the catalogue, in any order.
+    /// Takes over the catalogue, in any order. `others_in_stock` holds for items that it does not name.
     ///
     /// # Errors
     /// A blob of the model is damaged.
-    pub fn attributes(&mut self, catalogue: &[Item]) -> Result<()> {
+    pub fn attributes(&mut self, catalogue: &[Item], others_in_stock: Option<bool>) -> Result<()> {
         let mut items: Vec<Item> =
-            self.ids.iter().map(|id| Item { id: id.clone(), ..Item::default() }).collect();
+            self.ids.iter().map(|id| Item::of_events(id.clone(), others_in_stock)).collect();
         for item in catalogue {
             if let Some(index) = self.index_of.get(&item.id) {
                 items[*index as usize] = item.clone();
@@ -245,7 +245,7 @@ mod tests {
         let counts = Counts::of(&log.events);
         let (items, areas, newest) = (&ids(&log), &areas(&log), log.events.last().unwrap().at);
         refresher.popularity(&PopularityCounts { counts: &counts, items, areas, newest }).unwrap();
-        refresher.attributes(&log.items).unwrap();
+        refresher.attributes(&log.items, None).unwrap();
         assert_eq!(refresher.built().manifests, manifests);
         assert_eq!(refresher.built().blobs, blobs);
     }
@@ -271,7 +271,7 @@ mod tests {
         refresher.popularity(&PopularityCounts { counts: &counts, items, areas, newest }).unwrap();
         let changed = Item { in_stock: Some(false), ..after.items[3].clone() };
         after.items[3] = changed;
-        refresher.attributes(&after.items).unwrap();
+        refresher.attributes(&after.items, None).unwrap();
         assert_eq!(coview(refresher.built()), table);
         for (region, first) in [("gb", true), (WORLD, true), ("fr", false)] {
             let snapshot = refresher.built().open(region).unwrap();

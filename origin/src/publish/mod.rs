@@ -8,7 +8,7 @@ pub mod destination;
 pub mod kv;
 
 use crate::{
-    config::Kv,
+    config::{ItemsFrom, Kv},
     pack::{SnapshotSet, refresh::Refresher},
     rules,
     store::{Store, lock, snapshots_dir},
@@ -54,13 +54,14 @@ pub fn lock_publishing(data_dir: &Path) -> Result<File> {
 ///
 /// # Errors
 /// Nothing was built, the store or the log cannot be read, or the rules make no sense.
-pub fn up_to_date(data_dir: &Path, limits: Limits) -> Result<SnapshotSet> {
+pub fn up_to_date(data_dir: &Path, limits: Limits, items: Option<ItemsFrom>) -> Result<SnapshotSet> {
     let mut refresher = Refresher::new(SnapshotSet::load(&snapshots_dir(data_dir))?)?;
     let log = origin_log::dir(data_dir);
     let (mut tables, mut reader, _) = checkpoint::load(data_dir, &log, limits)?;
     reader.read(|record, place| tables.add(record, place))?;
     if reader.position() > 0 {
-        refresher.attributes(&Store::open(data_dir)?.items()?)?;
+        let store = Store::open(data_dir)?.with_items_from(items);
+        refresher.attributes(&store.items()?, store.others_in_stock()?)?;
         refresher.popularity(&tables.counted())?;
     }
     refresher.rules(&rules::load(data_dir)?)?;

@@ -2,6 +2,7 @@
 
 use crate::serve::{
     body,
+    feeds::Outcome,
     problem::{Problem, Result},
     query::{self, PathId},
     state::{Service, Shared},
@@ -51,6 +52,8 @@ pub struct Status {
     pub publishing: super::publisher::Status,
     /// The snapshots that `verge build` made, a region each.
     pub regions: Vec<Region>,
+    /// How each feed went the last time that it was taken.
+    pub feeds: Vec<Outcome>,
 }
 
 /// A region's snapshot.
@@ -125,6 +128,7 @@ pub async fn status(State(service): State<Shared>) -> Result<Json<Status>> {
         model,
         publishing: service.publishing.status(),
         regions,
+        feeds: service.feeds.all(),
     }))
 }
 

@@ -1,5 +1,6 @@
 //! Errors as RFC 9457 wants them: what is wrong and what to do, never an internal message.
 
+use crate::catalogue::feed::Report;
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -23,6 +24,9 @@ pub struct Problem {
     /// The events of a batch that were refused, where that is the problem.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rejected: Vec<Rejected>,
+    /// What became of a feed all the same, where its failure is the problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<Box<Report>>,
     /// Seconds after which trying again makes sense.
     #[serde(skip)]
     pub retry_after: Option<u32>,
@@ -40,6 +44,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             rejected: Vec::new(),
+            report: None,
             retry_after: None,
         }
     }
@@ -70,6 +75,12 @@ impl Problem {
     pub fn method_not_allowed() -> Self {
         let detail = "This address does not take this method; `Allow` tells which it takes.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail)
+    }
+
+    /// A feed that failed, and what became of it all the same.
+    pub fn feed_failed(detail: impl Into<String>, report: Report) -> Self {
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Feed failed", detail);
+        Self { report: Some(Box::new(report)), ..problem }
     }
 
     /// What cannot be done as things stand, and why.

@@ -209,7 +209,8 @@ impl<'a> Publisher<'a> {
         let Some((_, refresher)) = &mut self.model else { return Ok(()) };
         let catalogue = Some(*service.catalogue.borrow());
         if self.of.catalogue != catalogue {
-            refresher.attributes(&Store::open(&config.data_dir)?.items()?)?;
+            let store = Store::open(&config.data_dir)?.with_items_from(config.items);
+            refresher.attributes(&store.items()?, store.others_in_stock()?)?;
             self.of.catalogue = catalogue;
             (self.matters, self.waiting) = (true, self.waiting.or(Some(Instant::now())));
         }

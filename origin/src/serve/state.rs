@@ -2,6 +2,7 @@
 
 use crate::serve::{
     auth::Keys,
+    feeds::Outcomes,
     history::History,
     metrics::Metrics,
     page::Sessions,
@@ -55,6 +56,8 @@ pub struct Service {
     pub history: History,
     /// Who is logged in there.
     pub sessions: Sessions,
+    /// How feeds were taken last.
+    pub feeds: Outcomes,
     /// Held while two models are compared.
     pub comparing: Arc<Semaphore>,
     store: Mutex<Store>,
@@ -106,6 +109,7 @@ impl Service {
             started_at: now(),
             history: History::default(),
             sessions: Sessions::default(),
+            feeds: Outcomes::default(),
             comparing: Arc::new(Semaphore::new(1)),
             store: Mutex::new(store),
             keys: RwLock::new(Arc::new(keys)),

@@ -150,6 +150,11 @@ pub fn overview(frame: &Frame<'_>, status: &Status, history: &[Point], publishes
         @if let Some(why) = &publishing.failing {
             p.bad role="alert" { strong { "Publishing fails" } ": " (why) }
         }
+        @for feed in &status.feeds {
+            @if let Some(why) = &feed.problem {
+                p.bad role="alert" { strong { "The feed '" (feed.name) "' failed" } " " (ago(feed.at)) ": " (why) }
+            }
+        }
         section.tiles {
             (tile("Events", &format!("{}/s", short(last.events)), "durable, last 5 s", false))
             (tile("Lag", &short(last.lag as f64), "events not in the tables yet", last.lag > 10_000))
