@@ -1,6 +1,6 @@
-// What rules ask of a visitor, read alike by the edge, of a request, and by a page that answers in its place.
+// The visitor's device and local time for rules, shared by the edge and by pages that score themselves.
 
-/** `desktop`, `mobile` or `tablet` by the browser's name for itself and whether it says that it is mobile; empty where it says neither. */
+/** `desktop`, `mobile` or `tablet`, by the user agent and the client hint for mobile; empty if both are unknown. */
 export function device(agent, isMobile) {
   if (/iPad|Tablet|Android(?!.*Mobile)/i.test(agent)) return "tablet";
   if (isMobile || /Mobi/i.test(agent)) return "mobile";
@@ -9,7 +9,7 @@ export function device(agent, isMobile) {
 
 const clocks = new Map();
 
-/** The minute of the week, Monday 00:00 the first, in a time zone, or here where none is given; -1 where there is no such zone. */
+/** The minute of the week, 0 at Monday 00:00, in a time zone or the local one; -1 if the zone is unknown. */
 export function minuteOfWeek(zone) {
   const minute = Math.floor(Date.now() / 60_000);
   const known = clocks.get(zone);
@@ -21,10 +21,10 @@ export function minuteOfWeek(zone) {
     const parts = Object.fromEntries(format.formatToParts(minute * 60_000).map(({ type, value }) => [type, value]));
     const day = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].indexOf(parts.weekday);
     ofWeek = (day * 24 + Number(parts.hour)) * 60 + Number(parts.minute);
-    // Visitors' zones are some four hundred; whoever makes up others gets no room.
+    // There are some four hundred zones. The limit protects the cache from invented ones.
     if (known || clocks.size < 500) clocks.set(zone, { minute, ofWeek, format });
   } catch {
-    console.error(`'${zone}' is no time zone; rules by its hours do not count`);
+    console.error(`unknown time zone '${zone}'; conditions on its hours do not hold`);
   }
   return ofWeek;
 }

@@ -1,28 +1,28 @@
-// What a query costs, found out before anything is asked for.
+// Limits on the cost of a query, checked before it runs.
 
 import { GraphQLError, Kind, getArgumentValues, getNamedType, isListType, getNullableType } from "graphql";
 
 export const LIMITS = {
-  // Of the request's body, in bytes.
+  // Size of the request's body, in bytes.
   body: 64 << 10,
-  // Of the query's text.
+  // Length of the query, in tokens.
   tokens: 1_000,
-  // Fields in one another; those of introspection do not count.
+  // Depth of fields, without introspection.
   depth: 8,
   // Calls to Verge. Cloudflare's free plan lets a request make 50 of them.
   calls: 40,
-  // Fields and fragments, each counted as often as it is named, directly or by fragments.
+  // Fields and fragments after expansion of all fragments.
   parts: 1_000,
 };
 
-// How many items Verge answers where the limit is null.
+// Number of items if `limit` is null.
 const UNLIMITED = 12;
 const CALLS = new Set(["recommendations", "popular", "similar"]);
 
 /**
- * The calls that an operation may make at most: those of a list's items count as often as it may have items.
+ * The greatest number of calls of an operation. Calls below a list count once per item that it may have.
  *
- * Throws a GraphQLError that says which limit is passed. The document has to be valid: no fragment is in itself.
+ * Throws a GraphQLError that names the exceeded limit. The document must be valid, without recursive fragments.
  */
 export function cost(schema, document, operation, variables, limits = LIMITS) {
   const fragments = new Map();
@@ -32,7 +32,7 @@ export function cost(schema, document, operation, variables, limits = LIMITS) {
   let calls = 0;
   let parts = 0;
 
-  // `times`: how often the selection is made. `size`: how many items its list may have.
+  // `times`: how often the selection is resolved. `size`: the most items of its list.
   function walk({ selections }, type, depth, times, size) {
     for (const node of selections) {
       parts += 1;

@@ -1,4 +1,4 @@
-// The fields of a query, from what Verge answers to GET requests.
+// Resolvers that call Verge with GET requests.
 
 import { GraphQLError } from "graphql";
 
@@ -6,7 +6,7 @@ const enumOf = (text) => text && text.toUpperCase();
 
 /** The root of one request's query. `ask(path)` gives Verge's response to a GET request by the same visitor. */
 export function root(ask) {
-  // Aliases and items that come twice ask once.
+  // Repeated fields and items cause one call.
   const asked = new Map();
 
   function get(path) {

@@ -1,5 +1,5 @@
-// POST /graphql: what a mobile client needs in one request. A Worker of its own, so that nobody else carries the weight:
-// it calls Verge through a service binding, in the visitor's name. In Verge's wasm, async-graphql would take 203 KiB more
+// POST /graphql, for mobile clients that need several lists in one request. It is a separate Worker to keep Verge small,
+// and calls Verge through a service binding on behalf of the visitor. In Verge's wasm, async-graphql would take 203 KiB more
 // (gzipped), and graphql-parser alone 52 KiB; this is 53 KiB with graphql-js, the language's reference implementation.
 
 import {
@@ -13,7 +13,7 @@ import {
   specifiedRules,
   validate,
 } from "graphql";
-import { headersBeside } from "../worker/js/beside.js";
+import { visitorHeaders } from "../worker/js/beside.js";
 import { body } from "../worker/js/glue.js";
 import { LIMITS, cost } from "./limits.js";
 import { root } from "./resolvers.js";
@@ -42,7 +42,7 @@ export default {
 async function answer(request, env) {
   if (!new URL(request.url).pathname.endsWith("/graphql")) return failed(404, "There is nothing here but /graphql.");
   if (request.method !== "POST") return failed(405, "Send the query with POST.");
-  // Pages of other sites cannot send this type without asking first.
+  // Browsers require a CORS preflight for this type.
   if (!/^application\/json\b/.test(request.headers.get("content-type") ?? "")) {
     return failed(415, "Send the query as application/json.");
   }
@@ -78,7 +78,7 @@ async function run({ query, variables, operationName }, request, env) {
   if (errors) throw errors;
   cost(schema, document, operation, variableValues);
 
-  const headers = headersBeside(request);
+  const headers = visitorHeaders(request);
   const base = `https://verge${env.BASE_PATH ?? ""}`;
   const ask = (path) => env.VERGE.fetch(base + path, { headers, cf: request.cf });
   const rootValue = root(ask);

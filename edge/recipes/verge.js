@@ -1,11 +1,11 @@
-// Verge for a storefront's server: what one page needs, asked for in the visitor's name.
+// A client of Verge for a storefront's server. It sends requests on behalf of the visitor.
 
-// What tells Verge of the visitor. Nothing else of the request is its business.
+// The headers that Verge needs. No others are forwarded.
 const HEADERS = ["cookie", "sec-gpc", "cf-ipcountry", "cf-connecting-ip", "user-agent", "sec-ch-ua-mobile"];
 const PATIENCE_MS = 300;
 
 /**
- * Tells Verge that the visitor looks at `item` ("" on pages without one) and asks what to show beside it.
+ * Sends a view of `item` ("" on pages without one) and requests recommendations for its page.
  *
  * `send(path, init)` sends a request to Verge, as `fetch` does. `headers` are those of the visitor's request, and
  * `query` holds more parameters of GET /v1/recommendations. Resolves to `items`, none where Verge does not answer, and

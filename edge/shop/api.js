@@ -1,21 +1,21 @@
-// Verge as this storefront uses it: one client for the region of the page's address, and how long answers took.
+// The storefront's Verge client, for the region in the page's URL, with the latency of answers.
 
 import { VergeError, createClient } from "./verge/index.js";
 
-/** A request that gave no answer. */
+/** A failed request. */
 export { VergeError as Problem } from "./verge/index.js";
 
-/** The region asked for in the page's own address, or "" to let the edge choose by the visitor's country. */
+/** The region in the page's URL, or "" for that of the visitor's country. */
 export const region = () => new URLSearchParams(location.search).get("region") ?? "";
 
-/** Whether the switch "edge down" is on: then every call of the API fails, as if there was no edge. */
+/** Whether "Edge down" is on: every API call fails then. */
 let down = false;
 export const setDown = (is) => (down = is);
 export const isDown = () => down;
 
 const clients = new Map();
 
-/** The client of the page's region. */
+/** The client for the page's region. */
 export function verge() {
   const chosen = region();
   if (!clients.has(chosen)) {
@@ -30,8 +30,8 @@ export function verge() {
 }
 
 /**
- * An answer with the time that it took: `{ body, took, score }`, the whole round trip in ms, and the edge's own scoring
- * time in ms where its Server-Timing header has one. Rejects where there is no answer but a fixed list: this shop has none.
+ * An answer with its latency: `{ body, took, score }`, the round trip in ms, and the edge's scoring time in ms if its
+ * Server-Timing header has it. Rejects a static answer, since this shop has no fixed list.
  */
 export async function timed(asked) {
   const started = performance.now();
@@ -42,7 +42,7 @@ export async function timed(asked) {
   return { body, took, score: body.source === "edge" ? scoreTime() : undefined };
 }
 
-/** What the API says is wrong, or that it cannot be reached. */
+/** The API's error, or one that says that it cannot be reached. */
 async function whyNot() {
   const response = down ? null : await fetch("/v1/popular?limit=1").catch(() => null);
   const problem = response?.ok === false ? await response.json().catch(() => null) : null;
@@ -50,7 +50,7 @@ async function whyNot() {
   return new VergeError("The shop cannot be reached", 0, "Check your connection, then try again.");
 }
 
-/** The metric `score` of the newest answer of the API, in ms; undefined where there is none. */
+/** The metric `score` of the newest API answer, in ms; undefined if absent. */
 function scoreTime() {
   const answers = performance.getEntriesByType("resource").filter(({ name }) => name.includes("/v1/"));
   return answers.at(-1)?.serverTiming?.find(({ name }) => name === "score")?.duration;
@@ -58,7 +58,7 @@ function scoreTime() {
 
 const items = new Map();
 
-/** One item's attributes, asked for once a page load. Rejects with a Problem: status 404 for an unknown item. */
+/** An item's attributes, cached until the page reloads. Rejects with a Problem: status 404 for an unknown item. */
 export function getItem(id) {
   if (!items.has(id)) {
     const unknown = () => new VergeError("Unknown item", 404, "The shop knows no item with this id.");

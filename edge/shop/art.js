@@ -1,9 +1,9 @@
-// A picture for every item: its own where the catalogue has one, else a drawing that is always the same for
-// the same item. The category chooses the hue, so that kinds of things look alike; the id chooses the shapes.
+// Images of items: the catalogue's, or else a generated drawing that depends only on the item. The category determines the
+// hue and the id the shapes.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** The element to show for an item: an `<img>`, or an `<svg>` that carries the item's initials. Decorative. */
+/** An item's image: an `<img>`, or an `<svg>` with the item's initials. Decorative. */
 export function picture(item, initials) {
   const source = webAddress(item.image);
   if (!source) return drawing(item, initials);
@@ -15,18 +15,18 @@ export function picture(item, initials) {
   return image;
 }
 
-/** `address` if it is an absolute http or https one, else undefined: data may hold anything. */
+/** `address` if it is an absolute http or https URL, else undefined. The data is untrusted. */
 export function webAddress(address) {
   if (typeof address !== "string" || !URL.canParse(address)) return undefined;
   return /^https?:$/.test(new URL(address).protocol) ? address : undefined;
 }
 
-// The tones of shop.css: an address cannot see the page's style.
+// The colours of shop.css, which a data URL cannot read.
 const STYLE = [["94% .025", "29% .025"], ["86% .06", "37% .045"], ["76% .085", "49% .07"], ["56% .1", "72% .1"]]
   .map(([light, dark], tone) => `.t${tone}{fill:oklch(${light} var(--hue))}@media(prefers-color-scheme:dark){.t${tone}{fill:oklch(${dark} var(--hue))}}`)
   .join("") + ".initials{fill:oklch(56% .1 var(--hue));font:700 9px sans-serif}";
 
-/** The drawing as an address, for what takes pictures only. */
+/** The drawing as a data URL. */
 export function drawingAddress(item, initials) {
   const root = drawing(item, initials);
   const style = svg("style", {});
@@ -122,7 +122,7 @@ function svg(tag, attributes) {
   return element;
 }
 
-/** FNV-1a, 32 bits, with a last mix: ids of one shop differ in few characters. */
+/** FNV-1a, 32 bits, with a final mix, since ids differ in few characters. */
 function hash(text) {
   let value = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
@@ -130,7 +130,7 @@ function hash(text) {
   return (value ^ (value >>> 13)) >>> 0;
 }
 
-/** Numbers in [0, 1), the same ones for the same seed (mulberry32). */
+/** A random number generator in [0, 1) with a seed (mulberry32). */
 function generator(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;

@@ -1,4 +1,4 @@
-// A rail: a titled row or grid of items, filled by one call of the API, that says how long the answer took.
+// A rail: a titled row or grid of items from one API call, with its latency.
 
 import { Problem, getItem, verge } from "./api.js";
 import { announce, card, h, inRegion, nameOf, skeleton, toast } from "./view.js";
@@ -10,17 +10,17 @@ const DEGRADED = {
   static: ["fallback", "No snapshot could be read: this is the fixed list."],
 };
 
-/** Which answer led to an item, so that what follows (view, cart, purchase) is attributed to it. */
+/** The answer that led to an item, to attribute its events (view, cart, purchase). */
 export const attribution = new Map();
 
 /**
- * Builds a rail and starts to fill it. Options:
+ * Creates a rail and loads it. Options:
  * - `title(answer?)`: the heading, first without, then with the first answer's body;
  * - `load(cursor)`: resolves to what `timed` gives, with a body `{ items, next, region, degraded, source, request }`;
- * - `layout`: "grid", "grid swipe" (a row on phones) or "row"; `placement`: where the clicks are said to come from;
- * - `reasons`: say why each item is here; `here`: the id of the item whose page this is;
- * - `silent`: do not read out what came;
- * - `badge(item)`: a word to lay over an item's picture;
+ * - `layout`: "grid", "grid swipe" (a row on phones) or "row"; `placement`: the placement of its clicks;
+ * - `reasons`: show the reason for each item; `here`: the id of the item whose page this is;
+ * - `silent`: do not announce the items to screen readers;
+ * - `badge(item)`: a label on an item's image;
  * - `fail(problem)`: true when the page has dealt with the problem as a whole.
  */
 export function rail(options) {

@@ -1,4 +1,4 @@
-// The storefront: two pages (home, item) behind `#/` and `#/item/{id}`, the region switch, and forgetting.
+// The storefront: pages home (`#/`) and item (`#/item/{id}`), the region selector, and "Forget me".
 
 import "./verge/element.js";
 import { Problem, getItem, isDown, region, setDown, timed, verge } from "./api.js";
@@ -217,7 +217,7 @@ byId("skip").addEventListener("click", (event) => {
   main.focus();
 });
 
-// Where a page was left, so that "back" returns there though its rails are filled anew.
+// Scroll positions, so that "back" restores them although the rails are loaded again.
 history.scrollRestoration = "manual";
 addEventListener("click", () => history.replaceState({ scroll: scrollY }, ""), { capture: true });
 addEventListener("hashchange", () => show({ moved: true }));
@@ -232,5 +232,5 @@ byId("down").addEventListener("click", ({ currentTarget }) => {
 
 drawRegions();
 show();
-// What the page needs while the edge is down it fetches when there is nothing else to do.
+// Loads what the page needs while the edge is down, when the browser is idle.
 addEventListener("load", () => (globalThis.requestIdleCallback ?? setTimeout)(() => void verge().prepare()));

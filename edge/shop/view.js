@@ -1,4 +1,4 @@
-// What a page is made of: elements, names, prices, cards and messages. Text from the API only ever becomes text.
+// Elements, names, prices, cards and messages. Text from the API is only inserted as text, never as HTML.
 
 import { picture } from "./art.js";
 
@@ -104,7 +104,7 @@ export function skeleton(withReason) {
     h("span", { class: "card-art bone" }), line("card-name"), line("card-line"), withReason && line("reason"));
 }
 
-/** What to show where a page has no answer; a server without tables is told how to get them. */
+/** The error page; explains how to publish tables if the server has none. */
 export function problemNotice(problem, retry) {
   const noTables = problem.status === 503;
   return h("section", { class: "notice", role: "alert" },

@@ -1,27 +1,31 @@
-//! What `cargo xtask peers` measures on our side, and how it judges both sides.
+//! Verge's side of `cargo xtask peers`, and the evaluation of both sides.
 //!
 //! ```text
-//! peers prepare FOLDER TRAIN TEST      files of sessions, unpacked into FOLDER
-//! peers prepare FOLDER DATA_DIR        the same from a store, its last tenth the test
-//! peers learn METHOD FOLDER            neighbours of every item into FOLDER/verge-METHOD.rows, figures as JSON
-//! peers judge FOLDER ROWS              how good a file of neighbours is, as JSON
+//! peers prepare FOLDER TRAIN TEST      writes files of sessions into FOLDER
+//! peers prepare FOLDER DATA_DIR        the same from a store, with its last tenth as the test
+//! peers learn METHOD FOLDER            writes neighbours to FOLDER/verge-METHOD.rows, prints figures as JSON
+//! peers judge FOLDER ROWS              evaluates a file of neighbours, prints HR and MRR as JSON
 //! ```
-//! A file of neighbours has a line an item: the item, then its neighbours, nearest first. Judged by the very next
-//! click, from the row of the last one alone, the last one left out.
+//! A file of neighbours has one line per item: the item, then its neighbours, nearest first. The next click is predicted from
+//! the row of the last click alone, without the last item itself (variant b).
 
 use anyhow::{Context, Result, bail};
 use origin::{
-    evaluate::split::{Cut, Split},
+    evaluate::split::{Split, SplitAt},
     store::Store,
 };
-use origin_learn::{Table, als, item2vec, nearest, prune, rows, sessions::Sessions, train::TrainingData};
+use origin_learn::{
+    Table, als, item2vec, nearest, prune,
+    replay::{CUTOFF, hit, replay},
+    rows,
+    sessions::Sessions,
+    train::TrainingData,
+};
 use std::{collections::HashMap, fmt::Write as _, fs, path::Path, time::Instant};
 
-/// Neighbours an item.
+/// Neighbours per item.
 const KEPT: usize = 50;
-/// Neighbours that are looked at.
-const SHOWN: usize = 20;
-/// What a cosine of 1 adds to a logit; it does not change the order.
+/// Scale of the cosine in a logit; it does not change the order.
 const SCALE: f32 = 12.0;
 
 fn main() -> Result<()> {
@@ -33,7 +37,7 @@ fn main() -> Result<()> {
         }
         ["prepare", folder, store] => {
             let log = Store::open(Path::new(store))?.log()?;
-            prepare(folder, &Split::by_time(log, Cut::Share(0.1))?)
+            prepare(folder, &Split::by_time(log, SplitAt::Share(0.1))?)
         }
         ["learn", method, folder] => learn(method, folder),
         ["judge", folder, file] => judge(folder, file),
@@ -72,7 +76,7 @@ fn read(folder: &str) -> Result<Split> {
     Split::from_files(&folder.join("train.txt"), &folder.join("test.txt"))
 }
 
-/// Cosine of the sets of sessions that hold two items.
+/// Cosine similarity of the sets of sessions that hold two items.
 fn cosine(sessions: &Sessions, items: usize) -> Table {
     let mut holding: Vec<Vec<u32>> = vec![Vec::new(); items];
     for (place, session) in (0u32..).zip(sessions.iter()) {
@@ -106,17 +110,17 @@ fn cosine(sessions: &Sessions, items: usize) -> Table {
 fn learn(method: &str, folder: &str) -> Result<()> {
     let split = read(folder)?;
     let TrainingData { sessions, order, .. } = TrainingData::new(&split.train)?;
-    let (items, taught) = (order.len(), vec![true; order.len()]);
+    let (items, trained) = (order.len(), vec![true; order.len()]);
     let (start, cpu) = (Instant::now(), cpu_seconds());
     let table = match method {
         "cosine" => cosine(&sessions, items),
         "als" => {
             let model = als::learn(&sessions, items, &als::AlsParams::default());
-            nearest::find(&model, SCALE, KEPT, &taught)
+            nearest::find(&model, SCALE, KEPT, &trained)
         }
         "item2vec" => {
             let model = item2vec::learn(&sessions, items, &item2vec::Item2vecParams::default());
-            nearest::find(&model, SCALE, KEPT, &taught)
+            nearest::find(&model, SCALE, KEPT, &trained)
         }
         _ => bail!("no method '{method}'; cosine, als or item2vec"),
     };
@@ -133,15 +137,15 @@ fn learn(method: &str, folder: &str) -> Result<()> {
     Ok(())
 }
 
-/// CPU time of this process, where Linux tells.
+/// CPU time of this process, on Linux.
 fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-    // A hundred ticks a second on every Linux there is.
+    // Linux counts a hundred ticks per second.
     Some((fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?) / 100.0)
 }
 
-/// The most memory this process ever had, where Linux tells.
+/// Peak memory of this process, on Linux.
 fn peak_mib() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -161,13 +165,20 @@ fn judge(folder: &str, file: &str) -> Result<()> {
         table[item as usize] = ids.collect::<Result<Vec<u32>>>()?;
     }
     let (mut predictions, mut hits, mut reciprocal) = (0.0, 0.0, 0.0);
-    for pair in split.test.iter().flat_map(|session| session.windows(2)) {
-        predictions += 1.0;
-        let others = table[pair[0] as usize].iter().filter(|item| **item != pair[0]);
-        if let Some(place) = others.take(SHOWN).position(|item| *item == pair[1]) {
-            hits += 1.0;
-            reciprocal += 1.0 / (place as f64 + 1.0);
-        }
+    for session in &split.test {
+        replay(
+            session,
+            |_| true,
+            |step| {
+                predictions += 1.0;
+                let last = step.clicks[step.clicks.len() - 1];
+                let mut others = table[last as usize].iter().filter(|item| **item != last);
+                let rank = others.position(|item| *item == step.next).map(|place| place + 1);
+                let [is_hit, reciprocal_rank] = hit(rank, CUTOFF);
+                hits += is_hit;
+                reciprocal += reciprocal_rank;
+            },
+        );
     }
     println!("{}", serde_json::json!({"hr": hits / predictions, "mrr": reciprocal / predictions}));
     Ok(())

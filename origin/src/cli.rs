@@ -1,7 +1,9 @@
 //! The command line of `verge`.
 //!
-//! A command is a module with `pub struct XArgs` (clap's `Args`) and `pub fn run(&XArgs, &Config)`; here it
-//! takes a line in [`Command`] and a line in [`Cli::run`].
+//! A command is a module with `pub struct XArgs` (clap's `Args`) and `pub fn run(&XArgs, &Config)`. To add one, add a line
+//! to [`Command`] and one to [`Cli::run`].
+//!
+//! May import: everything.
 
 use crate::{
     commands::{
@@ -17,26 +19,26 @@ use std::path::PathBuf;
 const TOUR: &str = "\
 From a log to recommendations at the edge:
 
-  verge import --format online-retail online_retail.csv.zst   read a shop's log into the store
+  verge import --format online-retail online_retail.csv.zst   import a shop's log into the store
   verge generate --items 10000 --sessions 100000 --into-store ... or generate a demo shop
-  verge feed --full products.csv                              read the shop's items
-  verge build                                                 learn the tables, one snapshot a region
-  verge publish --to kv                                       send what changed to the edge
-  verge recommend --recents 85123A,22423 --region gb          see what a visitor would be shown
-  verge keys add shop --role events && verge serve            take events and items over HTTP
+  verge feed --full products.csv                              import the shop's items
+  verge build                                                 learn the tables; one snapshot per region
+  verge publish --to kv                                       send changes to the edge
+  verge recommend --recents 85123A,22423 --region gb          preview a visitor's recommendations
+  verge keys add shop --role events && verge serve            receive events and items over HTTP
 
-Everything is kept in one data directory (--data-dir, VERGE_DATA_DIR, or data_dir in verge.toml).
+All data is in one data directory (--data-dir, VERGE_DATA_DIR, or data_dir in verge.toml).
 `verge COMMAND --help` explains a command and its formats.";
 
-/// Product recommendations computed at the edge: the origin's side.
+/// Product recommendations computed at the edge: the origin service and its tools.
 #[derive(Debug, Parser)]
 #[command(name = "verge", version, after_help = TOUR, propagate_version = true)]
 pub struct Cli {
-    /// Configuration file [default: verge.toml, if there is one]
+    /// Configuration file [default: verge.toml, if it exists]
     #[arg(long, global = true, env = "VERGE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Where the store is kept [default: verge-data]
+    /// Data directory [default: verge-data]
     #[arg(long, global = true, env = "VERGE_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
@@ -66,7 +68,7 @@ impl Cli {
     /// Reads the configuration and runs the command.
     ///
     /// # Errors
-    /// Whatever the command reports; the text is meant for the person at the keyboard.
+    /// The configuration is invalid, or the command fails; the text is for the user.
     pub fn run(self) -> Result<()> {
         let config = Config::load(self.config.as_deref(), self.data_dir.as_deref())?;
         match self.command {
@@ -91,7 +93,7 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_command_line_is_consistent() {
+    fn the_command_line_passes_claps_checks() {
         use clap::CommandFactory;
         super::Cli::command().debug_assert();
     }

@@ -1,8 +1,9 @@
-//! What a deployment decides: a TOML file, overridden by the environment, overridden by the command line.
+//! The configuration: a TOML file, overridden by environment variables, overridden by the command line.
 //!
-//! The file is the one named by `--config` or `VERGE_CONFIG`, else `verge.toml` where the command was started,
-//! if there is one. Every key has a default, so that no file is needed. An unknown key is an error: a
-//! misspelt one would otherwise be a setting that does nothing.
+//! The file is that of `--config` or `VERGE_CONFIG`, or else `verge.toml` in the current directory, if it exists. Every key
+//! has a default, so no file is needed. An unknown key is an error, because a misspelt key would have no effect.
+//!
+//! May import: `origin_log`, `origin_data`.
 
 use anyhow::{Context, Result, anyhow, bail};
 use origin_data::{fields::parse_currency, price::Decimal};
@@ -14,7 +15,7 @@ use std::{
     str::FromStr,
 };
 
-/// The file that is read when none is named.
+/// The file that is read by default.
 pub const DEFAULT_FILE: &str = "verge.toml";
 
 /// The share of the catalogue that a full feed may remove where nothing else is set.
@@ -24,24 +25,24 @@ pub const MAX_REMOVED: f64 = 0.2;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where the store and the files beside it live. In the file, relative to the file.
+    /// Data directory. A relative path in the file is relative to the file.
     pub data_dir: PathBuf,
-    /// Region → the areas (lower-case country codes) it takes in. Absent: every large area is a region.
+    /// Region → its areas, as lower-case country codes. Absent: every area with enough events is a region.
     pub regions: Option<BTreeMap<String, Vec<String>>>,
     /// Which items are recommended. Absent: those of the catalogue, once the shop has one, which a feed or `PUT
     /// /v1/items/{id}` begins; before that, what events name.
     pub items: Option<ItemsFrom>,
-    /// Where `verge publish --to kv` writes.
+    /// The namespace of `verge publish --to kv`.
     pub kv: Kv,
-    /// How `verge serve` listens.
+    /// Settings of `verge serve`.
     pub serve: Serve,
-    /// Feeds of items that `verge serve` watches: `[[feeds]]`.
+    /// Item feeds that `verge serve` polls: `[[feeds]]`.
     pub feeds: Vec<Feed>,
-    /// How `verge serve` keeps events.
-    pub log: origin_log::Options,
-    /// How much the tables hold that `verge serve` keeps current.
-    pub stream: crate::stream::Limits,
-    /// The file that this was read from.
+    /// How `verge serve` stores events.
+    pub log: origin_log::LogOptions,
+    /// The live tables of `verge serve`.
+    pub stream: StreamOptions,
+    /// The file that the configuration was read from.
     #[serde(skip)]
     pub file: Option<PathBuf>,
 }
@@ -55,8 +56,8 @@ impl Default for Config {
             kv: Kv::default(),
             serve: Serve::default(),
             feeds: Vec::new(),
-            log: origin_log::Options::default(),
-            stream: crate::stream::Limits::default(),
+            log: origin_log::LogOptions::default(),
+            stream: StreamOptions::default(),
             file: None,
         }
     }
@@ -72,7 +73,23 @@ pub enum ItemsFrom {
     Events,
 }
 
-/// A Workers KV namespace. The environment (`VERGE_KV_` and the key in capitals) goes before the file.
+/// Settings of the live tables: `[stream]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamOptions {
+    /// Most visitors with recents in memory; the ones seen last are kept. A million with ten items each take some 250 MB.
+    pub visitors: usize,
+    /// Seconds between two checkpoints. A restart counts the events after the last checkpoint again.
+    pub checkpoint_s: u64,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self { visitors: 200_000, checkpoint_s: 60 }
+    }
+}
+
+/// A Workers KV namespace. Environment variables (`VERGE_KV_` and the key in capitals) override the file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kv {
@@ -80,33 +97,34 @@ pub struct Kv {
     pub account: Option<String>,
     /// The namespace's id.
     pub namespace: Option<String>,
-    /// The API's address with the account in it, where it is not Cloudflare's own.
+    /// URL of the API with the account in it, if it is not Cloudflare's.
     pub base: Option<String>,
-    /// The API token; better kept in `VERGE_KV_TOKEN` than in a file.
+    /// The API token. Prefer `VERGE_KV_TOKEN` to storing it in a file.
     pub token: Option<Secret>,
 }
 
-/// The service. The environment (`VERGE_` and the key in capitals) goes before the file.
+/// Settings of `verge serve`. Environment variables (`VERGE_` and the key in capitals) override the file.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Serve {
-    /// Address and port.
+    /// Address and port to listen on.
     pub listen: SocketAddr,
-    /// Requests a second that one API key may make, with bursts of a second; 0 for no limit.
+    /// Rate limit of an API key in requests per second, with bursts of one second; 0 for no limit.
     pub requests_per_second: u32,
-    /// Connections open at a time; more wait to be accepted.
+    /// Most open connections; further ones wait to be accepted.
     pub connections: usize,
-    /// Where the service publishes to: `kv` or a directory; absent, it does not publish.
+    /// Destination to publish to: `kv` or a directory. Absent, the service does not publish.
     pub publish_to: Option<String>,
-    /// Address of an OpenTelemetry collector that takes OTLP over HTTP; absent, no traces are sent.
+    /// URL of an OpenTelemetry collector (OTLP over HTTP). Absent, no traces are sent.
     pub traces_to: Option<String>,
-    /// Milliseconds between two publishings of what regions want and what is in stock. Each makes some seven calls a region
-    /// that changed; Cloudflare's API takes 1,200 in five minutes.
+    /// Milliseconds between two publications of popularity and stock. Each takes about seven API calls per changed region;
+    /// Cloudflare allows 1,200 calls in five minutes.
     pub popularity_every_ms: u64,
-    /// Seconds between two learnings of what is met and bought together, if events came, by the neighbours that were learnt
-    /// last; longer where it would take more than a tenth of the time. 0 for never.
+    /// Seconds between two updates of the co-view and bought-together tables, if there are new events. The KNN neighbours
+    /// stay those of the last full training. The interval is extended so that training takes at most a tenth of the time.
+    /// 0 for never.
     pub tables_every_s: u64,
-    /// Seconds after which all is learnt anew, if events came; 0 for never.
+    /// Seconds between two full trainings, if there are new events; 0 for never.
     pub learn_every_s: u64,
 }
 
@@ -126,29 +144,29 @@ impl Default for Serve {
 }
 
 impl Serve {
-    fn take_environment(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
-        fn take<T>(name: &str, text: Option<String>, field: &mut T) -> Result<()>
+    fn override_from_environment(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<()> {
+        fn parse_into<T>(name: &str, text: Option<String>, field: &mut T) -> Result<()>
         where
             T: FromStr,
             T::Err: std::error::Error + Send + Sync + 'static,
         {
             if let Some(text) = text {
-                *field = text.parse().with_context(|| format!("{name} is '{text}'"))?;
+                *field = text.parse().with_context(|| format!("{name}: invalid value '{text}'"))?;
             }
             Ok(())
         }
-        take("VERGE_LISTEN", variable("VERGE_LISTEN"), &mut self.listen)?;
+        parse_into("VERGE_LISTEN", variable("VERGE_LISTEN"), &mut self.listen)?;
         let name = "VERGE_REQUESTS_PER_SECOND";
-        take(name, variable(name), &mut self.requests_per_second)?;
-        take("VERGE_CONNECTIONS", variable("VERGE_CONNECTIONS"), &mut self.connections)?;
+        parse_into(name, variable(name), &mut self.requests_per_second)?;
+        parse_into("VERGE_CONNECTIONS", variable("VERGE_CONNECTIONS"), &mut self.connections)?;
         self.publish_to = variable("VERGE_PUBLISH_TO").or(self.publish_to.take());
-        // The name that OpenTelemetry has for it.
+        // The standard variable of OpenTelemetry.
         self.traces_to = variable("OTEL_EXPORTER_OTLP_ENDPOINT").or(self.traces_to.take());
         Ok(())
     }
 }
 
-/// A feed that is looked at again and again.
+/// An item feed that is polled.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feed {
@@ -195,7 +213,7 @@ impl Feed {
         Ok(())
     }
 
-    /// Whether it is fetched; otherwise it is a file.
+    /// Whether the feed is fetched over HTTP; otherwise it is a file.
     pub fn is_address(&self) -> bool {
         self.from.starts_with("http://") || self.from.starts_with("https://")
     }
@@ -209,13 +227,13 @@ fn quarter_hour() -> u32 {
     900
 }
 
-/// A text that is never printed.
+/// A text that is left out of debug output.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text, for the one place that sends it.
+    /// The text.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -228,24 +246,29 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Config {
-    /// Reads `file`, or [`DEFAULT_FILE`] if it is there; `data_dir` goes before the file's.
+    /// Reads `file`, or [`DEFAULT_FILE`] if it exists. `data_dir` overrides that of the file.
     ///
     /// # Errors
-    /// A named file that cannot be read, TOML that does not parse, an unknown key or a wrong type; the text
-    /// names the file, the line and the key, or the variable.
+    /// The file cannot be read, or it has invalid TOML, an unknown key or a wrong type; or an environment variable is
+    /// invalid. The text names the file, line and key, or the variable.
     pub fn load(file: Option<&Path>, data_dir: Option<&Path>) -> Result<Self> {
         let mut config = match file {
             Some(file) => Self::read(file)?,
-            None if Path::new(DEFAULT_FILE).exists() => Self::read(Path::new(DEFAULT_FILE))?,
-            None => Self::default(),
+            None => Self::read_if_exists(Path::new(DEFAULT_FILE))?.unwrap_or_default(),
         };
         if let Some(dir) = data_dir {
             config.data_dir = dir.to_owned();
         }
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        config.kv.take_environment(variable);
-        config.serve.take_environment(variable)?;
+        config.kv.override_from_environment(variable);
+        config.serve.override_from_environment(variable)?;
         Ok(config)
+    }
+
+    fn read_if_exists(file: &Path) -> Result<Option<Self>> {
+        let exists =
+            file.try_exists().with_context(|| format!("cannot read the configuration {}", file.display()))?;
+        exists.then(|| Self::read(file)).transpose()
     }
 
     fn read(file: &Path) -> Result<Self> {
@@ -268,7 +291,7 @@ impl Config {
 }
 
 impl Kv {
-    fn take_environment(&mut self, variable: impl Fn(&str) -> Option<String>) {
+    fn override_from_environment(&mut self, variable: impl Fn(&str) -> Option<String>) {
         for (name, field) in [
             ("VERGE_KV_ACCOUNT", &mut self.account),
             ("VERGE_KV_NAMESPACE", &mut self.namespace),
@@ -285,26 +308,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_goes_before_the_file_and_the_token_is_never_printed() {
+    fn the_environment_overrides_the_file_and_the_token_is_not_printed() {
         let mut kv: Kv = toml::from_str("account = \"a\"\nnamespace = \"n\"\ntoken = \"hunter2\"").unwrap();
-        kv.take_environment(|name| (name == "VERGE_KV_NAMESPACE").then(|| "other".to_owned()));
+        kv.override_from_environment(|name| (name == "VERGE_KV_NAMESPACE").then(|| "other".to_owned()));
         assert_eq!((kv.account.as_deref(), kv.namespace.as_deref()), (Some("a"), Some("other")));
         assert_eq!(kv.token.as_ref().map(Secret::reveal), Some("hunter2"));
         assert!(!format!("{kv:?}").contains("hunter2"));
     }
 
     #[test]
-    fn a_variable_that_makes_no_sense_is_named() {
+    fn errors_name_the_invalid_variable() {
         let mut serve: Serve = toml::from_str("listen = \"0.0.0.0:80\"\nconnections = 7").unwrap();
-        serve.take_environment(|name| (name == "VERGE_CONNECTIONS").then(|| "9".to_owned())).unwrap();
+        serve
+            .override_from_environment(|name| (name == "VERGE_CONNECTIONS").then(|| "9".to_owned()))
+            .unwrap();
         assert_eq!((serve.listen.to_string(), serve.connections), ("0.0.0.0:80".to_owned(), 9));
         let wrong = |name: &str| (name == "VERGE_LISTEN").then(|| "everywhere".to_owned());
-        let error = format!("{:#}", serve.take_environment(wrong).unwrap_err());
+        let error = format!("{:#}", serve.override_from_environment(wrong).unwrap_err());
         assert!(error.contains("VERGE_LISTEN") && error.contains("everywhere"), "{error}");
     }
 
     #[test]
-    fn the_command_line_goes_before_the_file_and_the_file_before_the_default() {
+    fn the_command_line_overrides_the_file_and_the_file_the_default() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("shop.toml");
         std::fs::write(&file, "data_dir = \"here\"\n").unwrap();
@@ -316,7 +341,18 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_key_and_a_missing_file_are_named() {
+    fn an_unreadable_default_file_is_not_a_missing_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join(DEFAULT_FILE);
+        assert!(Config::read_if_exists(&missing).unwrap().is_none());
+        std::fs::write(&missing, "").unwrap();
+        // A file in the place of a directory: the error is not "not found".
+        let error = format!("{:#}", Config::read_if_exists(&missing.join(DEFAULT_FILE)).unwrap_err());
+        assert!(error.contains(DEFAULT_FILE), "{error}");
+    }
+
+    #[test]
+    fn errors_name_a_misspelt_key_and_a_missing_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("shop.toml");
         let missing = format!("{:#}", Config::load(Some(&file), None).unwrap_err());

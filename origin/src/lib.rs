@@ -25,7 +25,7 @@ pub mod models;
 pub mod pack;
 pub mod publish;
 pub mod rules;
-pub mod serve;
+mod serve;
 pub mod store;
 pub mod stream;
 pub mod tune;

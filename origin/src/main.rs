@@ -1,4 +1,4 @@
-//! The command `verge`; all of it is in the library.
+//! The executable `verge`; see [`origin::cli`].
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match origin::cli::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader of our output (`| head`) has seen enough.
+        // The reader of the output has exited, as in `verge … | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("verge: {error:#}");

@@ -1,35 +1,38 @@
-//! A small shop for tests: 30 items in three categories, ten to each, every third out of stock.
+//! A small shop for tests: 30 items in three categories of ten, every third out of stock.
 
 use crate::{
-    Bytes, Snapshot, attributes,
-    envelope::{Envelope, Section},
-    ids, popularity, rows,
-    strategy::{self, NEXT, Repeats, SIMILAR, Seen, Strategy},
-    time::Timestamp,
+    Bytes, Snapshot,
+    format::{
+        attributes,
+        envelope::{Envelope, Section},
+        ids, popularity, rows,
+        strategy::{self, NEXT, Repeats, SIMILAR, Seen, Strategy},
+    },
+    wire::time::Timestamp,
 };
 
-pub const ITEMS: u32 = 30;
-pub const NOW: Timestamp = Timestamp(1_795_000_000_000);
+pub(crate) const ITEMS: u32 = 30;
+pub(crate) const NOW: Timestamp = Timestamp(1_795_000_000_000);
 
-pub type Table = Vec<Vec<(u32, f32)>>;
+pub(crate) type Table = Vec<Vec<(u32, f32)>>;
 
-/// Row `i` names the next items, `i + 1` the heaviest.
-pub fn chain(length: u32) -> Table {
+/// Row `i` lists the next items. `i + 1` has the greatest weight.
+pub(crate) fn chain(length: u32) -> Table {
     (0..ITEMS)
         .map(|item| (1..=length).map(|step| ((item + step) % ITEMS, 1.0 / step as f32)).collect())
         .collect()
 }
 
-pub fn id(item: u32) -> String {
+pub(crate) fn id(item: u32) -> String {
     format!("item-{item}")
 }
 
-pub fn boost() -> Seen {
+pub(crate) fn boost() -> Seen {
     Seen::Boost(Repeats { spread: 0.7, fade: 0.6, often: 1.5, ..Repeats::default() })
 }
 
-/// The blobs of the shop with these tables.
-pub fn blobs(coview: &Table, knn: &Table) -> Vec<Vec<u8>> {
+/// The blobs of the shop's snapshot with these tables.
+pub(crate) fn blobs(coview: &Table, knn: &Table) -> Vec<Vec<u8>> {
     let names: Vec<String> = (0..ITEMS).map(id).collect();
     let texts: Vec<&str> = names.iter().map(|id| &**id).collect();
     let ids = Section::new(ids::NAME, ids::VERSION, ids::write(&texts));
@@ -76,17 +79,17 @@ pub fn blobs(coview: &Table, knn: &Table) -> Vec<Vec<u8>> {
     ]
 }
 
-pub fn open(blobs: &[Vec<u8>]) -> Result<Snapshot, crate::Error> {
+pub(crate) fn open(blobs: &[Vec<u8>]) -> Result<Snapshot, crate::Error> {
     Snapshot::open(&blobs.iter().map(|blob| Bytes::from(blob.clone())).collect::<Vec<_>>())
 }
 
-/// The shop opened.
-pub fn shop(coview: &Table, knn: &Table) -> Snapshot {
+/// The opened snapshot of the shop.
+pub(crate) fn shop(coview: &Table, knn: &Table) -> Snapshot {
     open(&blobs(coview, knn)).unwrap()
 }
 
-/// A table opened by itself.
-pub fn rows(table: &Table) -> rows::Table {
+/// An opened table.
+pub(crate) fn rows(table: &Table) -> rows::Table {
     let section = Bytes::from(rows::write(table));
     rows::Table::open(rows::BOUGHT, std::iter::once(&section)).unwrap()
 }

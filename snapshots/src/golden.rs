@@ -1,8 +1,10 @@
-//! Files of every released version of the format stay readable. What they hold is the shop of [`crate::fixture`];
-//! `cargo test -p snapshots write_golden -- --ignored` writes those of the present version, once, when it is
-//! released.
+//! Golden files: every released version of the format stays readable. They hold the shop of [`crate::fixture`].
+//! `cargo test -p snapshots write_golden -- --ignored` writes the files of a new version when it is released.
 
-use crate::{Snapshot, fixture, rows::Table, strategy::NEXT};
+use crate::{
+    Snapshot, fixture,
+    format::{rows::Table, strategy::NEXT},
+};
 use std::path::{Path, PathBuf};
 
 const NAMES: [&str; 4] = ["items", "coview", "knn", "region"];
@@ -58,6 +60,6 @@ fn version_1_opens() {
 fn write_golden() {
     let (coview, knn) = tables();
     for (name, bytes) in NAMES.iter().zip(fixture::blobs(&coview, &knn)) {
-        std::fs::write(folder(crate::envelope::FORMAT).join(name), bytes).unwrap();
+        std::fs::write(folder(crate::format::envelope::FORMAT).join(name), bytes).unwrap();
     }
 }

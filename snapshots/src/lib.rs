@@ -1,45 +1,29 @@
-//! What a Verge snapshot is, and everything that is computed from it.
+//! Verge's snapshot format, and everything that is computed from a snapshot.
 //!
-//! This crate has no I/O, no clock and no randomness of its own: bytes, the time and random ids are passed in,
-//! so that the edge Worker, the browser, the origin and the tests run the very same code.
+//! The crate has no I/O, clock or randomness of its own: callers pass in bytes, the time and random numbers. So the edge
+//! Worker, the browser, the origin and the tests run the same code.
 //!
-//! The way of a request: [`query`] and [`recents`] say what is asked; [`snapshot`] holds the opened tables;
-//! [`score`] ranks; [`answer`] filters, fills and pages.
+//! A request passes these modules: [`query`] and [`recents`] parse it; [`Snapshot`] holds the opened tables; [`score`]
+//! ranks candidates; [`answer`] filters them and fills a page.
+//!
+//! Imports go down only: `answer` → `score` → `snapshot` → `rules` → `format` → `wire` → `set`.
 
 pub mod answer;
-pub mod attributes;
-mod bits;
-pub mod category;
-pub mod cursor;
-pub mod envelope;
-mod error;
-pub mod event;
 #[cfg(test)]
 mod fixture;
+mod format;
 #[cfg(test)]
 mod golden;
-mod huffman;
-pub mod ids;
-pub mod json;
-mod layout;
-pub mod manifest;
-mod msgpack;
-mod permutation;
-pub mod popularity;
-pub mod query;
-pub mod recents;
-pub mod report;
-pub mod rows;
 pub mod rules;
 pub mod score;
 mod set;
-pub mod shards;
-pub mod signal;
 mod snapshot;
-pub mod strategy;
-mod text;
-pub mod time;
+mod wire;
 
 pub use bytes::Bytes;
-pub use error::Error;
-pub use snapshot::{Shard, Snapshot};
+pub use format::{
+    attributes, envelope, error::Error, ids, manifest, popularity, rows, shards, shards::Shard, signal,
+    strategy,
+};
+pub use snapshot::Snapshot;
+pub use wire::{category, cursor, event, json, query, recents, report, time};

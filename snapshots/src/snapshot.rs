@@ -1,61 +1,86 @@
 //! A snapshot: the sections of one region's blobs, opened together.
+//!
+//! May import [`crate::rules`], [`crate::format`] and [`crate::wire`].
 
 use crate::{
-    attributes::{self, Attributes},
-    envelope::{Envelope, Section},
-    error::Error,
-    ids::{self, Ids},
-    popularity::{self, Popularity},
-    rows::{self, Rows, Table},
+    format::{
+        attributes::{self, Attributes},
+        envelope::{Envelope, Section},
+        error::Error,
+        ids::{self, Ids},
+        popularity::{self, Popularity},
+        rows::{self, Rows, Table},
+        shards::Shard,
+        strategy::{self, Strategy},
+    },
     rules::{self, Rules, Ruleset},
-    strategy::{self, Strategy},
-    time::Timestamp,
+    wire::time::Timestamp,
 };
 use bytes::Bytes;
 
-/// One region's tables, read where they lie. Cloning shares the bytes.
+/// One region's tables, read in place. Clones share the bytes.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The region it was built for.
     pub region: String,
-    /// The moment the tables describe.
+    /// The time of the newest event in the tables.
     pub built_at: Timestamp,
-    /// Fingerprint of the item ids, which every blob of the snapshot states.
+    /// Fingerprint of the item ids. Equal in all blobs of a snapshot.
     pub catalogue: u64,
     /// The item dictionary.
     pub ids: Ids,
-    /// What a page shows of the items.
+    /// The items' attributes.
     pub attributes: Attributes,
-    /// Items seen together; absent in a snapshot of popularity alone.
+    /// Items seen together; `None` in a snapshot of popularity alone.
     pub coview: Option<Table>,
-    /// Items that are alike.
+    /// Similar items.
     pub knn: Option<Table>,
-    /// Items bought together; absent where the log holds no orders.
+    /// Items bought together; `None` if the log has no orders.
     pub bought: Option<Table>,
-    /// What the region wants.
+    /// The region's popular items.
     pub popularity: Popularity,
-    /// The named sets of weights.
+    /// The learned strategies.
     pub strategies: Vec<Strategy>,
-    /// What the merchandiser decided; none in most snapshots.
+    /// The merchandiser's rules; empty in most snapshots.
     pub rules: Ruleset,
-    /// Every section, for people and tools; bytes shared with the above.
+    /// All sections, for inspection. They share their bytes with the fields above.
     pub sections: Vec<Section>,
 }
 
-/// Some rows of one table.
-#[derive(Clone, Debug)]
-pub struct Shard {
-    /// The table: one of [`rows::TABLES`].
-    pub table: &'static str,
-    /// The rows.
-    pub rows: Rows,
-}
-
 impl Snapshot {
-    /// Opens the blobs of one region. Takes time and memory by the number of sections, not by their size.
+    /// Opens the blobs of one region, in any order. Time and memory grow with the number of sections, not with their size.
+    /// Unknown sections are ignored. Checksums are not read: see [`Snapshot::verify`].
     ///
     /// # Errors
-    /// [`Error`], which names the section at fault. Sections that are not known are passed over.
+    /// [`Error`], which names the damaged or missing section.
+    ///
+    /// # Examples
+    /// ```
+    /// use snapshots::envelope::{Envelope, Section};
+    /// use snapshots::strategy::{self, Strategy};
+    /// use snapshots::{Bytes, Snapshot, attributes, ids, popularity, time::Timestamp};
+    ///
+    /// # fn main() -> Result<(), snapshots::Error> {
+    /// let items = [attributes::Item { name: "Lamp".into(), in_stock: true, ..Default::default() }];
+    /// let ids = Section::new(ids::NAME, ids::VERSION, ids::write(&["A1"]));
+    /// let envelope = Envelope {
+    ///     region: "gb".to_owned(),
+    ///     built_at: Timestamp(1_795_000_000_000),
+    ///     catalogue: ids.checksum,
+    ///     sections: vec![
+    ///         ids,
+    ///         Section::new(attributes::NAME, attributes::VERSION, attributes::write("GBP", &["A1"], &items)),
+    ///         Section::new(popularity::NAME, popularity::VERSION, popularity::write(&[(1.0, 1.0)])),
+    ///         Section::new(strategy::NAME, strategy::VERSION, strategy::write(&[Strategy::default()])?),
+    ///     ],
+    /// };
+    /// let snapshot = Snapshot::open(&[Bytes::from(envelope.write()?)])?;
+    /// assert_eq!(snapshot.ids.index("A1"), Some(0));
+    /// assert_eq!(snapshot.attributes.item(0, "A1").name, "Lamp");
+    /// assert!(Snapshot::open(&[Bytes::from_static(b"something else")]).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open(blobs: &[Bytes]) -> Result<Self, Error> {
         let (mut region, mut built_at, mut sections) = (String::new(), Timestamp::default(), Vec::new());
         let mut catalogue = None;
@@ -86,7 +111,7 @@ impl Snapshot {
                 return Err(Error::Format { found: other.version, supported: rows::VERSION });
             }
             let table = Table::open(name, parts().map(|section| &section.bytes))?;
-            // Rows of a shard that is not here yet are no error; rows past the catalogue are.
+            // A table may lack shards that are not loaded yet, but must not have rows past the catalogue.
             if table.end() as usize > items {
                 return Err(Error::Mixed { section: name });
             }
@@ -122,7 +147,7 @@ impl Snapshot {
     /// Opens a shard of one of this snapshot's tables.
     ///
     /// # Errors
-    /// [`Error`] when it is no shard, or is one of another catalogue.
+    /// [`Error`] if the blob is not a shard, or belongs to another catalogue.
     pub fn open_shard(&self, blob: &Bytes) -> Result<Shard, Error> {
         let Envelope { catalogue, sections, .. } = Envelope::open(blob)?;
         let shard = sections.iter().find_map(|section| {
@@ -140,10 +165,10 @@ impl Snapshot {
         Ok(Shard { table, rows })
     }
 
-    /// Adds the rows of a shard to those at hand.
+    /// Adds a shard to its table.
     ///
     /// # Errors
-    /// [`Error::Section`] when some of its rows are there already.
+    /// [`Error::Section`] if the table has some of its rows already.
     pub fn add(&mut self, shard: Shard) -> Result<(), Error> {
         let table = match shard.table {
             rows::COVIEW => &mut self.coview,
@@ -153,10 +178,10 @@ impl Snapshot {
         table.get_or_insert_default().insert(shard.table, shard.rows)
     }
 
-    /// Reads every byte and compares the checksums.
+    /// Compares the checksums of all sections. Reads every byte.
     ///
     /// # Errors
-    /// [`Error::Checksum`] with the first section that is damaged.
+    /// [`Error::Checksum`] with the first damaged section.
     pub fn verify(&self) -> Result<(), Error> {
         match self.sections.iter().find(|section| !section.is_intact()) {
             Some(section) => Err(Error::Checksum { section: section.name.clone() }),
@@ -164,17 +189,17 @@ impl Snapshot {
         }
     }
 
-    /// How many items it holds.
+    /// The number of items.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether it holds no item.
+    /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// The rows at hand of one of [`rows::TABLES`].
+    /// One of [`rows::TABLES`].
     pub(crate) fn table(&self, name: &str) -> Option<&Table> {
         match name {
             rows::COVIEW => self.coview.as_ref(),
@@ -183,9 +208,9 @@ impl Snapshot {
         }
     }
 
-    /// The strategy of this name: the merchandiser's, or else the one that was learnt.
+    /// The strategy with this name: the merchandiser's, or else the learned one.
     pub fn strategy(&self, name: &str) -> Option<&Strategy> {
-        let learnt = || self.strategies.iter().find(|strategy| strategy.name == name);
-        self.rules.strategy(name).or_else(learnt)
+        let learned = || self.strategies.iter().find(|strategy| strategy.name == name);
+        self.rules.strategy(name).or_else(learned)
     }
 }

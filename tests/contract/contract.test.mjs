@@ -1,4 +1,4 @@
-// edge/openapi.json, held against a Worker: each example in it is sent, and what comes back has to have the shape it says.
+// Contract tests of edge/openapi.json: sends each example to a Worker and validates the answers against the schemas.
 //
 //   VERGE_URL=http://127.0.0.1:8787 node --test tests/contract/*.test.mjs
 
@@ -13,7 +13,7 @@ if (skip) console.log(`skipped: the examples of edge/openapi.json: ${skip}`);
 
 const document = JSON.parse(readFileSync(new URL("../../edge/openapi.json", import.meta.url), "utf8"));
 
-// In the file, objects may grow; here, what it does not name is a mistake in it.
+// The file allows additional properties. The tests do not, so that every property is documented.
 function close(schema) {
   if (typeof schema !== "object" || schema === null) return;
   if (schema.properties && schema.additionalProperties === undefined) schema.additionalProperties = false;
@@ -23,7 +23,7 @@ const closed = structuredClone(document);
 close(closed.components.schemas);
 
 const ajv = new Ajv({ strict: true, allErrors: true, allowUnionTypes: true, formats: { "date-time": isTime } });
-// The keywords of OpenAPI around its schemas.
+// Keywords of OpenAPI outside its schemas.
 ajv.addVocabulary(["openapi", "info", "servers", "security", "paths", "components"]);
 ajv.addSchema(closed, "api");
 
@@ -34,7 +34,7 @@ function isTime(text) {
 const resolve = (value) =>
   value?.$ref ? value.$ref.slice(2).split("/").reduce((at, key) => at[key], document) : value;
 
-/** Asserts that `value` is as the schema at `pointer` says, or at the place that it refers to. */
+/** Asserts that `value` matches the schema at `pointer`, which may be a reference. */
 function conforms(value, pointer, about) {
   const valid = ajv.getSchema(`api#${pointer}`);
   assert.ok(valid, `no schema at ${pointer}`);
@@ -44,23 +44,23 @@ function conforms(value, pointer, about) {
 const escape = (key) => encodeURIComponent(key.replaceAll("~", "~0").replaceAll("/", "~1"));
 const pointer = (...keys) => keys.map((key) => `/${escape(key)}`).join("");
 
-/** Asserts that a response is one of those that the operation lists. */
-async function isListed(response, path, method) {
+/** Asserts that a response matches one of those that the operation documents. */
+async function isDocumented(response, path, method) {
   const about = `${method} ${response.url}`;
   const { responses } = document.paths[path][method];
   const status = responses[response.status] ? `${response.status}` : "default";
   const { $ref } = responses[status];
-  const listed = resolve(responses[status]);
+  const documented = resolve(responses[status]);
   const at = $ref ? $ref.slice(1) : pointer("paths", path, method, "responses", status);
   for (const name of response.headers.keys()) {
     const ours = ["etag", "set-cookie", "cache-control", "server-timing"].includes(name);
-    const named = Object.keys(listed.headers ?? {}).some((known) => known.toLowerCase() === name);
-    assert.ok(!ours || named || status === "default" || listed.content?.["application/problem+json"],
+    const named = Object.keys(documented.headers ?? {}).some((known) => known.toLowerCase() === name);
+    assert.ok(!ours || named || status === "default" || documented.content?.["application/problem+json"],
       `${about}: the header ${name} of ${status} is not in the file`);
   }
   const [type] = (response.headers.get("content-type") ?? "").split(";");
-  if (!listed.content) return assert.equal(await response.text(), "", `${about}: a body that is not in the file`);
-  assert.ok(listed.content[type], `${about}: the type '${type}' is not in the file`);
+  if (!documented.content) return assert.equal(await response.text(), "", `${about}: a body that is not in the file`);
+  assert.ok(documented.content[type], `${about}: the type '${type}' is not in the file`);
   if (!type.endsWith("json")) return assert.ok((await response.arrayBuffer()).byteLength > 0, about);
   const body = await response.json();
   conforms(body, `${at}${pointer("content", type, "schema")}`, about);
@@ -69,8 +69,8 @@ async function isListed(response, path, method) {
 
 describe("edge/openapi.json", { skip, timeout: 60_000 }, () => {
   let ours;
-  /** The example with two of this shop's items and its blob in place of its own. */
-  async function here(example) {
+  /** Replaces the ids and the blob of an example by those of this shop. */
+  async function adapt(example) {
     if (!ours) {
       const { items } = await (await fetch(`${base}/v1/popular?limit=2`)).json();
       const { lite } = await (await fetch(`${base}/v1/snapshots/manifest/world`)).json();
@@ -86,7 +86,7 @@ describe("edge/openapi.json", { skip, timeout: 60_000 }, () => {
     const headers = {};
     let address = path;
     for (const { name, in: place, example } of parameters) {
-      const value = await here(example);
+      const value = await adapt(example);
       if (place === "path") address = address.replace(`{${name}}`, encodeURIComponent(value));
       else if (place === "header") headers[name] = value;
       else for (const one of [value].flat()) query.append(name, one);
@@ -110,25 +110,25 @@ describe("edge/openapi.json", { skip, timeout: 60_000 }, () => {
       test(`${method} ${path}`, async () => {
         for (const body of bodies.length ? bodies : [undefined]) {
           for (const parameters of ways) {
-            const response = await ask(path, method, parameters, body && (await here(body)));
+            const response = await ask(path, method, parameters, body && (await adapt(body)));
             const given = parameters.map(({ name }) => name);
             assert.ok(response.ok, `${given}: ${response.status} ${await response.clone().text()}`);
-            await isListed(response, path, method);
+            await isDocumented(response, path, method);
           }
         }
-        // What is wrong is told as the file says, too.
+        // Invalid requests.
         for (const [name, value] of [["limit", "0"], ["region", "../x"]]) {
-          const wrong = { name, in: "query", example: value };
+          const invalid = { name, in: "query", example: value };
           if (!all.some((one) => one.name === name && one.in === "query")) continue;
-          const response = await ask(path, method, [...needed, wrong]);
+          const response = await ask(path, method, [...needed, invalid]);
           assert.equal(response.status, 400);
-          assert.equal((await isListed(response, path, method)).field, name);
+          assert.equal((await isDocumented(response, path, method)).field, name);
         }
       });
     }
   }
 
-  test("unchanged answers", async () => {
+  test("unchanged answers get 304", async () => {
     for (const path of ["/v1/recommendations", "/v1/popular", "/v1/items/{id}", "/v1/items/{id}/similar"]) {
       const parameters = (document.paths[path].parameters ?? []).map(resolve);
       const first = await ask(path, "get", parameters);
@@ -138,17 +138,17 @@ describe("edge/openapi.json", { skip, timeout: 60_000 }, () => {
     }
   });
 
-  test("an unknown item, and an event that is none", async () => {
+  test("unknown items and invalid events get documented problems", async () => {
     const unknown = { name: "id", in: "path", example: "never-seen" };
     const response = await ask("/v1/items/{id}", "get", [unknown]);
     assert.equal(response.status, 404);
-    await isListed(response, "/v1/items/{id}", "get");
-    const refused = await ask("/v1/events", "post", [], { type: "application/json", value: [{ kind: "view" }] });
-    assert.equal(refused.status, 400);
-    assert.equal((await isListed(refused, "/v1/events", "post")).rejected.length, 1);
+    await isDocumented(response, "/v1/items/{id}", "get");
+    const rejected = await ask("/v1/events", "post", [], { type: "application/json", value: [{ kind: "view" }] });
+    assert.equal(rejected.status, 400);
+    assert.equal((await isDocumented(rejected, "/v1/events", "post")).rejected.length, 1);
   });
 
-  test("each example of a schema and of an answer is one", () => {
+  test("examples in the file match their schemas", () => {
     for (const [name, { examples = [] }] of Object.entries(document.components.schemas)) {
       for (const example of examples) conforms(example, pointer("components", "schemas", name), name);
     }
@@ -160,7 +160,7 @@ describe("edge/openapi.json", { skip, timeout: 60_000 }, () => {
         answers += 1;
       }
       for (const { value: example } of Object.values((value.schema && value.examples) || {})) {
-        // Google's and Segment's events are theirs to describe.
+        // The formats of Google and Segment have no schema here.
         if (example.kind || Array.isArray(example)) conforms(example, pointer(...keys, "schema"), keys.join(" "));
       }
       for (const [key, inner] of Object.entries(value)) walk(inner, [...keys, key]);
@@ -169,25 +169,25 @@ describe("edge/openapi.json", { skip, timeout: 60_000 }, () => {
     assert.ok(answers > 10);
   });
 
-  test("the examples of live messages", async () => {
-    const refused = await fetch(`${base}/v1/live`);
-    assert.equal(refused.status, 426);
-    await isListed(refused, "/v1/live", "get");
+  test("live messages in the file get documented answers", async () => {
+    const rejected = await fetch(`${base}/v1/live`);
+    assert.equal(rejected.status, 426);
+    await isDocumented(rejected, "/v1/live", "get");
     const { examples } = document.components.schemas.LiveMessage;
     const socket = new WebSocket(`${base.replace("http", "ws")}/v1/live`);
-    const heard = [];
-    const told = Promise.withResolvers();
-    socket.onerror = () => told.reject(new Error("the connection fails"));
-    socket.onmessage = ({ data }) => (data === "pong" ? told.resolve() : heard.push(JSON.parse(data)));
+    const replies = [];
+    const done = Promise.withResolvers();
+    socket.onerror = () => done.reject(new Error("the connection failed"));
+    socket.onmessage = ({ data }) => (data === "pong" ? done.resolve() : replies.push(JSON.parse(data)));
     await new Promise((open) => (socket.onopen = open));
     for (const example of examples) {
-      socket.send(JSON.stringify(await here(example)));
-      await new Promise((done) => setTimeout(done, 100));
+      socket.send(JSON.stringify(await adapt(example)));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
     socket.send("ping");
-    await told.promise;
+    await done.promise;
     socket.close();
-    for (const reply of heard) conforms(reply, "/components/schemas/LiveReply", "live");
-    for (const member of ["ack", "answer", "problem"]) assert.ok(heard.some((reply) => member in reply), member);
+    for (const reply of replies) conforms(reply, "/components/schemas/LiveReply", "live");
+    for (const member of ["ack", "answer", "problem"]) assert.ok(replies.some((reply) => member in reply), member);
   });
 });

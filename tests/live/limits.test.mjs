@@ -1,4 +1,4 @@
-// The limits of live connections, by a clock that is turned.
+// The limits of live connections, with a mocked clock.
 
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
@@ -8,11 +8,11 @@ function connect() {
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_800_000_000_000 });
   const socket = { sent: [], send: (text) => socket.sent.push(text), close: (code) => (socket.closed = code) };
   const request = new Request("https://shop.example/v1/live");
-  const connection = new Connection(socket, request, () => assert.fail("nothing is to be asked"), LIMITS);
+  const connection = new Connection(socket, request, () => assert.fail("no request is expected"), LIMITS);
   return { socket, connection };
 }
 
-test("a silent connection ends, and one that speaks ends later", async (context) => {
+test("idle connections close, active ones at the end of their lifetime", async (context) => {
   context.after(() => mock.timers.reset());
   const { socket, connection } = connect();
   let spent = 0;
@@ -28,7 +28,7 @@ test("a silent connection ends, and one that speaks ends later", async (context)
   assert.equal(socket.closed, 1012);
 });
 
-test("a connection that never speaks ends", (context) => {
+test("a connection that never sends a message closes", (context) => {
   context.after(() => mock.timers.reset());
   const { socket } = connect();
   mock.timers.tick(LIMITS.idle - 1);
@@ -37,7 +37,7 @@ test("a connection that never speaks ends", (context) => {
   assert.equal(socket.closed, 1012);
 });
 
-test("messages are taken again after a while", async (context) => {
+test("the message rate limit recovers over time", async (context) => {
   context.after(() => mock.timers.reset());
   const { socket, connection } = connect();
   const pongs = () => socket.sent.filter((text) => text === "pong").length;
@@ -48,15 +48,15 @@ test("messages are taken again after a while", async (context) => {
   assert.equal(pongs(), LIMITS.burst + LIMITS.perSecond);
 });
 
-test("an isolate takes so many connections and no more", async () => {
+test("the number of connections per isolate is limited", async () => {
   const request = new Request("https://shop.example/v1/live");
-  const refused = accept(request, () => assert.fail("nothing is to be asked"), { ...LIMITS, connections: 0 });
+  const refused = accept(request, () => assert.fail("no request is expected"), { ...LIMITS, connections: 0 });
   assert.equal(refused.status, 503);
   assert.match(refused.headers.get("retry-after"), /^\d+$/);
   assert.equal((await refused.json()).status, 503);
 });
 
-// Numbers from 0 up to 1, the same each time (mulberry32).
+// A seeded random number generator (mulberry32): numbers from 0 to 1.
 function random(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
@@ -66,7 +66,7 @@ function random(seed) {
   };
 }
 
-test("whatever is said is taken or told to be wrong, and the connection goes on", async () => {
+test("random messages are accepted or get a problem, and the connection stays open", async () => {
   const next = random(7);
   const one = (choices) => choices[Math.floor(next() * choices.length)];
   const texts = ["", "home", "1|a:v:0", "a; b=c", "\n", "\u0000", "é\ud800", "__proto__", "placement", "x".repeat(5_000)];
@@ -81,26 +81,26 @@ test("whatever is said is taken or told to be wrong, and the connection goes on"
   const object = (names, make) => Object.fromEntries(names.filter(() => next() < 0.2).map((name) => [name, make()]));
   const message = () => object(["subscribe", "recents", "event", ...texts], () => value(4));
 
-  const asked = [];
+  const methods = [];
   const handle = (request) => {
-    asked.push(request.method);
+    methods.push(request.method);
     assert.ok(["/v1/events", "/v1/recommendations"].includes(new URL(request.url).pathname));
     const cookie = { "set-cookie": "verge_recents=1|b:v:0; Path=/" };
     return request.method === "POST" ? new Response("{}", { status: 202, headers: cookie }) : Response.json({});
   };
-  const socket = { send: (text) => heard.push(JSON.parse(text)), close: (code) => (socket.closed = code) };
+  const socket = { send: (text) => replies.push(JSON.parse(text)), close: (code) => (socket.closed = code) };
   const request = new Request("https://shop.example/v1/live", { headers: { cookie: "verge_recents=1|a:v:0" } });
   const limits = { ...LIMITS, burst: Infinity, sent: Infinity };
   const connection = new Connection(socket, request, handle, limits);
-  let heard = [];
+  let replies = [];
   for (let round = 0; round < 5_000; round += 1) {
-    heard = [];
-    const said = JSON.stringify(one([message, () => value(4)])());
-    await connection.receive(one([said, said, said, said.slice(0, Math.floor(next() * said.length)), `${said}}`]));
-    assert.equal(socket.closed, undefined, said);
-    assert.ok(heard.every((reply) => "problem" in reply || "ack" in reply || "answer" in reply), said);
-    assert.ok(heard.filter((reply) => "problem" in reply || "ack" in reply).length <= 1, said);
+    replies = [];
+    const text = JSON.stringify(one([message, () => value(4)])());
+    await connection.receive(one([text, text, text, text.slice(0, Math.floor(next() * text.length)), `${text}}`]));
+    assert.equal(socket.closed, undefined, text);
+    assert.ok(replies.every((reply) => "problem" in reply || "ack" in reply || "answer" in reply), text);
+    assert.ok(replies.filter((reply) => "problem" in reply || "ack" in reply).length <= 1, text);
   }
   connection.end(1000, "");
-  assert.ok(asked.includes("POST") && asked.includes("GET"));
+  assert.ok(methods.includes("POST") && methods.includes("GET"));
 });

@@ -1,7 +1,7 @@
-"""What a data team would use, on the files that `peers prepare` wrote.
+"""Learns item-to-item neighbours with implicit or gensim from the files that `peers prepare` wrote.
 
-python peers.py METHOD FOLDER: neighbours of every item into FOLDER/peer-METHOD.rows, figures as JSON. Reading the
-files and importing the libraries is not counted; the peak of memory holds both.
+python peers.py METHOD FOLDER: writes the neighbours of each item to FOLDER/peer-METHOD.rows and prints figures as JSON.
+The time excludes reading files and importing libraries; the peak memory includes both.
 """
 
 import json
@@ -20,7 +20,7 @@ def sessions(folder):
 
 
 def matrix(log):
-    """Sessions by items, 1 where they met."""
+    """The items of the sessions, and the binary session-item matrix."""
     import numpy
     from scipy.sparse import csr_matrix
 

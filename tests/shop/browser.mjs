@@ -1,30 +1,30 @@
-// A real Chromium, against a Worker that serves a published demo.
+// Runs tests in Chromium against a Worker that serves a published demo.
 //
 //   VERGE_URL=http://127.0.0.1:8787 node --test tests/shop/*.test.mjs
 //
-// CHROMIUM names the browser where it is not one of the usual paths. Without a browser, or without VERGE_URL,
-// every test is skipped and says so. SCREENSHOTS names a directory for pictures.
+// CHROMIUM is the path of the browser if it is not one of the usual ones. SCREENSHOTS is a directory for screenshots
+// (optional). Without a browser or VERGE_URL, all tests are skipped with a message.
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe } from "node:test";
 
-/** Where the Worker answers. */
+/** The base URL of the Worker. */
 export const base = process.env.VERGE_URL?.replace(/\/$/, "");
 const browserPath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
   .find((path) => path && existsSync(path));
 const skip = !base
   ? "VERGE_URL is not set: start `cargo xtask demo` and set it to the address it prints"
-  : !browserPath && "no Chromium found: install it (`apt-get install chromium`) or name it in CHROMIUM";
+  : !browserPath && "no Chromium found: install it (`apt-get install chromium`) or set CHROMIUM to its path";
 
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
-/** Tests `what` in a browser: `tests` is called with `visit`. */
-export function inBrowser(what, tests) {
-  if (skip) console.log(`skipped: ${what} in a browser: ${skip}`);
-  describe(what, { skip, timeout: 300_000 }, () => {
+/** Starts a browser for the suite `name` and calls `tests` with `visit`. */
+export function inBrowser(name, tests) {
+  if (skip) console.log(`skipped: ${name} in a browser: ${skip}`);
+  describe(name, { skip, timeout: 300_000 }, () => {
     let browser;
     before(async () => {
       const { chromium } = await import("playwright-core");
@@ -33,21 +33,21 @@ export function inBrowser(what, tests) {
     after(() => browser?.close());
 
     /**
-     * Runs `check` on a page of a new visitor, who has no cookies, and fails on whatever the console complains of, but
-     * for what is `expected`.
+     * Runs `check` on a page of a new visitor without cookies. Fails on console errors and warnings that do not match
+     * `expected`.
      */
     async function visit(check, { expected = /^$/, ...options } = {}) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
       const page = await context.newPage();
       page.setDefaultTimeout(15_000);
-      const complaints = [];
+      const problems = [];
       page.on("console", (message) => {
-        if (["error", "warning"].includes(message.type()) && !expected.test(message.text())) complaints.push(message.text());
+        if (["error", "warning"].includes(message.type()) && !expected.test(message.text())) problems.push(message.text());
       });
-      page.on("pageerror", (error) => complaints.push(String(error)));
+      page.on("pageerror", (error) => problems.push(String(error)));
       try {
         await check(page);
-        assert.deepEqual(complaints, []);
+        assert.deepEqual(problems, []);
       } finally {
         await context.close();
       }
@@ -56,7 +56,7 @@ export function inBrowser(what, tests) {
   });
 }
 
-/** Keeps a picture of the page or of a part of it, where SCREENSHOTS says so. */
-export async function picture(part, name) {
+/** Takes a screenshot of a page or element if SCREENSHOTS is set. */
+export async function screenshot(part, name) {
   if (process.env.SCREENSHOTS) await part.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`) });
 }

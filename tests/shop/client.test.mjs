@@ -1,4 +1,4 @@
-// The client in every state that the edge, the network and the browser can be in.
+// The client in all states of the edge, the network and the browser.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -13,7 +13,7 @@ inBrowser("the client", (visit) => {
     await page.route(/\/test(\?|$)/, (route) => route.fulfill({ contentType: "text/html", body: PAGE }));
     await page.goto(`${base}/test`);
   }
-  /** Opens an empty page of the shop's own site, with a client made of `options` in `verge`. */
+  /** Opens an empty page of the shop's site with a client in the global `verge`. */
   async function open(page, options = {}, { consent = true } = {}) {
     await blank(page);
     await make(page, { items: LIST, region: "gb", ...options }, consent);
@@ -30,10 +30,10 @@ inBrowser("the client", (visit) => {
     page.evaluate((items) => (items.forEach((item) => verge.track({ kind: "view", item })), verge.flush()), items);
   /** The first `count` items of the region. */
   const popular = async (count) => ids(await (await fetch(`${base}/v1/popular?region=gb&limit=${count}`)).json());
-  /** Makes the edge be `how` from now on, a function of the route; the files of the shop are served all the same. */
-  const edge = async (page, how) => {
+  /** Handles requests to the edge with `handler` from now on. Static files are still served. */
+  const edge = async (page, handler) => {
     await page.unroute("**/v1/**");
-    if (how) await page.route("**/v1/**", how);
+    if (handler) await page.route("**/v1/**", handler);
   };
   const unreachable = (route) => route.abort();
   const broken = (route) => route.fulfill({ status: 500, body: "oops" });
@@ -44,7 +44,7 @@ inBrowser("the client", (visit) => {
     return seen;
   };
 
-  test("while the edge is up it answers, and nothing of the scorer is loaded", () =>
+  test("the edge answers while it is up, and the scorer is not loaded", () =>
     visit(async (page) => {
       const seen = requests(page);
       await open(page);
@@ -62,7 +62,7 @@ inBrowser("the client", (visit) => {
     }, { expected: /404/ }));
 
   for (const [state, how] of Object.entries({ slow, broken, unreachable })) {
-    test(`while the edge is ${state} the page answers as the edge would`, () =>
+    test(`while the edge is ${state}, the page gives the same answers`, () =>
       visit(async (page) => {
         await open(page);
         const [first, second] = await popular(2);
@@ -83,7 +83,7 @@ inBrowser("the client", (visit) => {
         const { items } = await page.evaluate((id) => verge.similar(id, { limit: 7 }), first);
         assert.deepEqual(items, like.items);
         assert.equal((await page.evaluate((id) => verge.item(id), first)).id, first);
-        // What the edge could not be told counts all the same.
+        // Events that have not reached the edge count too.
         await page.evaluate((id) => verge.track({ kind: "cart", item: id }), expected.items[3].id);
         const after = await recommend(page, params);
         assert.ok(!ids(after).includes(expected.items[3].id));
@@ -91,7 +91,7 @@ inBrowser("the client", (visit) => {
       }, { expected: DOWN }));
   }
 
-  test("pages go on without repeating an item while the edge goes down between them", () =>
+  test("paging continues without repeated items when the edge goes down", () =>
     visit(async (page) => {
       await open(page);
       await page.evaluate(() => verge.prepare());
@@ -119,7 +119,7 @@ inBrowser("the client", (visit) => {
       assert.deepEqual(mixed.flatMap(([, items]) => items), shown.flatMap(([, items]) => items));
     }, { expected: DOWN }));
 
-  test("what the edge refuses is an error with its field, and no fallback", () =>
+  test("a rejected request is an error with its field, without fallback", () =>
     visit(async (page) => {
       await open(page);
       const error = await page.evaluate(() =>
@@ -134,7 +134,7 @@ inBrowser("the client", (visit) => {
       assert.equal(aborted, "AbortError");
     }, { expected: /status of 400/ }));
 
-  test("a page of something else at the edge's address is no answer", () =>
+  test("an HTML page at the URL of the edge is not an answer", () =>
     visit(async (page) => {
       await open(page, { endpoint: `${base}/` });
       assert.equal((await recommend(page)).source, "edge");
@@ -144,7 +144,7 @@ inBrowser("the client", (visit) => {
       }
     }, { expected: DOWN }));
 
-  test("on a server a client without an endpoint says so", async () => {
+  test("on a server, a client without an endpoint throws", async () => {
     const { createClient } = await import(new URL("../../target/shop/verge/index.js", import.meta.url));
     const error = await createClient().popular().catch((error) => error);
     assert.match(`${error}: ${error.detail}`, /^VergeError: There is no page .*createClient/);
@@ -160,14 +160,14 @@ inBrowser("the client", (visit) => {
       assert.equal(await page.evaluate(() => verge.item("a")), undefined);
     }, { expected: DOWN }));
 
-  test("offline after a first visit, a page that is opened again answers from what it kept", () =>
+  test("offline after a first visit, a new page answers from storage", () =>
     visit(async (page) => {
       await open(page);
       const [first] = await popular(1);
       await view(page, first);
       await page.evaluate(() => verge.prepare());
       const expected = await recommend(page);
-      // The page's own files come from a service worker then; here only the edge and the snapshot are out of reach.
+      // In production, a service worker serves the page's files; here only the edge and the snapshot are unreachable.
       await edge(page, unreachable);
       await page.reload();
       await make(page, { items: LIST, region: "gb" }, true);
@@ -175,7 +175,7 @@ inBrowser("the client", (visit) => {
       assert.deepEqual([answer.source, ids(answer)], ["browser", ids(expected)]);
     }, { expected: DOWN }));
 
-  test("a corrupt snapshot is thrown away, and the fixed list shown until there is another", () =>
+  test("a corrupt snapshot is discarded, and the fixed list is shown until a valid one arrives", () =>
     visit(async (page) => {
       await page.route("**/v1/snapshots/blob/*", async (route) => {
         const response = await route.fetch();
@@ -190,7 +190,7 @@ inBrowser("the client", (visit) => {
       assert.deepEqual(await page.evaluate(async () => (await (await caches.open("verge")).keys()).filter(({ url }) => url.includes("blob"))), []);
       await page.unroute("**/v1/snapshots/blob/*");
       assert.equal((await recommend(page)).source, "browser");
-      // Kept bytes that rotted are found out too, and fetched again.
+      // Corrupt bytes in storage are detected and fetched again.
       await page.evaluate(async () => {
         const kept = await caches.open("verge");
         for (const { url } of await kept.keys()) if (url.includes("blob")) await kept.put(url, new Response(new Uint8Array(9)));
@@ -200,7 +200,7 @@ inBrowser("the client", (visit) => {
       assert.equal((await recommend(page)).source, "browser");
     }, { expected: DOWN }));
 
-  test("where storage is denied everything lives as long as the page", () =>
+  test("without storage, all state lasts as long as the page", () =>
     visit(async (page) => {
       await page.addInitScript(() => {
         const deny = { get() { throw new DOMException("denied", "SecurityError"); } };
@@ -218,7 +218,7 @@ inBrowser("the client", (visit) => {
       assert.deepEqual((await page.evaluate(() => verge.recents())).map(({ item }) => item), ["a", first]);
     }, { expected: DOWN }));
 
-  test("without consent nothing is kept or sent along, and recommendations still go by this page's items", () =>
+  test("without consent nothing is stored or sent, and recommendations use the items of this page", () =>
     visit(async (page) => {
       const sent = [];
       page.on("request", (request) => sent.push(request.headers().cookie, new URL(request.url()).search));
@@ -238,7 +238,7 @@ inBrowser("the client", (visit) => {
       assert.deepEqual([(await page.context().cookies()).map(({ name }) => name), ...kept], [["verge_visitor"], [], []]);
     }, { expected: DOWN }));
 
-  test("events are retried with the same id, kept over a reload, and sent when the page goes", () =>
+  test("events are retried with the same id, survive a reload, and are sent when the page closes", () =>
     visit(async (page) => {
       const sent = [];
       page.on("request", (request) => request.url().endsWith("/v1/events") && sent.push(...request.postDataJSON()));
@@ -255,7 +255,7 @@ inBrowser("the client", (visit) => {
       const cookie = async () => (await page.context().cookies()).find(({ name }) => name === "verge_recents")?.value ?? "";
       assert.match(await cookie(), /^1\|b:v:\w+\|a:v:\w+$/);
 
-      // A link is followed at once, and the page comes back from the browser's cache.
+      // A link is followed immediately, and the page returns from the back/forward cache.
       await page.evaluate(() => {
         verge.track({ kind: "click", item: "c" });
         location.assign("/test?next");
@@ -264,23 +264,23 @@ inBrowser("the client", (visit) => {
       for (let tries = 0; !(await cookie()).startsWith("1|c:c:") && tries < 50; tries++) await page.waitForTimeout(50);
       assert.match(await cookie(), /^1\|c:c:\w+\|b:v/);
       await page.goBack();
-      // The next page sees by the cookie that it arrived.
+      // The next page learns from the cookie that the event arrived.
       await make(page, { region: "gb" }, true);
       await page.evaluate(() => verge.flush());
       await page.waitForFunction(() => !Object.keys(localStorage).some((key) => key.includes("event")));
-      // Chromium does not always tell of what a page sends as it goes; the cookie counts what the edge got: twice were `c2`.
+      // Chromium does not report all requests of a closing page. The cookie counts the received clicks: two would be `c2`.
       assert.ok(sent.filter(({ item }) => item === "c").length <= 1);
       assert.match(await cookie(), /^1\|c:c:\w+\|b:v/);
     }, { expected: DOWN }));
 
-  test("what is lost as a page goes, the next page sends again with the same id", () =>
+  test("events lost when a page closes are sent by the next page with the same id", () =>
     visit(async (page) => {
       const sent = [];
       page.on("request", (request) => request.url().endsWith("/v1/events") && sent.push(...request.postDataJSON()));
       await blank(page);
       const kept = () => page.evaluate(() =>
         Object.keys(localStorage).filter((key) => key.includes("event")).sort().map((key) => JSON.parse(localStorage[key])));
-      // A network that takes the request and loses it.
+      // The network accepts the request and loses it.
       await page.evaluate(async (items) => {
         const { createClient } = await import("/verge/index.js");
         const fetch = (url, init) => (url.includes("/events") ? new Promise(() => {}) : globalThis.fetch(url, init));
@@ -292,7 +292,7 @@ inBrowser("the client", (visit) => {
       assert.deepEqual(left.map(({ event: { kind, item } }) => [kind, item]), [["impression", "a"], ["view", "b"]]);
       assert.ok(left.every(({ left }) => left > 0));
       await make(page, { region: "gb" }, true);
-      // What is on its way is no news to the next answer, nor sent at once again.
+      // Events in flight do not change the next answer and are not sent again immediately.
       assert.equal((await recommend(page)).source, "edge");
       await page.evaluate(() => verge.flush());
       assert.deepEqual(sent, []);
@@ -323,7 +323,7 @@ inBrowser("the client", (visit) => {
       assert.deepEqual(recents.map(({ item, count }) => [item, count]), [["c", 1], ["b", 1], ["a", 1]]);
     }, { expected: DOWN }));
 
-  test("the page writes recents as the edge does", () =>
+  test("the page writes the recents cookie like the edge", () =>
     visit(async (page) => {
       await open(page);
       const kinds = ["view", "click", "cart", "purchase", "impression"];
@@ -343,7 +343,7 @@ inBrowser("the client", (visit) => {
       }
     }, { expected: DOWN }));
 
-  test("an offline device answers from files, with no edge at all", () =>
+  test("an offline device answers from files without an edge", () =>
     visit(async (page) => {
       const manifest = await (await fetch(`${base}/v1/snapshots/manifest/gb`)).json();
       const blob = Buffer.from(await (await fetch(`${base}/v1/snapshots/blob/${manifest.lite.hash}`)).arrayBuffer());

@@ -1,8 +1,8 @@
-// `<verge-recommendations>`: what it shows and tells in every state, with pictures of each.
+// `<verge-recommendations>`: its content and events in all states, with screenshots.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { base, inBrowser, picture } from "./browser.mjs";
+import { base, inBrowser, screenshot } from "./browser.mjs";
 
 const PAGE = (body) => `<!doctype html><html lang="en"><meta charset="utf-8"><title>Test</title>
 <style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:24px}</style>
@@ -25,7 +25,7 @@ inBrowser("the element", (visit) => {
   };
 
   for (const [scheme, motion] of [["light", "no-preference"], ["dark", "reduce"]]) {
-    test(`bones keep the place while it waits, then nothing has moved (${scheme}, motion: ${motion})`, () =>
+    test(`placeholders reserve the space and loading causes no layout shift (${scheme}, motion: ${motion})`, () =>
       visit(async (page) => {
         let answer;
         await page.route("**/v1/recommendations?*", (route) => (answer = () => route.continue()));
@@ -38,18 +38,18 @@ inBrowser("the element", (visit) => {
         assert.equal(animations > 0, motion !== "reduce");
         const place = () => page.locator("#after").evaluate((element) => element.getBoundingClientRect().top);
         const before = await place();
-        await picture(page, `element-waiting-${scheme}`);
-        // The client asks the page itself after 300 ms; here the edge is quick enough.
+        await screenshot(page, `element-waiting-${scheme}`);
+        // The client falls back to the page after 300 ms; here the edge is faster.
         answer();
         await cards(page).nth(5).waitFor();
         assert.equal(await list.getAttribute("aria-busy"), null);
         assert.ok(Math.abs((await place()) - before) < 1, `moved from ${before} to ${await place()}`);
         assert.equal(await page.getByRole("region", { name: "For you" }).getByRole("listitem").count(), 6);
-        await picture(page, `element-${scheme}`);
+        await screenshot(page, `element-${scheme}`);
       }, { colorScheme: scheme, reducedMotion: motion }));
   }
 
-  test("impressions are told once, when seen, and a click with the answer that led to it", () =>
+  test("impressions are reported once, when visible, and clicks with the request id of their answer", () =>
     visit(async (page) => {
       const events = sent(page);
       await page.setViewportSize({ width: 1280, height: 400 });
@@ -66,13 +66,13 @@ inBrowser("the element", (visit) => {
       assert.equal(await heard, answer.items[0].id);
       await page.evaluate(() => scrollTo(0, 0));
       await page.evaluate(() => scrollTo(0, 900));
-      // The browser tells us of no request that a page sends as it goes, so it goes when the click is sent.
+      // The browser does not report requests of a closing page, so the page navigates only after the click is sent.
       await page.route("**/p/**", async (route) => {
         await soon(page, () => events.length >= 7);
         await route.fulfill({ contentType: "text/html", body: "<!doctype html><title>Item</title>" });
       });
       await cards(page).nth(2).locator("a").focus();
-      await picture(page, "element-focused");
+      await screenshot(page, "element-focused");
       await page.keyboard.press("Enter");
       await page.waitForURL(`**/p/${answer.items[2].id}`);
       await soon(page, () => events.length >= 7);
@@ -81,7 +81,7 @@ inBrowser("the element", (visit) => {
       assert.deepEqual([kind, item, request], ["click", answer.items[2].id, answer.request]);
     }));
 
-  test("a template is a card's inside, in the page's own style", () =>
+  test("a template defines the content of a card, with the page's styles", () =>
     visit(async (page) => {
       await open(page, `<style>verge-recommendations::part(tag){color:rgb(1,2,3)}</style>
         <verge-recommendations popular limit="3" region="gb" style="--verge-columns:3"><template>
@@ -90,10 +90,10 @@ inBrowser("the element", (visit) => {
       const tag = cards(page).first().locator("i");
       assert.match(await tag.innerText(), /\w/);
       assert.equal(await tag.evaluate((element) => getComputedStyle(element).color), "rgb(1, 2, 3)");
-      await picture(page, "element-template");
+      await screenshot(page, "element-template");
     }));
 
-  test("a server's list is taken over as it is, and asks for nothing", () =>
+  test("a server-rendered list is kept and sends no request", () =>
     visit(async (page) => {
       const asked = [];
       page.on("request", (request) => asked.push(new URL(request.url()).pathname));
@@ -109,15 +109,15 @@ inBrowser("the element", (visit) => {
         [["impression", "a<b", "r1", "product"], ["impression", "c", "r1", "product"]]);
       assert.ok(!asked.includes("/v1/recommendations"));
       assert.ok(await page.getByRole("heading", { name: "From the server" }).isVisible());
-      await picture(page, "element-from-server");
+      await screenshot(page, "element-from-server");
     }));
 
-  test("where there is nothing to show it takes no room, and hostile text stays text", () =>
+  test("an empty element takes no space, and hostile text is escaped", () =>
     visit(async (page) => {
       await page.route("**/v1/**", (route) => route.abort());
       await open(page);
       await page.waitForFunction(() => document.querySelector("verge-recommendations").hidden);
-      await picture(page, "element-nothing");
+      await screenshot(page, "element-nothing");
       await page.unroute("**/v1/**");
       const item = { id: "x", name: "<img src=x onerror=alert(1)>", url: "javascript:alert(1)", image: "javascript:alert(1)", price: 1, currency: "no" };
       await page.route("**/v1/recommendations?*", (route) => route.fulfill({ json: { items: [item], next: null, region: "gb", request: null } }));
@@ -127,7 +127,7 @@ inBrowser("the element", (visit) => {
       assert.equal(await cards(page).locator("img, a[href]").count(), 0);
     }, { expected: /ERR_FAILED/ }));
 
-  test("on a phone, from the page's own tables while the edge is down", () =>
+  test("on a phone, the page answers while the edge is down", () =>
     visit(async (page) => {
       await open(page);
       await cards(page).nth(5).waitFor();
@@ -137,6 +137,6 @@ inBrowser("the element", (visit) => {
       await page.evaluate(() => document.querySelector("verge-recommendations").refresh());
       assert.equal(await source(), "browser");
       assert.deepEqual(await cards(page).allInnerTexts(), before);
-      await picture(page, "element-phone-edge-down");
+      await screenshot(page, "element-phone-edge-down");
     }, { expected: /500/, viewport: { width: 360, height: 640 } }));
 });

@@ -1,5 +1,5 @@
-// The npm package as a storefront gets it: its reference as it was agreed on, its sizes, and a fresh Vite project that
-// installs, type-checks, builds and runs it, offline too. Without the npm registry that project is skipped.
+// The npm package as a storefront installs it: its API, its sizes, and a new Vite project that installs, type-checks, builds
+// and runs it, also offline. The project is skipped if the npm registry is unreachable.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -16,7 +16,7 @@ const here = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const built = here("target/browser/package");
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
 
-/** Serves a directory, and the Worker's API below /v1 as a site has it. Resolves to its address. */
+/** Serves a directory, and the Worker's API below /v1, and calls `check` with the URL. */
 async function serve(directory, check) {
   const server = createServer(async ({ url, method, headers }, response) => {
     const { pathname } = new URL(url, "http://site");
@@ -52,14 +52,14 @@ const inTemporary = async (work) => {
 };
 
 inBrowser("the package", (visit) => {
-  test("its reference is the one that was agreed on", () => {
+  test("its API equals the approved reference", () => {
     for (const file of readdirSync(here("edge/browser/npm/api"))) {
       const [agreed, now] = [here("edge/browser/npm/api"), join(built, "api")].map((folder) => readFileSync(join(folder, file), "utf8"));
       assert.equal(now, agreed, `the API has changed; where that is meant: cp target/browser/package/api/${file} edge/browser/npm/api/`);
     }
   });
 
-  test("what a page loads is small", () => {
+  test("its files are within their size budgets", () => {
     for (const file of ["index.js", "element.js"]) {
       const { length } = gzipSync(readFileSync(join(built, file)), { level: 9 });
       assert.ok(length <= 4096, `${file} has ${length} bytes gzipped`);
@@ -67,7 +67,7 @@ inBrowser("the package", (visit) => {
     assert.deepEqual(Object.keys(JSON.parse(readFileSync(join(built, "package.json"))).dependencies ?? {}), []);
   });
 
-  test("a fresh Vite project installs, type-checks, builds and runs it, and opens again offline", (t) =>
+  test("a new Vite project installs, type-checks, builds and runs it, and opens again offline", (t) =>
     inTemporary(async (project) => {
       const run = (program, ...given) => execFileSync(program, given, { cwd: project, stdio: "pipe", timeout: 180_000 });
       const packed = JSON.parse(run("npm", "pack", built, "--json", "--pack-destination", project))[0];
@@ -116,7 +116,7 @@ inBrowser("the package", (visit) => {
           await page.evaluate(() => layer.push({ event: "view_item", ecommerce: { items: [{ item_id: "bridged" }] } }));
           assert.equal((await page.evaluate(() => verge.recents()))[0].item, "bridged");
           assert.ok(await page.evaluate(() => verge.prepare()));
-          // The first visit began without the worker; the second fills its cache.
+          // The service worker controls the page from the second visit, which fills its cache.
           await page.evaluate(() => navigator.serviceWorker.ready);
           await page.reload();
           await page.waitForFunction(() => document.title === "edge" && navigator.serviceWorker.controller);

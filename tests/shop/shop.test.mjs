@@ -1,16 +1,16 @@
-// The storefront in a real Chromium, against a Worker that serves a published demo; see browser.mjs.
+// The demo shop in Chromium, against a Worker that serves a published demo; see browser.mjs.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { base, inBrowser, picture } from "./browser.mjs";
+import { base, inBrowser, screenshot } from "./browser.mjs";
 
 inBrowser("the shop", (visit) => {
   const rail = (page, title) => page.locator(".rail", { has: page.getByRole("heading", { name: title }) });
   const cards = (page, title) => rail(page, title).locator(".card:not(.waiting) > a");
   const addresses = (page, title) => cards(page, title).evaluateAll((links) => links.map((link) => link.hash));
-  /** The links of the element for storefronts. */
+  /** The links in the storefront element. */
   const similar = (page) => page.locator("verge-recommendations [part=card]:not(.bone) a");
-  /** Waits until the page shows its answers and every event is answered. */
+  /** Waits until the page shows its answers and all events are acknowledged. */
   async function ready(page) {
     await page.locator("main h1").waitFor();
     await page.waitForFunction(() => !document.querySelector("[aria-busy], .waiting")
@@ -21,7 +21,7 @@ inBrowser("the shop", (visit) => {
     await page.goto(base + path);
     await ready(page);
   }
-  /** Opens the popular item at this place, then comes home by the link. */
+  /** Opens the popular item at this position, then returns to the home page. */
   async function lookAt(page, place) {
     const seen = await cards(page, /^Popular in/).nth(place).getAttribute("href");
     await cards(page, /^Popular in/).nth(place).click();
@@ -32,7 +32,7 @@ inBrowser("the shop", (visit) => {
     return seen;
   }
 
-  test("a new visitor sees what is popular, how long it took, and that nothing is known", () =>
+  test("a new visitor sees popular items, timings, and that nothing is known about them", () =>
     visit(async (page) => {
       await open(page);
       assert.equal(await cards(page, /^Popular in/).count(), 12);
@@ -42,7 +42,7 @@ inBrowser("the shop", (visit) => {
       assert.ok(await page.getByRole("button", { name: "Forget me" }).isDisabled());
     }));
 
-  test("“load more” brings other items, and the keyboard's focus to the first of them", () =>
+  test("“load more” adds other items and focuses the first of them", () =>
     visit(async (page) => {
       await open(page);
       await rail(page, /^Popular in/).getByRole("button", { name: "Load more" }).click();
@@ -52,7 +52,7 @@ inBrowser("the shop", (visit) => {
       assert.equal(await page.evaluate(() => document.activeElement.hash), shown[12]);
     }));
 
-  test("two opened items fill “for you”, each item with its reason, and never one of the two", () =>
+  test("two viewed items fill “for you” with other items and their reasons", () =>
     visit(async (page) => {
       await open(page);
       const seen = [await lookAt(page, 0), await lookAt(page, 3)];
@@ -70,7 +70,7 @@ inBrowser("the shop", (visit) => {
       assert.deepEqual(await page.context().cookies(), []);
     }));
 
-  test("the events name the item, and the answer that led to it", () =>
+  test("events name the item and the request id of the answer that led to it", () =>
     visit(async (page) => {
       const sent = [];
       page.on("request", (request) => {
@@ -95,7 +95,7 @@ inBrowser("the shop", (visit) => {
       assert.deepEqual(sent[3], { id: sent[3].id, kind: "purchase", ...source, quantity: 1, price, currency });
     }));
 
-  test("an item's page has its price, similar items and what else is viewed", () =>
+  test("an item page shows its price, similar items and items viewed with it", () =>
     visit(async (page) => {
       await open(page);
       const name = await cards(page, /^Popular in/).nth(0).locator(".card-name").innerText();
@@ -112,7 +112,7 @@ inBrowser("the shop", (visit) => {
       }
     }));
 
-  test("the region switch changes what is popular, and stays in the address", () =>
+  test("the region switch changes the popular items and is kept in the URL", () =>
     visit(async (page) => {
       await open(page);
       const orders = new Map();
@@ -130,7 +130,7 @@ inBrowser("the shop", (visit) => {
       assert.deepEqual(await addresses(page, /^Popular in/), orders.get("fr"));
     }));
 
-  test("the keyboard alone reaches a card, opens it, and comes back", () =>
+  test("a card can be reached, opened and left with the keyboard alone", () =>
     visit(async (page) => {
       await open(page);
       await page.keyboard.press("Tab");
@@ -153,7 +153,7 @@ inBrowser("the shop", (visit) => {
     }));
 
   for (const width of [360, 768, 1280]) {
-    test(`nothing is wider than a page of ${width} px, and nothing jumps`, () =>
+    test(`no overflow and no layout shift at a width of ${width} px`, () =>
       visit(async (page) => {
         await page.addInitScript(() => {
           globalThis.shifted = 0;
@@ -176,7 +176,7 @@ inBrowser("the shop", (visit) => {
       status, contentType: status < 400 ? "application/json" : "application/problem+json", body: JSON.stringify(body),
     }));
 
-  test("without tables the page says which command makes them, and tries again", () =>
+  test("without a snapshot the page names the command that builds one, and retries", () =>
     visit(async (page) => {
       const problem = { type: "about:blank", title: "No snapshot is published", status: 503, detail: "KV holds none." };
       await answerWith(page, "**/v1/**", 503, problem);
@@ -190,9 +190,9 @@ inBrowser("the shop", (visit) => {
       assert.equal(await cards(page, /^Popular in/).count(), 12);
     }, { expected: /status of 503/ }));
 
-  test("an unknown item and a lost connection are said plainly", () =>
+  test("unknown items and a lost connection are reported", () =>
     visit(async (page) => {
-      // With what the page needs to answer by itself it would go on.
+      // With a snapshot in storage, the page would answer by itself.
       await page.route("**/verge/fallback.js", (route) => route.abort());
       await page.goto(`${base}/#/item/${encodeURIComponent("no such/item")}`);
       await page.getByRole("alert").getByRole("link", { name: "Back to the shop" }).click();
@@ -202,7 +202,7 @@ inBrowser("the shop", (visit) => {
       await page.getByRole("alert").getByText("The shop cannot be reached").waitFor();
     }, { expected: /status of 404|ERR_INTERNET_DISCONNECTED|ERR_FAILED/ }));
 
-  test("hostile text stays text, and only http addresses become links or pictures", () =>
+  test("hostile text is escaped, and only http URLs become links or images", () =>
     visit(async (page) => {
       const item = { id: "x<y", name: "<img src=x onerror=alert(1)>", price: 1, currency: "no such", brand: "<b>B</b>",
         category: "<i>C", image: "javascript:alert(1)", url: "javascript:alert(1)", signal: "popularity", because: null, score: 1 };
@@ -219,19 +219,19 @@ inBrowser("the shop", (visit) => {
       assert.equal(await page.locator("main img, main a[href^=javascript]").count(), 0);
     }, { expected: /status of 404|Unknown item/ }));
 
-  test("with the edge down the shop goes on, and tells the edge afterwards what it missed", () =>
+  test("with the edge down the shop continues, and sends the missed events afterwards", () =>
     visit(async (page) => {
       await open(page);
       const seen = await lookAt(page, 0);
       const before = { you: await addresses(page, "For you"), popular: await addresses(page, /^Popular in/) };
       await page.waitForFunction(async () => (await (await caches.open("verge")).keys()).length >= 3);
-      await picture(page, "shop");
+      await screenshot(page, "shop");
       await page.getByRole("button", { name: "Edge down" }).click();
       await ready(page);
       assert.equal(await rail(page, "For you").locator(".degraded").first().innerText(), "by this page");
       assert.deepEqual(await addresses(page, "For you"), before.you);
       assert.deepEqual(await addresses(page, /^Popular in/), before.popular);
-      await picture(page, "shop-edge-down");
+      await screenshot(page, "shop-edge-down");
       const next = await lookAt(page, 2);
       assert.deepEqual(await addresses(page, "Recently viewed"), [next, seen]);
       assert.notDeepEqual(await addresses(page, "For you"), before.you);

@@ -1,9 +1,9 @@
-// What a visitor sees in every state of edge, network, storage and consent: the element with a fixed list to fall to, and
-// the shop, which has none. Pictures of each are kept where SCREENSHOTS says so.
+// What a visitor sees in each state of edge, network, storage and consent: in the element, which has a fixed list as a last
+// resort, and in the shop, which has none. Takes screenshots if SCREENSHOTS is set.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { base, inBrowser, picture } from "./browser.mjs";
+import { base, inBrowser, screenshot } from "./browser.mjs";
 
 const LIST = [{ id: "fixed-1", name: "Always wanted", price: 12.5, currency: "GBP" }, { id: "fixed-2", name: "Always there" }];
 const ELEMENT = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Test</title>
@@ -27,7 +27,7 @@ const corrupt = (page) => page.route("**/v1/snapshots/blob/*", async (route) => 
   body[body.length >> 1] ^= 0x10;
   await route.fulfill({ response, body });
 });
-/** What happens before the first visit, what then, and who answers the second one. */
+/** What happens before the first visit and before the second one, and who answers the second one. */
 const STATES = {
   "edge up": { then: () => {}, answers: "edge" },
   slow: { then: (page) => page.route("**/v1/**", (route) => setTimeout(() => route.continue().catch(() => {}), 3000)), answers: "browser" },
@@ -57,11 +57,11 @@ inBrowser("what is seen", (visit) => {
         });
         assert.equal(await answer, answers);
         assert.equal(await cards.count(), answers === "static" ? LIST.length : 6);
-        await picture(page.locator("verge-recommendations"), `element-${state.replaceAll(" ", "-")}`);
+        await screenshot(page.locator("verge-recommendations"), `element-${state.replaceAll(" ", "-")}`);
       }, { expected: /ERR_|status of (4|5)/ }));
 
-    // The shop asks for none.
-    if (state !== "consent withheld") test(`${state}: the shop goes on, or says what is wrong`, () =>
+    // The shop does not ask for consent.
+    if (state !== "consent withheld") test(`${state}: the shop answers or reports the problem`, () =>
       visit(async (page) => {
         await before?.(page);
         await page.goto(`${base}/?region=gb`);
@@ -74,7 +74,7 @@ inBrowser("what is seen", (visit) => {
         await page.waitForFunction(() => !document.querySelector("[aria-busy], .waiting"));
         await page.waitForFunction(() => document.querySelector("[role=alert]") || [...document.querySelectorAll("verge-recommendations")].every(({ answer }) => answer));
         assert.equal(await page.locator(".item h1").count(), answers === "static" ? 0 : 1, state);
-        await picture(page, `shop-${state.replaceAll(" ", "-")}`);
+        await screenshot(page, `shop-${state.replaceAll(" ", "-")}`);
       }, { expected: /ERR_|status of (4|5)/ }));
   }
 });

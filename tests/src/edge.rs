@@ -1,4 +1,4 @@
-//! A Worker in workerd with a KV of its own.
+//! A Worker in workerd with its own KV.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -11,12 +11,12 @@ use xtask::steps::Steps;
 use xtask::tools::npm_packages;
 use xtask::wrangler::{Dev, NAMESPACE, Options, agent, free_port};
 
-/// How long `wrangler dev` may take; its first start may have to compile the Worker.
-const START: Duration = Duration::from_secs(600);
-/// How long the Worker may take to notice what was published.
-const NOTICE: Duration = Duration::from_secs(10);
+/// Time limit for the start of `wrangler dev`, which may have to compile the Worker.
+const START_TIMEOUT: Duration = Duration::from_secs(600);
+/// Time limit for the Worker to serve a published snapshot.
+const UPDATE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A Worker that runs. Dropping it stops it.
+/// A running Worker. Dropping it stops it.
 pub struct Edge {
     dev: Dev,
     agent: ureq::Agent,
@@ -24,19 +24,19 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Starts the Worker with an empty KV and these variables. It looks for a newer manifest at every request.
+    /// Starts the Worker with an empty KV and these variables. It reads the manifest at every request.
     ///
     /// # Errors
-    /// When the tools are missing or it does not start; the message holds wrangler's output.
+    /// Tools are missing, or it does not start; the message contains wrangler's output.
     pub fn start(vars: &[(&str, &str)]) -> Result<Self> {
         Self::start_as(&[], vars)
     }
 
-    /// Starts it by other configurations than `wrangler.toml`: its own (see [`recipe`]), and those of Workers
-    /// beside it, each with its script.
+    /// Starts it with other configurations than `wrangler.toml`: that of the Worker (see [`wrangler_config`]), then those of
+    /// further Workers, each with its script.
     ///
     /// # Errors
-    /// Those of [`Edge::start`].
+    /// The same as [`Edge::start`].
     pub fn start_as(configs: &[(&str, &str)], vars: &[(&str, &str)]) -> Result<Self> {
         let dir = TempDir::new()?;
         let mut files = Vec::new();
@@ -50,11 +50,11 @@ impl Edge {
         Self::start_in(dir, &files, vars)
     }
 
-    /// Starts it with other Workers of the repository, by their configurations; the first one answers and gets the
-    /// variables.
+    /// Starts several Workers of the repository from the paths of their configurations. The first one receives the requests
+    /// and the variables.
     ///
     /// # Errors
-    /// Those of [`Edge::start`].
+    /// The same as [`Edge::start`].
     pub fn start_with(configs: &[&str], vars: &[(&str, &str)]) -> Result<Self> {
         let files: Vec<_> = configs.iter().map(|config| xtask::root().join(config)).collect();
         Self::start_in(TempDir::new()?, &files, vars)
@@ -68,61 +68,58 @@ impl Edge {
         let persist_to = &dir.path().join("kv");
         let options = Options { port: free_port()?, persist_to, configs, vars: &vars, log };
         let mut dev = Dev::start(options)?;
-        dev.wait_until_ready(START)?;
+        dev.wait_until_ready(START_TIMEOUT)?;
         Ok(Self { dev, agent: agent(Duration::from_secs(30)), _dir: dir })
     }
 
-    /// A request to be sent.
+    /// Creates a request.
     pub fn request<'a>(&'a self, method: &'a str, path: &'a str) -> Request<'a> {
         let headers = vec![("accept-encoding".to_owned(), b"identity".to_vec())];
         Request { edge: self, method, path, headers, body: Vec::new(), chunked: false }
     }
 
-    /// `GET`s a path.
+    /// Sends a `GET` request.
     ///
     /// # Errors
-    /// When there is no answer at all.
+    /// There is no answer.
     pub fn get(&self, path: &str) -> Result<Reply> {
         self.request("GET", path).send()
     }
 
-    /// Asks until the answer is as wanted, which is the Worker's to reach in a few requests.
+    /// Repeats a request until the answer meets a condition.
     ///
     /// # Errors
-    /// When it is not in time; the message holds the last answer.
-    pub fn until(&self, path: &str, wanted: impl Fn(&Reply) -> bool) -> Result<Reply> {
-        let deadline = Instant::now() + NOTICE;
+    /// It does not in time; the message contains the last answer.
+    pub fn until(&self, path: &str, condition: impl Fn(&Reply) -> bool) -> Result<Reply> {
+        let deadline = Instant::now() + UPDATE_TIMEOUT;
         loop {
             let reply = self.get(path)?;
-            if wanted(&reply) {
+            if condition(&reply) {
                 return Ok(reply);
             }
             if Instant::now() > deadline {
-                bail!(
-                    "{path} does not become what was expected; the last answer was {reply:?}\n{}",
-                    self.log()
-                );
+                bail!("{path} does not meet the condition; the last answer was {reply:?}\n{}", self.log());
             }
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// The version of a region's snapshot that is answered from.
+    /// The version of the snapshot that a region is served from.
     ///
     /// # Errors
-    /// When there is none.
+    /// There is none.
     pub fn version(&self, region: &str) -> Result<String> {
         let reply = self.get(&format!("/v1/popular?limit=1&region={region}"))?;
         let version = reply.json()["snapshot"]["version"].as_str().map(str::to_owned);
         version.with_context(|| format!("no version in {reply:?}"))
     }
 
-    /// Where the Worker answers, without a slash at the end.
+    /// The base URL of the Worker, without a trailing slash.
     pub fn address(&self) -> String {
         self.dev.address()
     }
 
-    /// The address of the Worker's KV, for `VERGE_KV_BASE`.
+    /// The URL of the Worker's KV, for `VERGE_KV_BASE`.
     pub fn kv_api(&self) -> String {
         self.dev.kv_api()
     }
@@ -132,20 +129,20 @@ impl Edge {
         format!("{}/storage/kv/namespaces/{NAMESPACE}/values/{key}", self.kv_api())
     }
 
-    /// Puts a value.
+    /// Writes a value.
     ///
     /// # Errors
-    /// When KV refuses.
+    /// KV refuses.
     pub fn kv_put(&self, key: &str, value: &[u8]) -> Result<()> {
         let response = self.agent.put(&self.kv_url(key)).send(value)?;
-        ensure!(response.status() == 200, "KV answers {} to putting {key}", response.status());
+        ensure!(response.status() == 200, "KV answered {} to writing {key}", response.status());
         Ok(())
     }
 
-    /// Gets a value, if there is one.
+    /// Reads a value, if it exists.
     ///
     /// # Errors
-    /// When KV cannot be reached.
+    /// KV is unreachable.
     pub fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>> {
         let mut response = self.agent.get(&self.kv_url(key)).call()?;
         Ok(if response.status() == 200 { Some(response.body_mut().read_to_vec()?) } else { None })
@@ -154,14 +151,14 @@ impl Edge {
     /// Deletes a key.
     ///
     /// # Errors
-    /// When KV refuses.
+    /// KV refuses.
     pub fn kv_delete(&self, key: &str) -> Result<()> {
         let response = self.agent.delete(&self.kv_url(key)).call()?;
-        ensure!(response.status() == 200, "KV answers {} to deleting {key}", response.status());
+        ensure!(response.status() == 200, "KV answered {} to deleting {key}", response.status());
         Ok(())
     }
 
-    /// What wrangler and the Worker have written.
+    /// The output of wrangler and the Worker.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.dev.log()).unwrap_or_default()).into_owned()
     }
@@ -175,25 +172,25 @@ impl Drop for Edge {
     }
 }
 
-/// The repository's `wrangler.toml` for use at any place, with those of its parts switched on that hold one of
-/// these words.
+/// The repository's `wrangler.toml` with absolute paths. Enables each commented-out section that contains one of these
+/// words.
 ///
 /// # Errors
-/// When there is no such part.
-pub fn recipe(words: &[&str]) -> Result<String> {
+/// There is no such section.
+pub fn wrangler_config(words: &[&str]) -> Result<String> {
     let root = xtask::root();
     let text = fs::read_to_string(root.join("wrangler.toml"))?;
     for word in words {
         ensure!(
-            text.split("\n\n").any(|part| is_off(part) && part.contains(word)),
-            "no '{word}' is switched off"
+            text.split("\n\n").any(|section| is_disabled(section) && section.contains(word)),
+            "no commented-out section contains '{word}'"
         );
     }
-    let part = |part: &str| {
-        let wanted = is_off(part) && words.iter().any(|word| part.contains(word));
-        if wanted { part.replace("#: ", "") } else { part.to_owned() }
+    let enable = |section: &str| {
+        let is_enabled = is_disabled(section) && words.iter().any(|word| section.contains(word));
+        if is_enabled { section.replace("#: ", "") } else { section.to_owned() }
     };
-    let text = text.split("\n\n").map(part).collect::<Vec<_>>().join("\n\n");
+    let text = text.split("\n\n").map(enable).collect::<Vec<_>>().join("\n\n");
     let at_root = |text: String, key: &str| {
         text.replace(&format!("{key} = \""), &format!("{key} = \"{}/", root.display()))
     };
@@ -201,9 +198,9 @@ pub fn recipe(words: &[&str]) -> Result<String> {
     Ok(text.replace("[build]\n", &format!("[build]\ncwd = \"{}\"\n", root.display())))
 }
 
-/// Whether a part of the recipe is switched off.
-fn is_off(part: &str) -> bool {
-    part.contains("\n#: ")
+/// Whether a section is commented out.
+fn is_disabled(section: &str) -> bool {
+    section.contains("\n#: ")
 }
 
 /// A request to the Worker.
@@ -230,7 +227,7 @@ impl Request<'_> {
         self.header("cookie", cookies)
     }
 
-    /// Lets the request come from a place, as Cloudflare describes it.
+    /// Sets the visitor's location in Cloudflare's format.
     #[must_use]
     pub fn place(self, cf: &Value) -> Self {
         let mut cf = cf.clone();
@@ -238,7 +235,7 @@ impl Request<'_> {
         self.cf(&cf)
     }
 
-    /// Lets the request come from a country.
+    /// Sets the visitor's country.
     #[must_use]
     pub fn country(self, code: &str) -> Self {
         self.cf(&serde_json::json!({"country": code, "clientAcceptEncoding": "identity"}))
@@ -257,17 +254,17 @@ impl Request<'_> {
         self
     }
 
-    /// Sends the body without telling its length first.
+    /// Sends the body chunked, without a Content-Length.
     #[must_use]
     pub fn chunked(mut self) -> Self {
         self.chunked = true;
         self
     }
 
-    /// Sends it.
+    /// Sends the request.
     ///
     /// # Errors
-    /// When there is no answer at all.
+    /// There is no answer.
     pub fn send(self) -> Result<Reply> {
         let Self { edge, method, path, headers, body, chunked } = self;
         let url = format!("{}{path}", edge.dev.address());
@@ -291,7 +288,7 @@ impl Request<'_> {
     }
 }
 
-/// What came back.
+/// An answer.
 pub struct Reply {
     /// The status.
     pub status: u16,
@@ -309,23 +306,23 @@ impl std::fmt::Debug for Reply {
 }
 
 impl Reply {
-    /// The body as JSON; null when it is none.
+    /// The body as JSON; null if it is not valid JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// A header as text; empty when it is absent.
+    /// The text of a header; empty if it is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The ids of the answer's items.
+    /// The ids of the items.
     pub fn ids(&self) -> Vec<String> {
         let items = self.json()["items"].as_array().cloned().unwrap_or_default();
         items.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)).collect()
     }
 
-    /// `NAME=VALUE` of each cookie that is set.
+    /// `NAME=VALUE` of each `Set-Cookie` header.
     pub fn cookies(&self) -> Vec<String> {
         let set = self.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
         set.map(|value| value.split(';').next().unwrap_or_default().to_owned()).collect()

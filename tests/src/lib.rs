@@ -1,4 +1,9 @@
-//! What the end-to-end tests stand on: a Worker in workerd, the `verge` binary, and peers that can be watched.
+//! Support for the end-to-end tests: a Worker in workerd, the `verge` binary, and HTTP servers that record requests.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "only tests use this crate, and a panic in a test is a failure with its line"
+)]
 
 mod edge;
 mod live;
@@ -6,7 +11,7 @@ mod node;
 mod peer;
 mod verge;
 
-pub use edge::{Edge, Reply, Request, recipe};
+pub use edge::{Edge, Reply, Request, wrangler_config};
 pub use live::Live;
 pub use node::{Server, node_tests};
 pub use peer::{Peer, Received};

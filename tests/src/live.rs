@@ -1,4 +1,4 @@
-//! The client's side of a live connection.
+//! A client of `GET /v1/live`.
 
 use crate::edge::Edge;
 use anyhow::{Context, Result, bail, ensure};
@@ -9,10 +9,10 @@ use tungstenite::client::IntoClientRequest;
 use tungstenite::http::{HeaderName, HeaderValue};
 use tungstenite::{Error, Message, WebSocket};
 
-/// How long the Worker may be silent.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for a message.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection to `GET /v1/live`. Dropping it ends it without a farewell, as a phone in a tunnel does.
+/// A WebSocket connection. Dropping it closes the socket without a close frame, like a client that loses its network.
 pub struct Live {
     socket: WebSocket<TcpStream>,
 }
@@ -21,7 +21,7 @@ impl Live {
     /// Connects to `path` with these headers.
     ///
     /// # Errors
-    /// The status and body that the Worker refuses with.
+    /// The Worker refuses; the message contains status and body.
     pub fn open(edge: &Edge, path: &str, headers: &[(&str, &str)]) -> Result<Self> {
         let authority = edge.address().trim_start_matches("http://").to_owned();
         let mut request = format!("ws://{authority}{path}").into_client_request()?;
@@ -29,7 +29,7 @@ impl Live {
             request.headers_mut().insert(name.parse::<HeaderName>()?, HeaderValue::from_str(value)?);
         }
         let stream = TcpStream::connect(&authority)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         match tungstenite::client(request, stream) {
             Ok((socket, _)) => Ok(Self { socket }),
             Err(tungstenite::HandshakeError::Failure(Error::Http(reply))) => {
@@ -40,56 +40,56 @@ impl Live {
         }
     }
 
-    /// Sends a text.
+    /// Sends a text message.
     ///
     /// # Errors
-    /// When the connection has ended.
-    pub fn say(&mut self, text: impl ToString) -> Result<()> {
+    /// The connection is closed.
+    pub fn send(&mut self, text: impl ToString) -> Result<()> {
         Ok(self.socket.send(Message::text(text.to_string()))?)
     }
 
-    /// The next text.
+    /// Receives a text message.
     ///
     /// # Errors
-    /// When the connection ends before, or nothing comes in time.
-    pub fn hear_text(&mut self) -> Result<String> {
+    /// The connection is closed, or no message arrives in time.
+    pub fn receive_text(&mut self) -> Result<String> {
         loop {
-            match self.socket.read().context("nothing to hear")? {
+            match self.socket.read().context("no message")? {
                 Message::Text(text) => return Ok(text.to_string()),
-                Message::Close(frame) => bail!("the connection ends: {frame:?}"),
+                Message::Close(frame) => bail!("the connection was closed: {frame:?}"),
                 _ => {}
             }
         }
     }
 
-    /// The next message.
+    /// Receives a JSON message.
     ///
     /// # Errors
-    /// Those of [`Live::hear_text`], and a text that is no JSON.
-    pub fn hear(&mut self) -> Result<Value> {
-        let text = self.hear_text()?;
+    /// The same as [`Live::receive_text`], and text that is not valid JSON.
+    pub fn receive(&mut self) -> Result<Value> {
+        let text = self.receive_text()?;
         serde_json::from_str(&text).with_context(|| text)
     }
 
-    /// The code that the Worker ends the connection with, whatever it says before.
+    /// Waits for the Worker to close the connection, ignoring other messages. Returns the close code.
     ///
     /// # Errors
-    /// When it does not end it.
-    pub fn end(mut self) -> Result<u16> {
+    /// It does not close the connection.
+    pub fn close_code(mut self) -> Result<u16> {
         for _ in 0..10_000 {
-            if let Message::Close(frame) = self.socket.read().context("it does not end")? {
+            if let Message::Close(frame) = self.socket.read().context("the connection stays open")? {
                 return Ok(frame.map_or(0, |frame| frame.code.into()));
             }
         }
-        bail!("it does not end")
+        bail!("the connection stays open")
     }
 
-    /// Sends bytes in place of a text.
+    /// Sends a binary message.
     ///
     /// # Errors
-    /// When the connection has ended.
-    pub fn say_bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        ensure!(self.socket.can_write(), "the connection has ended");
+    /// The connection is closed.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        ensure!(self.socket.can_write(), "the connection is closed");
         Ok(self.socket.send(Message::binary(bytes.to_vec()))?)
     }
 }

@@ -1,21 +1,22 @@
-//! Programs of Node, which `npm` has installed.
+//! Programs for Node.
 
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use xtask::tools::npm_program;
 
-/// A server in Node. Dropping it ends it.
+/// A server that runs on Node. Dropping it stops it.
 pub struct Server {
     child: Child,
     address: String,
 }
 
 impl Server {
-    /// Starts `script`, from the repository's root, on a free port, with these variables. It prints its address first.
+    /// Starts `script`, a path from the root of the repository, on a free port and with these variables. The script prints its
+    /// URL on the first line.
     ///
     /// # Errors
-    /// When it does not start.
+    /// It does not start.
     pub fn start(script: &str, vars: &[(&str, &str)]) -> Result<Self> {
         let mut command = npm_program("node");
         command.arg(script).env("PORT", "0").envs(vars.iter().copied());
@@ -25,10 +26,10 @@ impl Server {
             BufReader::new(output).read_line(&mut address)?;
         }
         let server = Self { child, address: address.trim().to_owned() };
-        if server.address.is_empty() { bail!("{script} does not start") } else { Ok(server) }
+        if server.address.is_empty() { bail!("{script} did not start") } else { Ok(server) }
     }
 
-    /// Where it answers, without a slash at the end.
+    /// Its base URL, without a trailing slash.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -41,10 +42,10 @@ impl Drop for Server {
     }
 }
 
-/// Runs a file of Node's tests, from the repository's root, with these variables.
+/// Runs a Node test file, a path from the root of the repository, with these variables.
 ///
 /// # Errors
-/// What failed.
+/// A test fails; the message contains the output.
 pub fn node_tests(file: &str, vars: &[(&str, &str)]) -> Result<()> {
     let output = npm_program("node").args(["--test", file]).envs(vars.iter().copied()).output()?;
     if output.status.success() {

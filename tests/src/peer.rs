@@ -1,36 +1,37 @@
-//! A peer that the parts under test talk to, and that tests watch: an origin, or a way through to KV.
+//! An HTTP server that records its requests: a fake origin, or a proxy to KV.
 
 use anyhow::{Result, anyhow};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use tiny_http::{Response, Server};
 
-/// A request that a peer has received.
+/// A request that a [`Peer`] received.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// `GET`, `PUT`, …
     pub method: String,
-    /// Path and query, as they came.
+    /// Path and query, unchanged.
     pub path: String,
-    /// The `Authorization` header; empty when it is absent.
+    /// The `Authorization` header; empty if it is absent.
     pub authorization: String,
     /// The body.
     pub body: Vec<u8>,
-    /// The status that it was answered with; 0 while it is not.
+    /// The status of the answer; 0 before it is sent.
     pub status: u16,
 }
 
-/// An HTTP server on a free port. Dropping it ends it.
+/// An HTTP server on a free port. Dropping it stops it.
 pub struct Peer {
     server: Arc<Server>,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Peer {
-    /// Serves every request in a thread of its own by `answer`, which gives status and body. It may wait.
+    /// Starts a server that answers each request, in its own thread, with the status and body that `answer` returns.
+    /// `answer` may block.
     ///
     /// # Errors
-    /// When no port is free.
+    /// No port is free.
     pub fn start(answer: impl Fn(&Received) -> (u16, Vec<u8>) + Send + Sync + 'static) -> Result<Self> {
         let server =
             Arc::new(Server::http("127.0.0.1:0").map_err(|error| anyhow!("no port is free: {error}"))?);
@@ -53,13 +54,13 @@ impl Peer {
                         body,
                         status: 0,
                     };
-                    let place = {
+                    let index = {
                         let mut seen = seen.lock().unwrap();
                         seen.push(one.clone());
                         seen.len() - 1
                     };
                     let (status, body) = answer(&one);
-                    seen.lock().unwrap()[place].status = status;
+                    seen.lock().unwrap()[index].status = status;
                     let _ = request.respond(Response::from_data(body).with_status_code(status));
                 });
             }
@@ -67,10 +68,10 @@ impl Peer {
         Ok(Self { server, received })
     }
 
-    /// A peer that hands those requests that `pass` on to `to`, and the answers back; the others get a 502.
+    /// A proxy to the URL `to` for requests that `pass` accepts; others are answered with 502.
     ///
     /// # Errors
-    /// When no port is free.
+    /// No port is free.
     pub fn in_front_of(to: String, pass: impl Fn(&Received) -> bool + Send + Sync + 'static) -> Result<Self> {
         let agent = xtask::wrangler::agent(std::time::Duration::from_secs(30));
         Self::start(move |one| {
@@ -92,12 +93,12 @@ impl Peer {
         })
     }
 
-    /// Its address, without a slash at the end.
+    /// Its base URL, without a trailing slash.
     pub fn address(&self) -> String {
         format!("http://{}", self.server.server_addr())
     }
 
-    /// What it has received so far.
+    /// The requests received so far.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }

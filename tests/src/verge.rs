@@ -1,4 +1,4 @@
-//! The `verge` binary with a data directory of its own.
+//! The `verge` binary with its own data directory.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -12,10 +12,10 @@ use xtask::shop::{Profile, build_verge};
 use xtask::steps::Steps;
 use xtask::wrangler::{NAMESPACE, agent};
 
-/// The path of the binary, which is compiled when that is due.
+/// Compiles the binary if necessary and returns its path.
 ///
 /// # Errors
-/// When it does not compile.
+/// It does not compile.
 pub fn binary() -> Result<&'static Path> {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     if let Some(path) = BINARY.get() {
@@ -26,24 +26,24 @@ pub fn binary() -> Result<&'static Path> {
     Ok(BINARY.get_or_init(|| path))
 }
 
-/// A shop's data directory.
+/// The data directory of a shop.
 pub struct Verge {
     dir: TempDir,
 }
 
 impl Verge {
-    /// A made-up shop, learnt and built. Another seed is another shop.
+    /// Generates and builds a shop. Each seed gives another shop.
     ///
     /// # Errors
-    /// When a command fails.
+    /// A command fails.
     pub fn shop(seed: u32) -> Result<Self> {
         Self::shop_built(seed, &[])
     }
 
-    /// The same, with more arguments to `verge build`.
+    /// The same with additional arguments to `verge build`.
     ///
     /// # Errors
-    /// When a command fails.
+    /// A command fails.
     pub fn shop_built(seed: u32, arguments: &[&str]) -> Result<Self> {
         let shop = Self { dir: TempDir::new()? };
         let seed = seed.to_string();
@@ -52,10 +52,10 @@ impl Verge {
         Ok(shop)
     }
 
-    /// The command `verge ARGUMENTS`, not run yet.
+    /// The command `verge ARGUMENTS`, not started.
     ///
     /// # Errors
-    /// When the binary does not compile.
+    /// The binary does not compile.
     pub fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary()?);
         command.arg("--data-dir").arg(self.dir.path()).args(arguments).current_dir(self.dir.path());
@@ -63,10 +63,10 @@ impl Verge {
         Ok(command)
     }
 
-    /// The command with KV at `base`.
+    /// The same with KV at the URL `base`.
     ///
     /// # Errors
-    /// When the binary does not compile.
+    /// The binary does not compile.
     pub fn kv_command(&self, arguments: &[&str], base: &str) -> Result<Command> {
         let mut command = self.command(arguments)?;
         command.env("VERGE_KV_BASE", base).env("VERGE_KV_NAMESPACE", NAMESPACE);
@@ -77,61 +77,61 @@ impl Verge {
         finish(&mut self.command(arguments)?)
     }
 
-    /// Publishes to the KV at `base`; what it printed.
+    /// Publishes to the KV at `base` and returns the output.
     ///
     /// # Errors
-    /// When it fails.
+    /// The command fails.
     pub fn publish(&self, base: &str) -> Result<String> {
         finish(&mut self.kv_command(&["publish", "--to", "kv"], base)?)
     }
 
-    /// Publishes into a directory, whose files are named as KV's keys are.
+    /// Publishes to a directory; file names are the keys in KV.
     ///
     /// # Errors
-    /// When it fails.
+    /// The command fails.
     pub fn publish_into(&self, directory: &Path) -> Result<()> {
         self.run(&["publish", "--to", &directory.to_string_lossy()]).map(drop)
     }
 
-    /// Sets a document of rules; what it printed.
+    /// Sets the rules document and returns the output.
     ///
     /// # Errors
-    /// When it makes no sense.
+    /// The document is invalid.
     pub fn set_rules(&self, rules: &Value) -> Result<String> {
         let path = self.dir.path().join("new-rules.json");
         std::fs::write(&path, rules.to_string())?;
         self.run(&["rules", "set", &path.to_string_lossy()])
     }
 
-    /// The parameter by which a tester who has the Worker's key sees a variant.
+    /// The query parameter that forces a variant, signed with the key of the testers.
     ///
     /// # Errors
-    /// When there is no such variant.
+    /// There is no such variant.
     pub fn force(&self, experiment: &str, variant: &str, key: &str) -> Result<String> {
         Ok(self.run(&["rules", "force", experiment, variant, "--key", key])?.trim().to_owned())
     }
 
-    /// Sets the regions, and what areas they take in; they count from the next build on, which this makes.
+    /// Sets the regions and their areas, and rebuilds.
     ///
     /// # Errors
-    /// When they make no sense.
+    /// The configuration is invalid.
     pub fn set_regions(&self, toml: &str) -> Result<()> {
         std::fs::write(self.dir.path().join("verge.toml"), toml)?;
         self.run(&["build", "--no-judge"]).map(drop)
     }
 
-    /// Rolls one region of the KV at `base` back; what it printed.
+    /// Rolls back a region of the KV at `base` and returns the output.
     ///
     /// # Errors
-    /// When it fails.
+    /// The command fails.
     pub fn roll_back(&self, base: &str, region: &str) -> Result<String> {
         finish(&mut self.kv_command(&["rollback", "--to", "kv", "--region", region], base)?)
     }
 
-    /// Runs `verge serve`, which publishes to the KV at `base`, with a key of a role.
+    /// Starts `verge serve`, which publishes to the KV at `base`, and creates a key with a role.
     ///
     /// # Errors
-    /// When it does not start.
+    /// It does not start.
     pub fn serve(&self, base: &str, role: &str) -> Result<Service> {
         let key = self.run(&["keys", "add", role, "--role", role])?.trim().to_owned();
         let mut command = self.kv_command(&["serve", "--listen", "127.0.0.1:0"], base)?;
@@ -142,15 +142,15 @@ impl Verge {
             (entry["message"] == "listening").then(|| entry["address"].as_str().map(str::to_owned))?
         });
         let service = Service { child, address: address.unwrap_or_default(), key };
-        // Otherwise a full pipe would stop it.
+        // A full pipe would block the service.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         if service.address.is_empty() { bail!("`verge serve` did not start") } else { Ok(service) }
     }
 
-    /// The bytes of a key as they were built.
+    /// The bytes that were built for a key.
     ///
     /// # Errors
-    /// When there is no such key.
+    /// There is no such key.
     pub fn built(&self, key: &str) -> Result<Vec<u8>> {
         let path = self.dir.path().join("snapshots").join(key);
         std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
@@ -165,10 +165,10 @@ pub struct Service {
 }
 
 impl Service {
-    /// Posts JSON to a path; the status of the answer.
+    /// Sends JSON to a path and returns the status of the answer.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// There is no answer.
     pub fn send(&self, method: &str, path: &str, body: &Value) -> Result<u16> {
         let request = ureq::http::Request::builder()
             .method(method)
@@ -191,8 +191,8 @@ fn finish(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} failed ({}): {printed}{complaint}", output.status);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("{command:?} failed ({}): {printed}{errors}", output.status);
     }
     Ok(printed)
 }

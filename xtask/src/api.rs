@@ -1,9 +1,9 @@
-//! `cargo xtask api`: requests made up from the OpenAPI files, right and wrong ones.
+//! `cargo xtask api`: valid and invalid requests generated from the OpenAPI files.
 
 use anyhow::{Result, bail};
 use std::path::Path;
 use std::process::Command;
-use xtask::process::Running;
+use xtask::process::{self, Running};
 use xtask::root;
 use xtask::service::Service;
 use xtask::shop::Shop;
@@ -11,45 +11,70 @@ use xtask::steps::Steps;
 use xtask::tools::{npm_packages, python_with};
 use xtask::wrangler::free_port;
 
-/// Requests made up for each address unless told otherwise.
-pub const EXAMPLES: u32 = 200;
-/// What makes them up, from PyPI.
+/// Sends requests that schemathesis generates from origin/openapi.json and edge/openapi.json
+///
+/// The requests are valid and invalid. Fails if any answer is a 5xx or does not match its file. Installs schemathesis
+/// from PyPI into target/api.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Number of requests to each path
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    examples: u32,
+}
+
+/// The generator, from PyPI.
 const PACKAGES: [&str; 1] = ["schemathesis==4.32.5"];
-/// What an answer is held to. Wrong requests need not be refused: events and items may hold more than the file says.
+/// Checks of each answer. Invalid requests may be accepted: events and items may hold more than the file defines.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
                       response_headers_conformance,missing_required_header,unsupported_method,ignored_auth";
 
-/// Makes `examples` requests for each address up, of a service on a copy of `shop` and of a Worker that serves it. Returns
-/// why it could not, where PyPI is out of reach.
+/// Checks the origin and the Worker on a generated shop.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    process::stop_all_on_signal("stopped", 130)?;
+    let steps = Steps::new(&root().join("target/test/log"))?;
+    match check(&steps, &Shop::for_tests(&steps)?, args.examples)? {
+        Some(reason) => bail!("skipped: {reason}"),
+        None => Ok(()),
+    }
+}
+
+/// Sends `examples` requests to each path of a service on a copy of `shop`, and of a Worker that serves `shop`. Returns
+/// the reason if PyPI is unreachable.
 ///
 /// # Errors
-/// An answer is not as its file says; what it was is printed.
-pub fn run(steps: &Steps, shop: &Shop, examples: u32) -> Result<Option<String>> {
+/// An answer does not match its file; schemathesis prints the answer.
+pub(crate) fn check(steps: &Steps, shop: &Shop, examples: u32) -> Result<Option<String>> {
     let python = match python_with(steps, &root().join("target/api"), &PACKAGES) {
         Ok(python) => python,
         Err(error) => {
-            let why = format!("{error:#}");
-            let why = why.lines().next().unwrap_or_default();
-            return Ok(Some(format!("schemathesis cannot be had from PyPI: {why}")));
+            let reason = format!("{error:#}");
+            let reason = reason.lines().next().unwrap_or_default();
+            return Ok(Some(format!("schemathesis cannot be installed from PyPI: {reason}")));
         }
     };
     let schemathesis = python.with_file_name("schemathesis");
     let service = Service::start(shop, steps)?;
     let authorization = format!("Authorization: Bearer {}", service.key());
-    // Learning and comparing take minutes, and tell nothing that the other addresses do not.
-    let but = ["--header", &authorization, "--exclude-path", "/v1/admin/learn"];
-    make_up(&schemathesis, "origin/openapi.json", service.address(), examples, &but)?;
+    // Learning takes minutes and exercises no validation that the other paths do not.
+    let options = ["--header", &authorization, "--exclude-path", "/v1/admin/learn"];
+    send_generated(&schemathesis, "origin/openapi.json", service.address(), examples, &options)?;
     drop(service);
 
     npm_packages(steps)?;
     let worker = shop.serve(steps, free_port()?)?;
-    // What goes over a WebSocket is no request.
-    let but = ["--exclude-path", "/v1/live"];
-    make_up(&schemathesis, "edge/openapi.json", &worker.address(), examples, &but)?;
+    // A WebSocket: schemathesis sends plain requests only.
+    let options = ["--exclude-path", "/v1/live"];
+    send_generated(&schemathesis, "edge/openapi.json", &worker.address(), examples, &options)?;
     Ok(None)
 }
 
-fn make_up(schemathesis: &Path, file: &str, address: &str, examples: u32, more: &[&str]) -> Result<()> {
+fn send_generated(
+    schemathesis: &Path,
+    file: &str,
+    address: &str,
+    examples: u32,
+    options: &[&str],
+) -> Result<()> {
     let mut command = Command::new(schemathesis);
     command
         .arg("run")
@@ -64,11 +89,11 @@ fn make_up(schemathesis: &Path, file: &str, address: &str, examples: u32, more: 
             "--generation-database",
             "none",
         ])
-        .args(more)
+        .args(options)
         .current_dir(root().join("target/api"));
     let status = Running::start(&mut command, None)?.wait()?;
     if !status.success() {
-        bail!("schemathesis found answers that are not as {file} says ({status})");
+        bail!("schemathesis found answers that do not match {file} ({status})");
     }
     Ok(())
 }

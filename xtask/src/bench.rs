@@ -1,7 +1,13 @@
-//! `cargo xtask bench`: how fast it is, in every place it runs, beside what it is compared with.
+//! `cargo xtask bench`: measures the scorer in each of its hosts and compares it with baselines.
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+mod compare;
+mod tables;
+
+use crate::cli::name;
+use anyhow::{Context, Result, ensure};
+use clap::{ValueEnum, value_parser};
+use compare::Comparison;
+use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,59 +16,125 @@ use xtask::process;
 use xtask::shop::{Log, Profile, Shop, Source, build_verge};
 use xtask::steps::Steps;
 use xtask::tools::{self, WASM_TARGET, cargo, npm_program};
-use xtask::{root, worker};
+use xtask::{root, wasm, worker};
 
-/// Items of the made-up shop, where there is no real log.
+/// Items of the generated shop, used when there is no real log.
 const ITEMS: u32 = 20_000;
-/// Neighbours a row: as many as the largest table that is scored.
+/// How the snapshots are built: with as many neighbours as the largest table that is scored.
 const BUILD: [&str; 4] = ["build", "--no-judge", "--k", "100"];
-/// How long a pass over a case takes, in ms.
+/// Duration of a pass over a case, in ms.
 const PASS_MS: &str = "200";
-/// How long a Worker is loaded at a time, in ms, and how often.
+/// Duration of a round of load on a Worker, in ms, and the number of rounds.
 const LOAD: [&str; 2] = ["2000", "7"];
-/// What the Worker is asked; every visitor has a cookie with the recents of a prefix.
-const ASKED: &str = "v1/recommendations";
+/// The request of the step `http`. Each visitor has a cookie with the recents of a prefix.
+const PATH: &str = "v1/recommendations";
 
-/// What can be measured.
-pub const STEPS: [(&str, &str); 5] = [
-    ("native", "opening, look-ups, scores and pages, compiled for this machine"),
-    ("v8", "the same in wasm, in Node's V8"),
-    ("workerd", "the same in wasm, inside workerd, whose clock allows means only"),
-    ("cache", "how often the shards of a large shop are at hand, by simulation"),
-    ("http", "the Worker's answers beside those of one that answers a constant, on a direct socket"),
-];
+/// Measures how fast snapshots and the Worker are
+///
+/// Uses real sessions if ../shared/data exists, a generated shop otherwise. Takes minutes; run it on a quiet machine.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Steps to run; all if none is given
+    #[arg(value_name = "STEP")]
+    steps: Vec<Step>,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Compare with another checkout of Verge: run both builds alternately and print the ratio new/old. Applies to the
+    /// steps native and v8
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
+    /// Rounds of each build with --against
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "against",
+          value_parser = value_parser!(u32).range(1..))]
+    rounds: u32,
+}
 
-/// Runs the steps named, or all, and prints a table of each; `--json` prints one object instead.
-pub fn run(arguments: &[String]) -> Result<()> {
-    let as_json = arguments.iter().any(|argument| argument == "--json");
-    let names: Vec<&str> = arguments.iter().map(|name| &**name).filter(|name| *name != "--json").collect();
-    if let Some(unknown) = names.iter().find(|name| !STEPS.iter().any(|(step, _)| step == *name)) {
-        let known = STEPS.map(|(name, _)| name).join(", ");
-        bail!("there is nothing called '{unknown}' to measure; there are {known}");
-    }
-    let wanted = |name: &str| names.is_empty() || names.contains(&name);
-    process::stop_all_on_signal("Stopped: nothing was measured.", 130)?;
+/// A step, in the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Opening, lookups, scoring and pages, compiled for this machine
+    Native,
+    /// The same as wasm, in Node's V8
+    V8,
+    /// The same as wasm, in workerd, whose clock allows means only
+    Workerd,
+    /// Simulated hit rate of the shard cache for a large shop
+    Cache,
+    /// Requests to the Worker, compared with a Worker that answers a constant
+    Http,
+}
 
+/// Runs the given steps, or all, and prints a table for each.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let other = args.against.as_deref().map(|dir| other_checkout(dir, &args.steps)).transpose()?;
+    process::stop_all_on_signal("Stopped before anything was measured.", 130)?;
     let home = root().join("target/bench");
     let steps = Steps::new(&home.join("log"))?;
     let bench = Bench::prepare(&steps, &home)?;
-    let mut results = serde_json::Map::new();
-    for (name, _) in STEPS.iter().filter(|(name, _)| wanted(name)) {
-        let figures = match *name {
-            "native" => bench.native()?,
-            "cache" => bench.figures("cache", Command::new(&bench.program).arg("cache"))?,
-            "http" => bench.http()?,
-            host => bench.in_wasm(host)?,
-        };
-        results.insert((*name).to_owned(), figures);
+    let wanted = |step: &&Step| args.steps.is_empty() || args.steps.contains(step);
+    if let Some(other) = other {
+        let wanted = Step::value_variants().iter().filter(|step| step.is_comparable()).filter(wanted);
+        let measure = |step: &Step| Comparison::measure(&bench, &other, *step, args.rounds);
+        let comparisons = wanted.map(measure).collect::<Result<Vec<_>>>()?;
+        if args.json {
+            bench.print_json(comparisons.iter().map(Comparison::to_json).collect());
+            return Ok(());
+        }
+        bench.print_source();
+        return comparisons.iter().try_for_each(Comparison::print);
     }
-    if as_json {
-        println!("{}", serde_json::json!({"source": bench.source, "load": load(), "results": results}));
+    let mut results = Vec::new();
+    for step in Step::value_variants().iter().filter(wanted) {
+        let figures = match step {
+            Step::Native => bench.native("native", &bench.program)?,
+            Step::V8 | Step::Workerd => bench.in_wasm(&name(step), &name(step), &bench.wasm()?)?,
+            Step::Cache => bench.figures("cache", Command::new(&bench.program).arg("cache"))?,
+            Step::Http => bench.http()?,
+        };
+        results.push((*step, figures));
+    }
+    if args.json {
+        bench.print_json(results.into_iter().map(|(step, figures)| (name(&step), figures)).collect());
         return Ok(());
     }
-    println!("\nOver {}. The machine's load now: {}.", bench.source, load());
-    tables(&results);
+    bench.print_source();
+    tables::print(&results);
     Ok(())
+}
+
+impl Step {
+    /// Whether `--against` applies: both builds can be called in the same way, and report percentiles.
+    const fn is_comparable(self) -> bool {
+        matches!(self, Self::Native | Self::V8)
+    }
+}
+
+/// The absolute path of the checkout to compare with.
+fn other_checkout(dir: &Path, steps: &[Step]) -> Result<PathBuf> {
+    ensure!(
+        steps.iter().all(|step| step.is_comparable()),
+        "--against applies to the steps native and v8 only"
+    );
+    let dir = dir.canonicalize().with_context(|| format!("cannot find {}", dir.display()))?;
+    compare::check_checkout(&dir)?;
+    Ok(dir)
+}
+
+/// Builds the native program in the checkout `dir`; returns its path.
+fn build_native(steps: &Steps, dir: &Path) -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["build", "--package", "bench", "--profile", "wasm"]).current_dir(dir);
+    steps.run("bench native", &mut build)?;
+    Ok(dir.join("target/wasm/bench"))
+}
+
+/// Builds the wasm module in the checkout `dir`; returns its path.
+fn build_wasm(steps: &Steps, dir: &Path) -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["rustc", "--package", "bench", "--lib", "--crate-type", "cdylib", "--profile", "wasm"]);
+    steps.run("bench wasm", build.args(["--target", WASM_TARGET]).current_dir(dir))?;
+    Ok(dir.join("target").join(WASM_TARGET).join("wasm/bench.wasm"))
 }
 
 struct Bench<'a> {
@@ -76,8 +148,7 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn prepare(steps: &'a Steps, home: &'a Path) -> Result<Self> {
         let verge = build_verge(steps, Profile::Release)?;
-        steps.run("bench native", cargo().args(["build", "--package", "bench", "--profile", "wasm"]))?;
-        let program = root().join("target/wasm/bench");
+        let program = build_native(steps, &root())?;
 
         let data = root().join("../shared/data");
         let train = data.join("yoochoose_1_64_train_sessions.txt.zst");
@@ -106,7 +177,7 @@ impl<'a> Bench<'a> {
         let source = if real {
             "the test sessions of YooChoose 1/64".to_owned()
         } else {
-            format!("a made-up shop of {ITEMS} items, as there is no ../shared/data")
+            format!("a generated shop of {ITEMS} items (../shared/data is missing)")
         };
         let source = format!("{source}, {}", prefixes.trim());
         Ok(Self { steps, home, program, snapshots: shop.snapshots(), source })
@@ -118,143 +189,49 @@ impl<'a> Bench<'a> {
         serde_json::from_str(json).with_context(|| format!("{name} printed no figures"))
     }
 
-    fn native(&self) -> Result<Value> {
-        let mut command = Command::new(&self.program);
-        self.figures("native", command.arg("run").arg(self.home.join("inputs")).arg(PASS_MS))
+    fn native(&self, label: &str, program: &Path) -> Result<Value> {
+        let mut command = Command::new(program);
+        self.figures(label, command.arg("run").arg(self.home.join("inputs")).arg(PASS_MS))
     }
 
-    fn in_wasm(&self, host: &str) -> Result<Value> {
+    /// Builds the wasm module of this checkout and installs Node; returns the path of the module.
+    fn wasm(&self) -> Result<PathBuf> {
         tools::npm_packages(self.steps)?;
-        worker::ensure_target(self.steps)?;
-        let wasm = ["rustc", "--package", "bench", "--lib", "--crate-type", "cdylib", "--profile", "wasm"];
-        self.steps.run("bench wasm", cargo().args(wasm).args(["--target", WASM_TARGET]))?;
-        let wasm = root().join("target").join(WASM_TARGET).join("wasm/bench.wasm");
+        wasm::ensure_target(self.steps)?;
+        build_wasm(self.steps, &root())
+    }
+
+    fn in_wasm(&self, label: &str, host: &str, wasm: &Path) -> Result<Value> {
         let script = root().join("snapshots/bench/js").join(format!("{host}.mjs"));
         let mut node = npm_program("node");
-        self.figures(host, node.arg(script).arg(wasm).arg(self.home.join("inputs")).arg(PASS_MS))
+        self.figures(label, node.arg(script).arg(wasm).arg(self.home.join("inputs")).arg(PASS_MS))
     }
 
     fn http(&self) -> Result<Value> {
         tools::npm_packages(self.steps)?;
         println!("           {}", worker::build(self.steps)?);
-        let workers = Direct::start(&self.snapshots, &serde_json::json!({}), ASKED, self.steps)?;
+        let workers = Direct::start(&self.snapshots, &json!({}), PATH, self.steps)?;
         let mut command = Command::new(&self.program);
         command.arg("load").arg(self.home.join("cookies.txt")).args(LOAD).arg(workers.pid.to_string());
-        command.arg(format!("constant={}/{ASKED}", workers.constant));
-        command.arg(format!("verge={}/{ASKED}", workers.verge));
+        command.arg(format!("constant={}/{PATH}", workers.constant));
+        command.arg(format!("verge={}/{PATH}", workers.verge));
         command.arg(format!("health={}/healthz", workers.verge));
         self.figures("http", &mut command)
     }
+
+    fn print_source(&self) {
+        println!("\nMeasured on {}. Load average: {}.", self.source, load_average());
+    }
+
+    fn print_json(&self, results: Map<String, Value>) {
+        println!("{}", json!({"source": self.source, "load": load_average(), "results": results}));
+    }
 }
 
-/// The machine's load average, where it tells.
-fn load() -> String {
+/// The load average of the last minute, if the platform has one.
+fn load_average() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let first = load.split(' ').next().unwrap_or("unknown").to_owned();
     format!("{first} on {cores} cores")
-}
-
-fn tables(results: &serde_json::Map<String, Value>) {
-    for (name, about) in STEPS {
-        match results.get(name) {
-            Some(figures) if name == "cache" => cache_table(about, figures),
-            Some(figures) if name == "http" => http_table(about, figures),
-            Some(figures) => table(name, about, figures, results.get("native").filter(|_| name != "native")),
-            None => {}
-        }
-    }
-}
-
-/// µs a call, in as many digits as matter.
-fn micros(ns: &Value) -> String {
-    match ns.as_f64().map(|ns| ns / 1e3) {
-        None => "–".to_owned(),
-        Some(us) if us < 10.0 => format!("{us:.2}"),
-        Some(us) => format!("{us:.0}"),
-    }
-}
-
-fn named<'a>(figures: &'a Value, name: &str) -> Option<&'a Value> {
-    figures.as_array()?.iter().find(|case| case["name"] == name)
-}
-
-/// How many times longer one case took than another: by the medians, or by the means where there are none.
-fn ratio(case: &Value, other: &Value) -> Option<f64> {
-    let figure = if case["p50"].is_null() || other["p50"].is_null() { "mean" } else { "p50" };
-    Some(case[figure].as_f64()? / other[figure].as_f64()?)
-}
-
-fn table(name: &str, about: &str, figures: &Value, native: Option<&Value>) {
-    println!("\n{name}: {about}. µs a call, the fastest of five passes.");
-    let last = if native.is_some() { "÷ native" } else { "" };
-    println!("  {:<34}{:>9}{:>9}{:>9}{:>9}{last:>10}", "", "p50", "p90", "p99", "mean");
-    for case in figures.as_array().into_iter().flatten() {
-        let times =
-            native.and_then(|native| named(native, case["name"].as_str()?)).and_then(|own| ratio(case, own));
-        let times = times.map_or(String::new(), |times| format!("{times:.2}"));
-        let [p50, p90, p99, mean] = ["p50", "p90", "p99", "mean"].map(|figure| micros(&case[figure]));
-        let name = case["name"].as_str().unwrap_or_default();
-        println!("  {name:<34}{p50:>9}{p90:>9}{p99:>9}{mean:>9}{times:>10}");
-    }
-    for (slow, fast) in [
-        ("obvious: score prefixes", "score prefixes"),
-        ("score prefixes", "only read the prefixes' rows"),
-        ("obvious: look up an index by id", "look up an index by id"),
-        ("obvious: deserialise the shop", "open 2.5 MiB"),
-        ("read 25 MiB once", "open 25 MiB"),
-    ] {
-        let times = named(figures, slow).zip(named(figures, fast)).and_then(|(slow, fast)| ratio(slow, fast));
-        if let Some(times) = times {
-            println!("  {slow} ÷ {fast}: {times:.2}");
-        }
-    }
-}
-
-fn cache_table(about: &str, figures: &Value) {
-    println!("\ncache: {about}. Share of shards at hand / of requests with all of them at hand.");
-    println!("      items  skew     tables  order            shard   cache       at hand");
-    for case in figures.as_array().into_iter().flatten() {
-        let percent = |figure: &str| 100.0 * case[figure].as_f64().unwrap_or_default();
-        let whole = |figure: &str| case[figure].as_u64().unwrap_or_default();
-        println!(
-            "  {:>9}  {:>4.1}  {:>5} MiB  {:<14}{:>5} KiB{:>4} MiB{:>7.1} / {:>4.1} %",
-            whole("items"),
-            case["skew"].as_f64().unwrap_or_default(),
-            whole("tables_mib"),
-            case["order"].as_str().unwrap_or_default(),
-            whole("shard_kib"),
-            whole("cache_mib"),
-            percent("shards"),
-            percent("requests"),
-        );
-    }
-}
-
-fn http_table(about: &str, figures: &Value) {
-    println!("\nhttp: {about}, 8 connections, in turn.");
-    println!("  {:<12}{:>10}{:>9}{:>9}{:>9}{:>9}", "", "answers/s", "p50 ms", "p99 ms", "CPU µs", "bytes");
-    let number = |value: &Value, digits: usize| {
-        value.as_f64().map_or("–".to_owned(), |value| format!("{value:.digits$}"))
-    };
-    for case in figures.as_array().into_iter().flatten() {
-        println!(
-            "  {:<12}{:>10}{:>9}{:>9}{:>9}{:>9}",
-            case["name"].as_str().unwrap_or_default(),
-            number(&case["per_second"], 0),
-            number(&case["p50"], 2),
-            number(&case["p99"], 2),
-            number(&case["cpu"], 0),
-            number(&case["bytes"], 0),
-        );
-    }
-    if let (Some(constant), Some(verge)) = (named(figures, "constant"), named(figures, "verge")) {
-        let share = |figure: &str| Some(100.0 * verge[figure].as_f64()? / constant[figure].as_f64()?);
-        if let Some(share) = share("per_second") {
-            println!("  verge answers {share:.0} % as often as the constant Worker");
-        }
-        if let Some(share) = share("cpu") {
-            println!("  and takes {share:.0} % of its CPU, which other work on the machine changes less");
-        }
-    }
 }

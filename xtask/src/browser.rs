@@ -1,40 +1,40 @@
-//! Building for the page: the npm package in `target/browser/package`, and the shop that uses it in `target/shop`.
+//! Builds the npm package into `target/browser/package`, and the demo shop that uses it into `target/shop`.
 
 use crate::steps::Steps;
-use crate::{root, tools, worker};
+use crate::{root, tools, wasm};
 use anyhow::{Context, Result};
 use flate2::{Compression, write::GzEncoder};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Where the package's sources are.
+/// The sources of the package.
 const SOURCES: &str = "edge/browser/npm";
-/// Its modules, and what each leaves to the others.
+/// Its modules, each with the import that is not bundled into it.
 const MODULES: [(&str, Option<&str>); 4] = [
     ("index", Some("./fallback.js")),
     ("fallback", Some("./scorer.js")),
     ("element", Some("./index.js")),
     ("server", None),
 ];
-/// What the package holds as it is: of its own, and of the whole project.
-const AS_IT_IS: [&str; 3] = ["package.json", "README.md", "recipes"];
+/// Files and folders that are copied into the package unchanged.
+const COPIED: [&str; 3] = ["package.json", "README.md", "recipes"];
 const LICENSES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
-/// Prints the size of each file that it is given after brotli, as the web serves it.
+/// Node script: prints the size of each given file after brotli, the encoding that browsers receive.
 const BROTLI: &str = "const { brotliCompressSync } = require('zlib'), { readFileSync } = require('fs');
 for (const file of process.argv.slice(1)) console.log(brotliCompressSync(readFileSync(file)).length);";
 
-/// The budgets, in bytes after gzip.
+/// The size budgets, in bytes after gzip.
 const BUDGETS: [(&str, usize); 3] =
     [("index.js", 4 << 10), ("element.js", 4 << 10), ("scorer_bg.wasm", 45 << 10)];
 
-/// Builds the npm package with its types and the documentation made from them. Returns the lines that tell sizes.
+/// Builds the npm package with its types and API documentation. Returns a line with the size of each file.
 ///
 /// # Errors
-/// When a tool is missing and cannot be installed, a type does not fit, or another step fails.
+/// A tool is missing and cannot be installed, the TypeScript does not type-check, or another step fails.
 pub fn build(steps: &Steps) -> Result<String> {
     let (package, sources) = (build_modules(steps)?, root().join(SOURCES));
-    for name in AS_IT_IS {
+    for name in COPIED {
         let (from, folder) = (sources.join(name), package.join(name));
         if from.is_dir() {
             fs::create_dir_all(&folder)?;
@@ -54,23 +54,23 @@ pub fn build(steps: &Steps) -> Result<String> {
     sizes(steps, &package)
 }
 
-/// Builds what a page loads: the package's modules and the scorer. Returns their directory.
+/// Builds the files that a page loads: the modules and the scorer. Returns their directory.
 fn build_modules(steps: &Steps) -> Result<PathBuf> {
     tools::npm_packages(steps)?;
-    worker::build_modules("browser", "page", &[], steps)?;
+    wasm::build_modules("browser", "page", &[], steps)?;
     let (built, sources) = (root().join("target/browser"), root().join(SOURCES).join("src"));
     let package = built.join("package");
-    fs::create_dir_all(&package).with_context(|| format!("cannot make {}", package.display()))?;
+    fs::create_dir_all(&package).with_context(|| format!("cannot create {}", package.display()))?;
     copy(&built.join("scorer_bg.wasm"), &package)?;
     let entry = |name: &str| sources.join(format!("{name}.ts"));
-    for (name, left) in MODULES {
-        bundle(steps, &entry(name), left, &package.join(format!("{name}.js")))?;
+    for (name, external) in MODULES {
+        bundle(steps, &entry(name), external, &package.join(format!("{name}.js")))?;
     }
     bundle(steps, &built.join("scorer.js"), None, &package.join("scorer.js"))?;
     Ok(package)
 }
 
-fn bundle(steps: &Steps, entry: &Path, left: Option<&str>, out: &Path) -> Result<()> {
+fn bundle(steps: &Steps, entry: &Path, external: Option<&str>, out: &Path) -> Result<()> {
     let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut esbuild = tools::npm_program("esbuild");
     esbuild.arg(entry).args([
@@ -80,18 +80,20 @@ fn bundle(steps: &Steps, entry: &Path, left: Option<&str>, out: &Path) -> Result
         "--target=es2022",
         "--log-level=warning",
     ]);
-    esbuild.args(left.map(|left| format!("--external:{left}"))).arg(format!("--outfile={}", out.display()));
+    esbuild
+        .args(external.map(|module| format!("--external:{module}")))
+        .arg(format!("--outfile={}", out.display()));
     steps.run(&name, &mut esbuild).map(drop)
 }
 
-/// Puts the demo shop, what it loads and the OpenAPI file into target/shop, as `wrangler.toml` serves it.
+/// Puts the demo shop, the package and the OpenAPI file into target/shop, which `wrangler.toml` serves.
 ///
 /// # Errors
-/// As for [`build`].
+/// The same as [`build`].
 pub fn build_shop(steps: &Steps) -> Result<()> {
     let (package, shop) = (build_modules(steps)?, root().join("target/shop"));
     let library = shop.join("verge");
-    fs::create_dir_all(&library).with_context(|| format!("cannot make {}", library.display()))?;
+    fs::create_dir_all(&library).with_context(|| format!("cannot create {}", library.display()))?;
     for (from, to) in [(root().join("edge/shop"), &shop), (package, &library)] {
         for entry in fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))? {
             let path = entry?.path();
@@ -104,7 +106,7 @@ pub fn build_shop(steps: &Steps) -> Result<()> {
     copy(&root().join("edge/openapi.json"), &shop)
 }
 
-/// Copies a file into a directory, unless it is there: whoever watches the directory is not to see a change.
+/// Copies a file into a directory. Writes nothing if it is unchanged, so that watchers of the directory see no event.
 fn copy(file: &Path, directory: &Path) -> Result<()> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let to = directory.join(file.file_name().unwrap_or_default());
@@ -114,7 +116,7 @@ fn copy(file: &Path, directory: &Path) -> Result<()> {
     fs::write(&to, bytes).with_context(|| format!("cannot write {}", to.display()))
 }
 
-/// What each file that a page loads takes, gzipped, beside its budget, and after brotli.
+/// The size of each file that a page loads: plain, after brotli, and after gzip with its budget.
 fn sizes(steps: &Steps, package: &Path) -> Result<String> {
     let files = ["index.js", "element.js", "server.js", "fallback.js", "scorer.js", "scorer_bg.wasm"];
     let paths = files.map(|file| package.join(file));
@@ -128,12 +130,12 @@ fn sizes(steps: &Steps, package: &Path) -> Result<String> {
         let kib = |bytes: usize| bytes as f64 / 1024.0;
         let gzipped = gzip.finish()?.len();
         let budget = BUDGETS.iter().find(|(name, _)| *name == file).map(|(_, budget)| *budget);
-        let beside = budget.map_or(String::new(), |budget| {
-            let over = if gzipped > budget { ", which is OVER" } else { "" };
+        let limit = budget.map_or(String::new(), |budget| {
+            let over = if gzipped > budget { ", OVER BUDGET" } else { "" };
             format!(" of {:.0}{over}", kib(budget))
         });
         lines.push(format!(
-            "{file:15} {:6.1} KiB, {:5.1} KiB by brotli, {:5.1} KiB gzipped{beside}",
+            "{file:15} {:6.1} KiB, {:5.1} KiB by brotli, {:5.1} KiB gzipped{limit}",
             kib(bytes.len()),
             kib(brotli.trim().parse()?),
             kib(gzipped)

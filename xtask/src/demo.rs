@@ -1,25 +1,51 @@
-//! `cargo xtask demo`: a shop in a local workerd, from nothing.
+//! `cargo xtask demo`: builds a shop and serves it with a local workerd.
 
 use anyhow::{Context, Result, bail};
+use clap::value_parser;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::time::Duration;
-use xtask::shop::{Profile, Shop, Source, build_verge};
+use xtask::shop::{Log, Profile, Shop, Source, build_verge};
 use xtask::steps::{Steps, together};
 use xtask::wrangler::{Dev, agent};
 use xtask::{process, root, tools, worker};
 
-/// What the demo is to show, and where.
-pub struct Demo {
-    /// What the shop is made from.
-    pub source: Source,
-    /// Where to listen on 127.0.0.1.
-    pub port: u16,
+/// Serves a demo shop on http://127.0.0.1:8787
+///
+/// Learns from a log, builds snapshots, publishes them to a local KV and answers with workerd, the runtime of Cloudflare
+/// Workers. Ctrl-C stops it. Imports and builds are kept in target/demo, so that the next start takes seconds.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask demo
+  cargo xtask demo --import online-retail:online_retail.csv.zst")]
+pub(crate) struct Args {
+    /// Log to import: plain, .gz or .zst. May be repeated. FORMAT is online-retail, rees46, retailrocket, alibaba, sessions
+    /// or jsonl
+    #[arg(long = "import", value_name = "FORMAT:FILE", value_parser = parse_log)]
+    logs: Vec<Log>,
+    /// Number of items of the generated shop
+    #[arg(long, value_name = "N", default_value_t = 2_000, conflicts_with = "logs",
+          value_parser = value_parser!(u32).range(1..=50_000_000))]
+    items: u32,
+    /// Port to listen on
+    #[arg(long, value_name = "P", default_value_t = 8787, value_parser = value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
+}
+
+impl Args {
+    pub(crate) fn source(&self) -> Source {
+        if self.logs.is_empty() { Source::Generated(self.items) } else { Source::Files(self.logs.clone()) }
+    }
+}
+
+fn parse_log(text: &str) -> Result<Log, String> {
+    Log::parse(text).map_err(|error| format!("{error:#}"))
 }
 
 /// Runs the demo until Ctrl-C.
-pub fn run(demo: Demo) -> Result<()> {
-    let Demo { source, port } = demo;
+pub(crate) fn run(args: Args) -> Result<()> {
+    let (source, port) = (args.source(), args.port);
     if let Err(error) = TcpListener::bind(("127.0.0.1", port)) {
         bail!("port {port} of 127.0.0.1 cannot be used ({error}); choose another with --port");
     }
@@ -36,23 +62,23 @@ pub fn run(demo: Demo) -> Result<()> {
         Box::new(|| worker::build(&steps).map(|line| size = line)),
         Box::new(|| {
             let verge = build_verge(&steps, Profile::Release)?;
-            let made = Shop::new(source, &home, verge);
-            made.prepare(&steps)?;
-            shop = Some(made);
+            let prepared = Shop::new(source, &home, verge);
+            prepared.prepare(&steps)?;
+            shop = Some(prepared);
             Ok(())
         }),
     ])?;
-    let shop = shop.context("the shop was not made")?;
+    let shop = shop.context("the shop was not prepared")?;
     steps.say(&format!("  the Worker: {size}"));
 
     let mut dev = shop.serve(&steps, port)?;
     let ids = popular(&dev)?;
-    steps.say("✓ the first answer");
+    steps.say("✓ first answer");
     explain(&dev.address(), &shop.regions(), &ids);
     dev.wait()
 }
 
-/// The most wanted items, asked of the Worker itself until it has read what was published.
+/// The most popular items. Retries until the Worker has loaded the published snapshot.
 fn popular(dev: &Dev) -> Result<Vec<String>> {
     let url = format!("{}/v1/popular?limit=3", dev.address());
     let agent = agent(Duration::from_secs(10));
@@ -70,7 +96,7 @@ fn popular(dev: &Dev) -> Result<Vec<String>> {
     bail!("{url} gives no items; the last answer was {last}\nwrangler's output is in {}", dev.log().display())
 }
 
-/// An item id as it may stand in an address.
+/// Percent-encodes an item id for use in a URL.
 fn escaped(id: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     id.bytes()
@@ -80,20 +106,20 @@ fn escaped(id: &str) -> String {
 
 fn explain(address: &str, regions: &[String], ids: &[String]) {
     let [first, .., last] = ids else {
-        return println!("\n  The shop: {address}/ (it has hardly any items)");
+        return println!("\n  The shop: {address}/ (it has fewer than two items)");
     };
     let (item, other) = (escaped(first), escaped(last));
     let event = serde_json::json!({"kind": "view", "item": first});
     println!(
         "
-  The shop, to click:     {address}/
+  Shop:                   {address}/
   Regions:                {}
 
-  What is wanted most:    curl '{address}/v1/popular?limit=3'
-  Like one item:          curl '{address}/v1/items/{item}/similar?limit=3'
-  For a visitor who looked at two:
+  Popular items:          curl '{address}/v1/popular?limit=3'
+  Similar items:          curl '{address}/v1/items/{item}/similar?limit=3'
+  Recommendations after viewing two items:
                           curl '{address}/v1/recommendations?recents={item},{other}&limit=5'
-  The same by cookie:     curl -c jar -b jar -d '{event}' {address}/v1/events
+  The same with cookies:  curl -c jar -b jar -d '{event}' {address}/v1/events
                           curl -b jar '{address}/v1/recommendations?limit=5'
 
   Stop:                   Ctrl-C",

@@ -1,4 +1,5 @@
-//! The Worker on a direct socket into workerd, with a shop's snapshots in its KV, and a constant Worker beside it.
+//! The Worker on a direct socket into workerd, with a shop's snapshots in its KV, and a baseline Worker that answers a
+//! constant.
 
 use crate::process::Running;
 use crate::root;
@@ -10,42 +11,44 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long they may take to start.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit for the start.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The Workers; dropping them stops them.
+/// Both Workers. Dropping this stops them.
 pub struct Direct {
-    /// The Worker's port of 127.0.0.1.
+    /// The port of the Worker on 127.0.0.1.
     pub verge: u16,
-    /// The port of one that answers a constant.
+    /// The port of the baseline Worker.
     pub constant: u16,
-    /// workerd's process id; 0 where it cannot be known.
+    /// The process id of workerd; 0 if unknown.
     pub pid: u32,
     running: Running,
 }
 
 impl Direct {
-    /// Starts them, the Worker with the snapshots of a directory and with these variables, once it answers `path`.
+    /// Starts both with the snapshots of a directory and with `vars` for the Worker. Returns once it answers `path`.
     ///
     /// # Errors
-    /// They do not start; the text holds the end of their output.
+    /// They do not start; the message contains the end of their output.
     pub fn start(snapshots: &Path, vars: &Value, path: &str, steps: &Steps) -> Result<Self> {
         let log = steps.log("workers");
         let mut node = npm_program("node");
         node.arg(root().join("snapshots/bench/js/http.mjs")).arg(snapshots).arg(root().join("target/worker"));
         let mut running = Running::start(node.arg(path).arg(vars.to_string()), Some(&log))?;
-        let began = Instant::now();
+        let started_at = Instant::now();
         let started: Value = loop {
             let printed = fs::read_to_string(&log).unwrap_or_default();
             if let Some(started) = printed.lines().find_map(|line| serde_json::from_str(line).ok()) {
                 break started;
             }
-            if running.ended()?.is_some() || began.elapsed() > PATIENCE {
+            if running.exit_status()?.is_some() || started_at.elapsed() > TIMEOUT {
                 bail!("the Workers did not start:\n{}", last_lines(&log, 30));
             }
             std::thread::sleep(Duration::from_millis(50));
         };
-        let number = |name: &str| started[name].as_u64().with_context(|| format!("no {name} in {started}"));
+        let number = |name: &str| {
+            started.get(name).and_then(Value::as_u64).with_context(|| format!("no {name} in {started}"))
+        };
         Ok(Self {
             verge: number("verge")?.try_into()?,
             constant: number("constant")?.try_into()?,
@@ -54,15 +57,15 @@ impl Direct {
         })
     }
 
-    /// Whether workerd is still there.
+    /// Whether workerd is still running.
     ///
     /// # Errors
-    /// When the operating system cannot tell.
+    /// The process cannot be queried.
     pub fn is_running(&mut self) -> Result<bool> {
-        Ok(self.running.ended()?.is_none())
+        Ok(self.running.exit_status()?.is_none())
     }
 
-    /// Bytes of memory that workerd holds, where /proc tells.
+    /// Resident memory of workerd in bytes, if /proc exists.
     pub fn resident_bytes(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

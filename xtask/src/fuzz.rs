@@ -1,24 +1,43 @@
-//! `cargo xtask fuzz`: every decoder against bytes that a fuzzer makes up, from real ones.
+//! `cargo xtask fuzz`: runs libFuzzer on every decoder, seeded with real input.
 
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::process::Command;
-use xtask::process::Running;
+use xtask::process::{self, Running};
 use xtask::root;
 use xtask::steps::Steps;
 use xtask::tools::cargo;
 
-/// How long each target runs, unless told otherwise.
-pub const SECONDS: u32 = 60;
-/// Coverage feedback as libFuzzer wants it; what `cargo fuzz` sets, less the sanitizers, which only a nightly
-/// compiler has. There is no unsafe code for them to watch.
+/// Fuzzes the decoders
+///
+/// Needs a C++ compiler.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Seconds for each target
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    seconds: u32,
+    /// Targets to run; all if none is given
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+}
+
+/// The coverage feedback that libFuzzer needs. `cargo fuzz` sets the same flags, plus sanitizers, which need a nightly
+/// compiler. The decoders have no unsafe code for sanitizers to check.
 const INSTRUMENT: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing";
 
-/// Runs the targets named, or all, for so many seconds each. An input that breaks one is kept in
-/// target/fuzz/found and named.
-pub fn run(targets: &[String], seconds: u32, steps: &Steps) -> Result<()> {
+/// Runs the given targets, or all.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    process::stop_all_on_signal("stopped", 130)?;
+    fuzz(&args.targets, args.seconds, &Steps::new(&root().join("target/fuzz/log"))?)
+}
+
+/// Runs `targets`, or all if it is empty, for `seconds` each.
+///
+/// # Errors
+/// A target fails; the input that caused it is kept in target/fuzz/found.
+pub(crate) fn fuzz(targets: &[String], seconds: u32, steps: &Steps) -> Result<()> {
     let folder = root().join("target/fuzz");
     let manifest = root().join("snapshots/fuzz/Cargo.toml");
     let build = || {
@@ -30,22 +49,22 @@ pub fn run(targets: &[String], seconds: u32, steps: &Steps) -> Result<()> {
             .arg(&folder);
         command
     };
-    steps.run("the seeds' program", build().args(["--bin", "seeds"]))?;
+    steps.run("build of the seeds", build().args(["--bin", "seeds"]))?;
     let corpus = folder.join("corpus");
     let known = steps.run("seeds", Command::new(folder.join("release/seeds")).arg(&corpus))?;
     let known: Vec<&str> = known.lines().collect();
     if let Some(unknown) = targets.iter().find(|target| !known.contains(&target.as_str())) {
         bail!("there is no fuzz target '{unknown}'; there are {}", known.join(", "));
     }
-    // For a named target only, so that build scripts stay as they are.
+    // With an explicit --target, RUSTFLAGS do not apply to build scripts.
     let host = host()?;
     let mut instrumented = build();
     instrumented.env("RUSTFLAGS", INSTRUMENT).args(["--target", &host]);
     instrumented.args(known.iter().flat_map(|target| ["--bin", target]));
-    steps.run("the fuzz targets", &mut instrumented)?;
+    steps.run("fuzz targets", &mut instrumented)?;
     let programs = folder.join(&host).join("release");
     let found = folder.join("found");
-    fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
+    fs::create_dir_all(&found).with_context(|| format!("cannot create {}", found.display()))?;
     println!("{:<12} {:>12} {:>10} {:>10} {:>8}", "target", "executions", "per s", "features", "corpus");
     for target in
         known.iter().filter(|target| targets.is_empty() || targets.iter().any(|name| name == *target))
@@ -77,10 +96,10 @@ pub fn run(targets: &[String], seconds: u32, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// The platform that the compiler runs on.
+/// The target triple of the host.
 fn host() -> Result<String> {
-    let said = Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    let output = Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    let host = output.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).context("`rustc -vV` names no host")
 }

@@ -1,10 +1,10 @@
-//! `cargo xtask peers`: learning item-to-item neighbours, beside the libraries a data team would use for it.
+//! `cargo xtask peers`: compares learning item-to-item neighbours with the libraries that a data team would use.
 //!
-//! Each method runs in a process of its own, ours and theirs in turn, on the same sessions with the same settings:
-//! neighbours within 50, 128 numbers a vector, 15 iterations of ALS, 5 passes of item2vec. Time is that of learning
-//! and of finding the neighbours; quality is judged by one program for both.
+//! Each method runs in its own process, first Verge's and then the library's, on the same sessions with the same settings:
+//! 50 neighbours, 128 dimensions, 15 iterations of ALS, 5 epochs of item2vec. The time covers learning and the
+//! neighbour search; one program evaluates the quality of both.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -16,20 +16,17 @@ use xtask::tools::{self, cargo};
 
 /// The libraries, from PyPI.
 const PACKAGES: [&str; 3] = ["implicit==0.7.3", "gensim==4.4.0", "scipy==1.17.1"];
-/// A method, and the library that has it.
+/// Each method and the library that implements it.
 const METHODS: [(&str, &str); 3] = [("cosine", "implicit"), ("als", "implicit"), ("item2vec", "gensim")];
-/// Items of the made-up shop, where there is no real log.
+/// Items of the generated shop, used when there is no real log.
 const ITEMS: u32 = 10_000;
 
 /// Measures all methods and prints a table.
 ///
 /// # Errors
-/// There is no Python, a package cannot be installed, or a program fails.
-pub fn run(rest: &[String]) -> Result<()> {
-    if let Some(unknown) = rest.first() {
-        bail!("`cargo xtask peers` takes no arguments, and got '{unknown}'");
-    }
-    process::stop_all_on_signal("Stopped: nothing was measured.", 130)?;
+/// Python is missing, a package cannot be installed, or a program fails.
+pub(crate) fn run() -> Result<()> {
+    process::stop_all_on_signal("Stopped before anything was measured.", 130)?;
     let home = root().join("target/peers");
     let steps = Steps::new(&home.join("log"))?;
     let python = tools::python_with(&steps, &home, &PACKAGES)?;
@@ -48,15 +45,15 @@ pub fn run(rest: &[String]) -> Result<()> {
         let mut ours = Command::new(&program);
         ours.args(["learn", method]).arg(&folder);
         let mut theirs = Command::new(&python);
-        // As both libraries advise: their own threads, not those of BLAS beneath each.
+        // Both libraries advise this: they have their own threads, and BLAS threads would compete with them.
         theirs.arg(&script).arg(method).arg(&folder).env("OPENBLAS_NUM_THREADS", "1");
         let mut walls = Vec::new();
         for (side, name, mut command) in [("verge", "verge", ours), ("peer", library, theirs)] {
             let figures = figures(&steps, &format!("{name} {method}"), &mut command)?;
             let rows = folder.join(format!("{side}-{method}.rows"));
-            let mut judge = Command::new(&program);
-            judge.arg("judge").arg(&folder).arg(rows);
-            let quality = self::figures(&steps, &format!("judge {name} {method}"), &mut judge)?;
+            let mut evaluate = Command::new(&program);
+            evaluate.arg("judge").arg(&folder).arg(rows);
+            let quality = self::figures(&steps, &format!("evaluate {name} {method}"), &mut evaluate)?;
             let number = |value: &Value, digits: usize| {
                 value.as_f64().map_or("–".to_owned(), |value| format!("{value:.digits$}"))
             };
@@ -71,10 +68,10 @@ pub fn run(rest: &[String]) -> Result<()> {
             walls.extend(figures["wall"].as_f64());
         }
         if let [ours, theirs] = walls[..] {
-            table += &format!("  {library} took {:.1} times as long\n", theirs / ours.max(1e-3));
+            table += &format!("  {library} takes {:.1} times as long\n", theirs / ours.max(1e-3));
         }
     }
-    println!("\n{table}\nOver {source}. The peaks hold the sessions, and Python's its libraries.");
+    println!("\n{table}\nOver {source}. Peak memory includes the sessions and, for Python, its libraries.");
     Ok(())
 }
 
@@ -92,7 +89,7 @@ fn prepare(steps: &Steps, home: &Path, program: &Path, folder: &Path) -> Result<
         let shop = Shop::new(Source::Generated(ITEMS), home, verge);
         shop.prepare(steps)?;
         command.arg(shop.data_dir());
-        "a made-up shop, as there is no ../shared/data"
+        "a generated shop (../shared/data is missing)"
     };
     Ok(format!("{name}: {}", steps.run("sessions", &mut command)?.trim()))
 }

@@ -1,4 +1,4 @@
-//! Child processes, each in a process group of its own, so that stopping one stops all it has started.
+//! Child processes. Each has its own process group, so that stopping it also stops its descendants.
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill, killpg};
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{os::unix::process::CommandExt, thread};
 
-/// How long a process may take to stop by itself before it is killed.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// Time between SIGTERM and SIGKILL.
+const GRACE_PERIOD: Duration = Duration::from_secs(8);
 
 struct Registry {
     stopping: bool,
@@ -21,14 +21,14 @@ struct Registry {
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { stopping: false, groups: Vec::new() });
 
-/// Whether a signal is ending this program.
+/// Whether a signal is terminating this program.
 static SIGNALLED: AtomicBool = AtomicBool::new(false);
 
 fn registry() -> std::sync::MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// A running child process. Dropping it stops the child and everything that child started.
+/// A running child process. Dropping it stops the child and its descendants.
 pub struct Running {
     child: Child,
     group: Pid,
@@ -36,10 +36,10 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts `command` without input; its output goes to the file `log`, or to the terminal.
+    /// Starts `command` without standard input. Its output goes to the file `log`, or to the terminal.
     ///
     /// # Errors
-    /// When the program cannot be started, or Ctrl-C was pressed meanwhile.
+    /// The program cannot be started, or Ctrl-C was pressed.
     pub fn start(command: &mut Command, log: Option<&Path>) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).process_group(0);
@@ -47,10 +47,10 @@ impl Running {
             let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
             command.stdout(file.try_clone()?).stderr(file);
         }
-        // Under the lock, so that a signal either prevents the start or sees the child.
+        // Under the lock, so that a signal either prevents the start or stops the child.
         let mut registry = registry();
         if registry.stopping {
-            bail!("stopped before {name} was started");
+            bail!("interrupted before {name} was started");
         }
         let child = command.spawn().with_context(|| format!("cannot start {name}; is it installed?"))?;
         let group = Pid::from_raw(child.id().try_into()?);
@@ -58,27 +58,27 @@ impl Running {
         Ok(Self { child, group, name })
     }
 
-    /// Waits until the process ends by itself.
+    /// Waits until the process exits.
     ///
     /// # Errors
-    /// When the operating system cannot tell.
+    /// The process cannot be queried.
     pub fn wait(&mut self) -> Result<ExitStatus> {
-        self.child.wait().with_context(|| format!("lost sight of {}", self.name))
+        self.child.wait().with_context(|| format!("cannot query the process {}", self.name))
     }
 
-    /// The exit status when the process has ended already.
+    /// The exit status, if the process has exited.
     ///
     /// # Errors
-    /// When the operating system cannot tell.
-    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().with_context(|| format!("lost sight of {}", self.name))
+    /// The process cannot be queried.
+    pub fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().with_context(|| format!("cannot query the process {}", self.name))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        ask_to_stop(self.group);
-        let deadline = Instant::now() + PATIENCE;
+        terminate_leader(self.group);
+        let deadline = Instant::now() + GRACE_PERIOD;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(10));
         }
@@ -88,24 +88,24 @@ impl Drop for Running {
     }
 }
 
-/// SIGTERM to the leader, which ends its own children in order.
-fn ask_to_stop(group: Pid) {
+/// Sends SIGTERM to the leader only, so that it can stop its children in order.
+fn terminate_leader(group: Pid) {
     let _ = kill(group, Signal::SIGTERM);
 }
 
-/// Waits until the group is empty; what is still there at the deadline is killed.
+/// Waits until the group is empty and kills what remains at the deadline.
 fn end_group(group: Pid, deadline: Instant) {
-    let is_there = || killpg(group, None).is_ok();
+    let is_alive = || killpg(group, None).is_ok();
     let _ = killpg(group, Signal::SIGTERM);
-    while is_there() && Instant::now() < deadline {
+    while is_alive() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));
     }
-    if is_there() {
+    if is_alive() {
         let _ = killpg(group, Signal::SIGKILL);
     }
 }
 
-/// Stops every [`Running`] process, and lets no new one start.
+/// Stops every [`Running`] process and prevents new ones from starting.
 pub fn stop_all() {
     let groups = {
         let mut registry = registry();
@@ -113,11 +113,11 @@ pub fn stop_all() {
         registry.groups.clone()
     };
     for group in &groups {
-        ask_to_stop(*group);
+        terminate_leader(*group);
     }
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + GRACE_PERIOD;
     for group in &groups {
-        // A leader that is gone stays visible until the thread that started it has waited for it.
+        // A terminated leader remains visible until the thread that started it has waited for it.
         while kill(*group, None).is_ok() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(10));
         }
@@ -125,22 +125,23 @@ pub fn stop_all() {
     }
 }
 
-/// From now on Ctrl-C, SIGTERM and SIGHUP stop every [`Running`] process, print `farewell` and end this
-/// program with `exit_code`.
+/// Installs a handler for Ctrl-C, SIGTERM and SIGHUP that stops every [`Running`] process, prints `message` and exits
+/// with `exit_code`.
 ///
 /// # Errors
-/// When a handler was installed before.
-pub fn stop_all_on_signal(farewell: &'static str, exit_code: i32) -> Result<()> {
+/// A handler is already installed.
+pub fn stop_all_on_signal(message: &'static str, exit_code: i32) -> Result<()> {
     ctrlc::set_handler(move || {
         SIGNALLED.store(true, Ordering::SeqCst);
         stop_all();
-        println!("\n{farewell}");
+        println!("\n{message}");
         std::process::exit(exit_code);
     })
-    .context("cannot listen for Ctrl-C")
+    .context("cannot install a signal handler")
 }
 
-/// The result of the program; never returns when a signal is ending it, because what failed then failed of that.
+/// Returns `result`, unless a signal is terminating this program: then it never returns, since errors are a consequence of
+/// the signal and the handler is about to exit.
 pub fn unless_signalled<T>(result: T) -> T {
     while SIGNALLED.load(Ordering::SeqCst) {
         thread::park();

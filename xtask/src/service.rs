@@ -1,4 +1,4 @@
-//! A running `verge serve` on a copy of a shop.
+//! A running `verge serve` on a copy of a shop's data directory.
 
 use crate::process::Running;
 use crate::root;
@@ -11,10 +11,10 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long it may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit for the start.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The service; dropping it stops it.
+/// The service. Dropping it stops it.
 pub struct Service {
     address: String,
     key: String,
@@ -22,10 +22,10 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts it on a fresh copy of the shop's data, and waits until it is ready.
+    /// Starts the service on a fresh copy of the shop's data and waits until it is ready.
     ///
     /// # Errors
-    /// It cannot be started, or is not ready in time; the text holds the end of its log.
+    /// It cannot be started, or is not ready in time; the message contains the end of its log.
     pub fn start(shop: &Shop, steps: &Steps) -> Result<Self> {
         let data = root().join("target/test/service");
         if data.exists() {
@@ -38,9 +38,9 @@ impl Service {
         let log = steps.log("serve");
         let mut running =
             Running::start(&mut shop.verge_at(&data, &["serve", "--listen", &listen]), Some(&log))?;
-        let (began, address) = (Instant::now(), format!("http://{listen}"));
+        let (started_at, address) = (Instant::now(), format!("http://{listen}"));
         while ureq::get(format!("{address}/readyz")).call().is_err() {
-            if running.ended()?.is_some() || began.elapsed() > PATIENCE {
+            if running.exit_status()?.is_some() || started_at.elapsed() > TIMEOUT {
                 bail!("`verge serve` is not ready; its log ends with\n{}", last_lines(&log, 10));
             }
             sleep(Duration::from_millis(20));
@@ -49,12 +49,12 @@ impl Service {
         Ok(Self { address, key, _running: running })
     }
 
-    /// Where it listens.
+    /// Its base URL.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// An admin's key.
+    /// A key with the role `admin`.
     pub fn key(&self) -> &str {
         &self.key
     }

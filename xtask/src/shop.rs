@@ -1,4 +1,4 @@
-//! A shop to look at: a log imported or made up, its snapshots, and their way into a local KV.
+//! A shop: an imported or generated log, the snapshots built from it, and publishing them to a local KV.
 
 use crate::root;
 use crate::steps::Steps;
@@ -10,34 +10,36 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 use std::{env, fs};
 
-/// Visits a made-up shop has an item.
+/// Sessions per item of a generated shop.
 const SESSIONS_PER_ITEM: u32 = 10;
-/// How long `wrangler dev` may take; it may have to compile the Worker.
-const START: Duration = Duration::from_secs(600);
+/// Items of the shop that the tests share.
+const TEST_ITEMS: u32 = 500;
+/// Time limit for the start of `wrangler dev`, which may have to compile the Worker.
+const START_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What a shop is made from.
+/// The source of a shop's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Logs to import.
     Files(Vec<Log>),
-    /// A made-up shop of so many items.
+    /// A generated log of a shop with this number of items.
     Generated(u32),
 }
 
-/// A log and its format, by the name `verge import` knows it by.
+/// A log file and its format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// `online-retail`, `rees46`, …
+    /// A format of `verge import`, such as `online-retail`.
     pub format: String,
-    /// The file, absolute.
+    /// The absolute path.
     pub file: PathBuf,
 }
 
 impl Log {
-    /// Reads `FORMAT:FILE`; a relative file is one of the working directory.
+    /// Parses `FORMAT:FILE`; a relative path is resolved against the working directory.
     ///
     /// # Errors
-    /// There is no colon, or no such file.
+    /// The colon or the file is missing.
     pub fn parse(text: &str) -> Result<Self> {
         let Some((format, file)) = text.split_once(':') else {
             bail!("'{text}' is not FORMAT:FILE, as in online-retail:online_retail.csv.zst");
@@ -48,7 +50,7 @@ impl Log {
     }
 }
 
-/// A shop in a directory of its own, which is kept from one run to the next.
+/// A shop in its own directory, which is kept from one run to the next.
 pub struct Shop {
     source: Source,
     dir: PathBuf,
@@ -57,7 +59,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// A shop below `parent`, handled by the binary `verge`.
+    /// A shop in a subdirectory of `parent`, managed with the binary `verge`.
     pub fn new(source: Source, parent: &Path, verge: PathBuf) -> Self {
         let name = match &source {
             Source::Generated(items) => format!("generated-{items}"),
@@ -72,23 +74,34 @@ impl Shop {
         Self { source, dir: parent.join(name), verge, build: &["build"] }
     }
 
-    /// The shop with tables made by another command of `verge` than `build`.
+    /// The generated shop of the tests, with built snapshots. It is kept from one run to the next.
+    ///
+    /// # Errors
+    /// `verge` does not compile, or a command of it fails.
+    pub fn for_tests(steps: &Steps) -> Result<Self> {
+        let verge = build_verge(steps, Profile::Debug)?;
+        let shop = Self::new(Source::Generated(TEST_ITEMS), &root().join("target/test"), verge);
+        shop.prepare(steps)?;
+        Ok(shop)
+    }
+
+    /// Uses these arguments instead of `build` to build the snapshots.
     #[must_use]
     pub fn built_by(self, build: &'static [&'static str]) -> Self {
         Self { build, ..self }
     }
 
-    /// Where its KV is kept.
+    /// The directory of its KV.
     pub fn kv_dir(&self) -> PathBuf {
         self.dir.join("kv")
     }
 
-    /// Where its snapshots are, by the keys they have in KV.
+    /// The directory of its snapshots; file names are the keys in KV.
     pub fn snapshots(&self) -> PathBuf {
         self.data_dir().join("snapshots")
     }
 
-    /// Where its store is.
+    /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
         self.dir.join("data")
     }
@@ -97,31 +110,31 @@ impl Shop {
         self.verge_at(&self.data_dir(), arguments)
     }
 
-    /// A command of `verge` on another data directory.
+    /// A `verge` command on another data directory.
     pub fn verge_at(&self, data_dir: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.verge);
-        // A configuration or token meant for production has no say here.
+        // Variables for production must not affect this.
         command.current_dir(&self.dir).env_remove("VERGE_CONFIG").env_remove("VERGE_KV_TOKEN");
         command.arg("--data-dir").arg(data_dir).args(arguments);
         command
     }
 
-    /// Makes the snapshots, unless they were made from the same by the same program before.
+    /// Builds the snapshots, unless they exist already and neither the source nor the program has changed.
     ///
     /// # Errors
-    /// When a command of `verge` fails.
+    /// A `verge` command fails.
     pub fn prepare(&self, steps: &Steps) -> Result<()> {
-        let made_from = self.dir.join("made-from.txt");
+        let built_from = self.dir.join("made-from.txt");
         let fingerprint = self.fingerprint()?;
-        if fs::read_to_string(&made_from).is_ok_and(|before| before == fingerprint) {
-            steps.say("✓ snapshots (there already)");
+        if fs::read_to_string(&built_from).is_ok_and(|before| before == fingerprint) {
+            steps.say("✓ snapshots (up to date)");
             return Ok(());
         }
         let data = self.data_dir();
         if data.exists() {
             fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
         }
-        fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+        fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
         match &self.source {
             Source::Files(logs) => {
                 for log in logs {
@@ -135,11 +148,11 @@ impl Shop {
                 let sessions = items.saturating_mul(SESSIONS_PER_ITEM).to_string();
                 let items = items.to_string();
                 let arguments = ["generate", "--items", &items, "--sessions", &sessions, "--into-store"];
-                steps.run(&format!("a made-up shop of {items} items"), &mut self.verge(&arguments))?;
+                steps.run(&format!("generated shop of {items} items"), &mut self.verge(&arguments))?;
             }
         }
         steps.run("tables and snapshots", &mut self.verge(self.build))?;
-        fs::write(made_from, fingerprint)?;
+        fs::write(built_from, fingerprint)?;
         Ok(())
     }
 
@@ -164,29 +177,29 @@ impl Shop {
     /// Publishes the snapshots to the KV of a running Worker.
     ///
     /// # Errors
-    /// When `verge publish` fails.
+    /// `verge publish` fails.
     pub fn publish(&self, steps: &Steps, dev: &Dev) -> Result<()> {
         let mut command = self.verge(&["publish", "--to", "kv", "--prune"]);
         command.env("VERGE_KV_BASE", dev.kv_api()).env("VERGE_KV_NAMESPACE", NAMESPACE);
         steps.run("publishing", &mut command).map(drop)
     }
 
-    /// Runs the Worker on a port of 127.0.0.1 with the snapshots published.
+    /// Starts the Worker on a port of 127.0.0.1 and publishes the snapshots to it.
     ///
     /// # Errors
-    /// When it does not start, or publishing fails.
+    /// The Worker does not start, or publishing fails.
     pub fn serve(&self, steps: &Steps, port: u16) -> Result<Dev> {
         let log = steps.log("wrangler");
         let vars = [("MANIFEST_TTL_S", "1")];
         let mut dev =
             Dev::start(Options { port, persist_to: &self.kv_dir(), configs: &[], vars: &vars, log })?;
-        dev.wait_until_ready(START)?;
+        dev.wait_until_ready(START_TIMEOUT)?;
         steps.say("✓ wrangler dev");
         self.publish(steps, &dev)?;
         Ok(dev)
     }
 
-    /// The regions that were built.
+    /// The regions with a snapshot.
     pub fn regions(&self) -> Vec<String> {
         let entries = fs::read_dir(self.snapshots().join("manifest")).into_iter().flatten();
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -202,10 +215,10 @@ fn print_indented(text: &str) {
     }
 }
 
-/// Builds the binary `verge` as `cargo build` with these arguments does, and returns its path.
+/// Builds the binary `verge` and returns its path.
 ///
 /// # Errors
-/// When it does not compile.
+/// It does not compile.
 pub fn build_verge(steps: &Steps, profile: Profile) -> Result<PathBuf> {
     let mut command = cargo();
     command.args(["build", "--package", "origin", "--bin", "verge"]);
@@ -217,11 +230,11 @@ pub fn build_verge(steps: &Steps, profile: Profile) -> Result<PathBuf> {
     Ok(root().join("target").join(folder).join("verge"))
 }
 
-/// How to compile: fast to run, or fast to compile.
+/// The cargo profile of a build.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// With all optimisation.
+    /// Optimised.
     Release,
-    /// As the tests are.
+    /// Quick to compile; the profile of the tests.
     Debug,
 }

@@ -1,4 +1,4 @@
-//! Steps of a longer command: what runs, how long it took, and on failure the end of its output.
+//! Steps of a command: reports each step and its duration, and on failure an excerpt of its output.
 
 use crate::process::{Running, stop_all};
 use anyhow::{Context, Result, bail};
@@ -8,57 +8,57 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-/// Lines of a failed step's output that are shown from its beginning, and from its end.
+/// Number of lines shown of a failed step's output, from its beginning and from its end.
 const SHOWN_LINES: (usize, usize) = (20, 30);
 
-/// Where steps report, and where they leave their output.
+/// The start time of a command and the directory of its steps' output.
 #[derive(Clone)]
 pub struct Steps {
     logs: PathBuf,
-    began: Instant,
+    started_at: Instant,
 }
 
 impl Steps {
-    /// Steps whose output goes to files in `logs`, which is made.
+    /// Steps whose output goes to files in the directory `logs`, which is created.
     ///
     /// # Errors
-    /// When `logs` cannot be made.
+    /// `logs` cannot be created.
     pub fn new(logs: &Path) -> Result<Self> {
-        fs::create_dir_all(logs).with_context(|| format!("cannot make {}", logs.display()))?;
-        Ok(Self { logs: logs.to_owned(), began: Instant::now() })
+        fs::create_dir_all(logs).with_context(|| format!("cannot create {}", logs.display()))?;
+        Ok(Self { logs: logs.to_owned(), started_at: Instant::now() })
     }
 
-    /// The time since the first step.
+    /// The time since the start of the command.
     pub fn elapsed(&self) -> Duration {
-        self.began.elapsed()
+        self.started_at.elapsed()
     }
 
-    /// Prints one line with the time since the start before it.
+    /// Prints a line that begins with the time since the start.
     pub fn say(&self, text: &str) {
         println!("{:>6.1} s  {text}", self.elapsed().as_secs_f64());
     }
 
-    /// The file that takes the output of the step `name`.
+    /// The output file of the step `name`.
     pub fn log(&self, name: &str) -> PathBuf {
         self.logs.join(format!("{}.log", name.replace(' ', "-")))
     }
 
-    /// Runs `command` to its end, reports how long it took, and returns what it printed.
+    /// Runs `command`, reports its duration and returns its output.
     ///
     /// # Errors
-    /// When it cannot be started or fails; the message holds the end of its output.
+    /// It cannot be started or fails; the message contains an excerpt of its output.
     pub fn run(&self, name: &str, command: &mut Command) -> Result<String> {
         let log = self.log(name);
-        let began = Instant::now();
+        let started_at = Instant::now();
         let status = {
             let mut running = Running::start(command, Some(&log)).with_context(|| name.to_owned())?;
-            let mut next_sign = Duration::from_secs(30);
+            let mut next_report = Duration::from_secs(30);
             loop {
-                if let Some(status) = running.ended()? {
+                if let Some(status) = running.exit_status()? {
                     break status;
                 }
-                if began.elapsed() > next_sign {
-                    next_sign += Duration::from_secs(30);
+                if started_at.elapsed() > next_report {
+                    next_report += Duration::from_secs(30);
                     let last = last_lines(&log, 1);
                     self.say(&format!("… {name}: {}", last.trim()));
                 }
@@ -68,38 +68,38 @@ impl Steps {
         if !status.success() {
             bail!("{name} failed ({status}). Its output, from {}:\n{}", log.display(), excerpt(&log));
         }
-        self.say(&format!("✓ {name} ({:.1} s)", began.elapsed().as_secs_f64()));
+        self.say(&format!("✓ {name} ({:.1} s)", started_at.elapsed().as_secs_f64()));
         Ok(fs::read_to_string(&log).unwrap_or_default())
     }
 }
 
-/// The lines of a file that have text; progress that was drawn over itself counts as one line.
+/// The non-empty lines of a file. Of a progress line that overwrites itself with `\r`, only the last state.
 fn lines(file: &Path) -> Vec<String> {
     let text = String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
     let shown = text.lines().filter_map(|line| line.rsplit('\r').find(|part| !part.trim().is_empty()));
     shown.map(str::to_owned).collect()
 }
 
-/// The last `count` lines of a file that have text.
+/// The last `count` non-empty lines of a file.
 pub fn last_lines(file: &Path, count: usize) -> String {
     let lines = lines(file);
     lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect::<Vec<_>>().join("\n")
 }
 
-/// The beginning and the end of a file: a tool may say what is wrong at either.
+/// The beginning and the end of a file: tools report errors at either.
 fn excerpt(file: &Path) -> String {
     let (first, last) = SHOWN_LINES;
     let mut lines = lines(file);
-    if let Some(left_out) = lines.len().checked_sub(first + last).filter(|count| *count > 0) {
-        lines.splice(first..first + left_out, [format!("… {left_out} lines …")]);
+    if let Some(omitted) = lines.len().checked_sub(first + last).filter(|count| *count > 0) {
+        lines.splice(first..first + omitted, [format!("… {omitted} lines …")]);
     }
     lines.join("\n")
 }
 
-/// Work that [`together`] does beside other work.
+/// A job of [`together`].
 pub type Job<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
 
-/// Does all jobs at the same time. When one fails, the processes of the others are stopped.
+/// Runs all jobs concurrently. If one fails, the processes of the others are stopped.
 ///
 /// # Errors
 /// The first failure.

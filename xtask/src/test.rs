@@ -1,28 +1,82 @@
-//! `cargo xtask test`: everything there is to test, with a summary that hides nothing.
+//! `cargo xtask test`: runs every test and prints a summary of what passed, failed or was skipped.
 
+use crate::cli::{about, name};
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 use xtask::process::{self, Running};
 use xtask::service::Service;
-use xtask::shop::{Profile, Shop, Source, build_verge};
+use xtask::shop::Shop;
 use xtask::steps::Steps;
 use xtask::tools::{self, WASM_TARGET, cargo};
 use xtask::wrangler::free_port;
-use xtask::{browser, root, worker};
+use xtask::{browser, root, wasm, worker};
 
-/// Items of the shop that the browser tests look at.
-const SHOP_ITEMS: u32 = 500;
-/// Where browsers are, besides `CHROMIUM`.
+/// Paths of browsers, tried if `CHROMIUM` is not set.
 const BROWSERS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-
-/// How long each fuzz target runs here; `cargo xtask fuzz` runs them longer.
+/// Seconds for each fuzz target; `cargo xtask fuzz` takes longer.
 const FUZZ_SECONDS: u32 = 3;
-
-/// Requests made up for each address here; `cargo xtask api` makes more.
+/// Generated requests to each path; `cargo xtask api` sends more.
 const API_EXAMPLES: u32 = 20;
+
+/// Runs all tests, or the given steps
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Steps to run; all if none is given
+    #[arg(value_name = "STEP")]
+    steps: Vec<Step>,
+}
+
+/// A step, in the order in which they run.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Formatting: cargo fmt --check
+    Format,
+    /// clippy on the workspace, and on the Worker as wasm
+    Lint,
+    /// Documentation: cargo doc without warnings
+    Docs,
+    /// Unit tests, doctests and tests of each crate
+    Unit,
+    /// Short fuzzing of every decoder
+    Fuzz,
+    /// Builds of the Worker and of the npm package
+    Worker,
+    /// Installation of the npm packages
+    Npm,
+    /// End-to-end tests: the Worker in workerd, the verge binary and KV
+    Edge,
+    /// Generated requests to the Worker in workerd
+    Http,
+    /// The demo shop in a browser
+    Shop,
+    /// The operators' page in a browser
+    Admin,
+    /// Requests to the origin and the Worker, generated from their OpenAPI files
+    Api,
+}
+
+impl Step {
+    fn run(self, steps: &Steps) -> Result<Outcome> {
+        match self {
+            Self::Format => show(cargo().args(["fmt", "--all", "--check"])),
+            Self::Lint => lint(steps),
+            Self::Docs => docs(),
+            Self::Unit => unit(),
+            Self::Fuzz => fuzz(steps),
+            Self::Worker => build_packages(steps),
+            Self::Npm => tools::npm_packages(steps).map(|()| Outcome::Passed),
+            Self::Edge => show(cargo().args(["test", "--package", "end-to-end"])),
+            Self::Http => http(steps),
+            Self::Shop => shop(steps),
+            Self::Admin => admin(steps),
+            Self::Api => api(steps),
+        }
+    }
+}
 
 enum Outcome {
     Passed,
@@ -30,154 +84,108 @@ enum Outcome {
     Skipped(String),
 }
 
-struct Step {
-    name: &'static str,
-    about: &'static str,
-    run: fn(&Steps) -> Result<Outcome>,
-}
-
-const STEPS: [Step; 11] = [
-    Step { name: "format", about: "cargo fmt --check", run: format },
-    Step { name: "lint", about: "clippy, of everything and of the Worker as wasm", run: lint },
-    Step { name: "unit", about: "the crates' own tests", run: unit },
-    Step { name: "fuzz", about: "every decoder against made-up bytes, briefly", run: fuzz },
-    Step { name: "worker", about: "the builds of the Worker and of the page's scorer", run: build_worker },
-    Step { name: "npm", about: "wrangler and its Node", run: npm },
-    Step { name: "edge", about: "the Worker in workerd, with the verge binary and KV", run: edge },
-    Step { name: "http", about: "made-up requests to the Worker in workerd", run: http },
-    Step { name: "shop", about: "the storefront in a browser", run: shop },
-    Step { name: "admin", about: "the operators' page in a browser", run: admin },
-    Step {
-        name: "api",
-        about: "made-up requests to the origin and the Worker, by their OpenAPI files",
-        run: api,
-    },
-];
-
-/// The steps and what they are, for the help.
-pub fn steps() -> impl Iterator<Item = (&'static str, &'static str)> {
-    STEPS.iter().map(|step| (step.name, step.about))
-}
-
-/// Runs the steps named, or all; an error when any of them failed.
-pub fn run(names: &[String]) -> Result<()> {
-    if let Some(unknown) = names.iter().find(|name| !STEPS.iter().any(|step| step.name == **name)) {
-        let known: Vec<_> = STEPS.iter().map(|step| step.name).collect();
-        bail!("there is no test step '{unknown}'; there are {}", known.join(", "));
-    }
-    process::stop_all_on_signal("Stopped: nothing was found out.", 130)?;
+/// Runs the given steps, or all; an error if any of them failed.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    process::stop_all_on_signal("Stopped before the tests finished.", 130)?;
     let steps = Steps::new(&root().join("target/test/log"))?;
     let mut results = Vec::new();
-    for step in STEPS.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)) {
-        println!("\n── {}: {}", step.name, step.about);
-        let began = Instant::now();
-        let outcome = (step.run)(&steps).unwrap_or_else(|error| {
+    for step in Step::value_variants() {
+        if !args.steps.is_empty() && !args.steps.contains(step) {
+            continue;
+        }
+        println!("\n── {}: {}", name(step), about(step));
+        let started = Instant::now();
+        let outcome = step.run(&steps).unwrap_or_else(|error| {
             println!("{error:#}");
             Outcome::Failed(first_line(&error))
         });
-        results.push((step.name, outcome, began.elapsed()));
+        results.push((name(step), outcome, started.elapsed()));
     }
-    summarise(&results, names.is_empty())
+    summarise(&results, args.steps.is_empty())
 }
 
 fn first_line(error: &anyhow::Error) -> String {
     format!("{error:#}").lines().next().unwrap_or_default().to_owned()
 }
 
-fn summarise(results: &[(&str, Outcome, Duration)], all: bool) -> Result<()> {
+fn summarise(results: &[(String, Outcome, Duration)], all: bool) -> Result<()> {
     println!("\n── summary");
     let (mut failed, mut skipped) = (Vec::new(), Vec::new());
-    for (name, outcome, took) in results {
-        let seconds = took.as_secs_f64();
+    for (name, outcome, duration) in results {
+        let seconds = duration.as_secs_f64();
         match outcome {
             Outcome::Passed => println!("   passed   {name:8} {seconds:7.1} s"),
-            Outcome::Failed(why) => {
-                failed.push(*name);
-                println!("   FAILED   {name:8} {seconds:7.1} s  {why}");
+            Outcome::Failed(reason) => {
+                failed.push(name.as_str());
+                println!("   FAILED   {name:8} {seconds:7.1} s  {reason}");
             }
-            Outcome::Skipped(why) => {
-                skipped.push(*name);
-                println!("   skipped  {name:8}            {why}");
+            Outcome::Skipped(reason) => {
+                skipped.push(name.as_str());
+                println!("   skipped  {name:8}            {reason}");
             }
         }
     }
-    let steps = if all { "all steps" } else { "the steps asked for" };
+    let steps = if all { "all steps" } else { "the given steps" };
     match (failed.is_empty(), skipped.is_empty()) {
         (false, _) => bail!("{} of {} steps FAILED: {}", failed.len(), results.len(), failed.join(", ")),
-        (true, false) => {
-            println!("No step failed, but not everything was tested. Skipped: {}", skipped.join(", "))
-        }
+        (true, false) => println!("No step failed, but some were skipped: {}", skipped.join(", ")),
         (true, true) => println!("Passed: {steps} ({}).", results.len()),
     }
     Ok(())
 }
 
-/// Runs a command whose output is the reader's.
+/// Runs a command with its output on the terminal.
 fn show(command: &mut Command) -> Result<Outcome> {
     let status = Running::start(command, None)?.wait()?;
     Ok(if status.success() { Outcome::Passed } else { Outcome::Failed(status.to_string()) })
 }
 
-fn format(_: &Steps) -> Result<Outcome> {
-    show(cargo().args(["fmt", "--all", "--check"]))
-}
-
 fn lint(steps: &Steps) -> Result<Outcome> {
-    worker::ensure_target(steps)?;
+    wasm::ensure_target(steps)?;
     let everything = show(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    let wasm = show(cargo().args([
-        "clippy",
-        "--package",
-        "edge-worker",
-        "--target",
-        WASM_TARGET,
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
-    Ok(if matches!(everything, Outcome::Passed) { wasm } else { everything })
+    let for_wasm = ["clippy", "--package", "edge-worker", "--target", WASM_TARGET, "--", "-D", "warnings"];
+    let worker = show(cargo().args(for_wasm))?;
+    Ok(if matches!(everything, Outcome::Passed) { worker } else { everything })
 }
 
-fn unit(_: &Steps) -> Result<Outcome> {
-    // xtask-bindgen has no tests, and is heavy to compile.
+fn docs() -> Result<Outcome> {
+    show(cargo().args(["doc", "--no-deps", "--workspace"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Includes the doctests, which `cargo test` runs for every library.
+fn unit() -> Result<Outcome> {
+    // xtask-bindgen has no tests and is slow to compile.
     show(cargo().args(["test", "--workspace", "--exclude", "end-to-end", "--exclude", "xtask-bindgen"]))
 }
 
 fn fuzz(steps: &Steps) -> Result<Outcome> {
-    // libFuzzer is C++.
+    // libFuzzer is written in C++.
     if Command::new("c++").arg("--version").output().is_err() {
         return Ok(Outcome::Skipped("no C++ compiler; install one (apt-get install g++)".into()));
     }
-    crate::fuzz::run(&[], FUZZ_SECONDS, steps).map(|()| Outcome::Passed)
+    crate::fuzz::fuzz(&[], FUZZ_SECONDS, steps).map(|()| Outcome::Passed)
 }
 
-fn build_worker(steps: &Steps) -> Result<Outcome> {
+fn build_packages(steps: &Steps) -> Result<Outcome> {
     println!("{}", worker::build(steps)?);
     println!("{}", browser::build(steps)?);
     Ok(Outcome::Passed)
 }
 
-fn npm(steps: &Steps) -> Result<Outcome> {
-    tools::npm_packages(steps).map(|()| Outcome::Passed)
-}
-
-fn edge(_: &Steps) -> Result<Outcome> {
-    show(cargo().args(["test", "--package", "end-to-end"]))
-}
-
 fn http(steps: &Steps) -> Result<Outcome> {
-    crate::http_fuzz::run(steps, &test_shop(steps)?, crate::http_fuzz::REQUESTS).map(|()| Outcome::Passed)
+    let shop = Shop::for_tests(steps)?;
+    crate::http_fuzz::check(steps, &shop, crate::http_fuzz::REQUESTS).map(|()| Outcome::Passed)
 }
 
-/// Why there is no browser to test in, if there is none.
-fn no_browser() -> Option<Outcome> {
+/// The outcome of a step that needs a browser, if there is none.
+fn skip_without_browser() -> Option<Outcome> {
     let browser = env::var("CHROMIUM").ok();
     let found = browser.iter().map(String::as_str).chain(BROWSERS).any(|path| Path::new(path).exists());
-    let why = "no Chromium; install it (apt-get install chromium) or name it in CHROMIUM";
-    (!found).then(|| Outcome::Skipped(why.into()))
+    let reason = "no Chromium; install it (apt-get install chromium) or set CHROMIUM to its path";
+    (!found).then(|| Outcome::Skipped(reason.into()))
 }
 
-/// Node's tests in a folder below `tests`.
+/// The command that runs the Node tests in a folder of `tests`.
 fn node_tests(folder: &str) -> Result<Command> {
     let folder = root().join("tests").join(folder);
     let mut files = Vec::new();
@@ -194,43 +202,31 @@ fn node_tests(folder: &str) -> Result<Command> {
 }
 
 fn shop(steps: &Steps) -> Result<Outcome> {
-    if let Some(skipped) = no_browser() {
+    if let Some(skipped) = skip_without_browser() {
         return Ok(skipped);
     }
     tools::npm_packages(steps)?;
     println!("{}", browser::build(steps)?);
-    let shop = test_shop(steps)?;
-    let dev = shop.serve(steps, free_port()?)?;
-    let pictures = root().join("target/test/shop");
-    show(node_tests("shop")?.env("VERGE_URL", dev.address()).env("SCREENSHOTS", pictures))
-}
-
-/// A made-up shop, built; kept from one run to the next.
-///
-/// # Errors
-/// A command of `verge` fails.
-pub fn test_shop(steps: &Steps) -> Result<Shop> {
-    let verge = build_verge(steps, Profile::Debug)?;
-    let shop = Shop::new(Source::Generated(SHOP_ITEMS), &root().join("target/test"), verge);
-    shop.prepare(steps)?;
-    Ok(shop)
+    let worker = Shop::for_tests(steps)?.serve(steps, free_port()?)?;
+    let screenshots = root().join("target/test/shop");
+    show(node_tests("shop")?.env("VERGE_URL", worker.address()).env("SCREENSHOTS", screenshots))
 }
 
 fn admin(steps: &Steps) -> Result<Outcome> {
-    if let Some(skipped) = no_browser() {
+    if let Some(skipped) = skip_without_browser() {
         return Ok(skipped);
     }
     tools::npm_packages(steps)?;
-    let service = Service::start(&test_shop(steps)?, steps)?;
-    let pictures = root().join("target/test/admin");
+    let service = Service::start(&Shop::for_tests(steps)?, steps)?;
+    let screenshots = root().join("target/test/admin");
     let mut tests = node_tests("admin")?;
     let tests = tests.env("VERGE_URL", service.address()).env("VERGE_KEY", service.key());
-    show(tests.env("SCREENSHOTS", pictures))
+    show(tests.env("SCREENSHOTS", screenshots))
 }
 
 fn api(steps: &Steps) -> Result<Outcome> {
-    crate::api::run(steps, &test_shop(steps)?, API_EXAMPLES).map(|skipped| match skipped {
-        Some(why) => Outcome::Skipped(why),
+    crate::api::check(steps, &Shop::for_tests(steps)?, API_EXAMPLES).map(|skipped| match skipped {
+        Some(reason) => Outcome::Skipped(reason),
         None => Outcome::Passed,
     })
 }

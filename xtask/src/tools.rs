@@ -1,4 +1,4 @@
-//! The tools that a build needs, and how to get the missing ones.
+//! External tools: cargo, rustup, npm, Node and Python, with installation of what is missing.
 
 use crate::{root, steps::Steps};
 use anyhow::{Context, Result, bail};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// The target that the Worker is compiled for.
+/// The target of the Worker and of the page's scorer.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// The oldest Node that wrangler runs on.
-const NODE_NEEDED: (u32, u32) = (22, 12);
+const MIN_NODE: (u32, u32) = (22, 12);
 
-/// `cargo`, as the one that runs this program, and as if it was called from a shell: what the outer cargo tells
-/// this program of its own package would make build scripts that look at it run again.
+/// The `cargo` that runs this program, without the environment variables that describe this program's package: they would
+/// cause build scripts that depend on them to run again.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
@@ -24,7 +24,7 @@ pub fn cargo() -> Command {
     command
 }
 
-/// Whether cargo sets this variable for a program it runs, to tell it about its package.
+/// Whether cargo sets this variable to describe the package of the program that it runs.
 fn describes_package(variable: &str) -> bool {
     let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
     prefixes.iter().any(|prefix| variable.starts_with(prefix))
@@ -34,7 +34,7 @@ fn describes_package(variable: &str) -> bool {
 /// Whether the standard library for [`WASM_TARGET`] is installed.
 ///
 /// # Errors
-/// When `rustc` cannot be run.
+/// `rustc` cannot be run.
 pub fn has_wasm_target() -> Result<bool> {
     let output = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", WASM_TARGET])
@@ -51,7 +51,7 @@ pub fn add_wasm_target() -> Command {
     command
 }
 
-/// A program from `node_modules`, run by the Node that belongs to it.
+/// A program from `node_modules`, run with the Node from `node_modules`.
 pub fn npm_program(name: &str) -> Command {
     let programs = root().join("node_modules/.bin");
     let mut command = Command::new(programs.join(name));
@@ -59,25 +59,24 @@ pub fn npm_program(name: &str) -> Command {
     command
 }
 
-/// `PATH` with the programs of `node_modules` first: among them, on Linux, a Node that wrangler can use.
+/// `PATH` with the directory `first` in front. On Linux, `node_modules` contains a Node that wrangler supports.
 fn path_with(first: &Path) -> std::ffi::OsString {
     let rest = env::var_os("PATH").unwrap_or_default();
     let all = std::iter::once(first.to_owned()).chain(env::split_paths(&rest));
     env::join_paths(all).unwrap_or(rest)
 }
 
-/// Installs the npm packages of `package-lock.json` unless they are there already, and checks that there is a
-/// Node to run them.
+/// Installs the npm packages of `package-lock.json` unless they are installed already, and checks the version of Node.
 ///
 /// # Errors
-/// When npm is missing or fails, or Node is too old.
+/// npm is missing or fails, or Node is too old.
 pub fn npm_packages(steps: &Steps) -> Result<()> {
     let root = root();
     let lock = fs::read(root.join("package-lock.json")).context("cannot read package-lock.json")?;
-    // A copy of the lock that was installed, written when all of it was.
+    // A copy of the lock file, written after a complete installation.
     let installed: PathBuf = root.join("node_modules/.installed-lock");
     if fs::read(&installed).is_ok_and(|copy| copy == lock) {
-        steps.say("✓ npm packages (there already)");
+        steps.say("✓ npm packages (installed already)");
     } else {
         if Command::new("npm").arg("--version").output().is_err() {
             bail!(
@@ -96,7 +95,7 @@ pub fn npm_packages(steps: &Steps) -> Result<()> {
 }
 
 fn check_node() -> Result<()> {
-    let (major, minor) = NODE_NEEDED;
+    let (major, minor) = MIN_NODE;
     let output = Command::new("node")
         .arg("--version")
         .env("PATH", path_with(&root().join("node_modules/.bin")))
@@ -105,31 +104,31 @@ fn check_node() -> Result<()> {
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let mut numbers = version.trim_start_matches('v').split('.').map_while(|part| part.parse::<u32>().ok());
     match (numbers.next(), numbers.next()) {
-        (Some(has), Some(has_minor)) if (has, has_minor) >= NODE_NEEDED => Ok(()),
+        (Some(has), Some(has_minor)) if (has, has_minor) >= MIN_NODE => Ok(()),
         _ => bail!(
-            "wrangler needs Node.js {major}.{minor} or later, and node says '{version}'; see https://nodejs.org"
+            "wrangler needs Node.js {major}.{minor} or later; the installed version is '{version}'; see https://nodejs.org"
         ),
     }
 }
 
-/// The interpreter of a virtual environment in `home` that has these packages of PyPI.
+/// The Python of a virtual environment in `home` with these packages from PyPI installed.
 ///
 /// # Errors
-/// There is no Python with `venv`, or a package cannot be installed.
+/// Python with `venv` is missing, or a package cannot be installed.
 pub fn python_with(steps: &Steps, home: &Path, packages: &[&str]) -> Result<PathBuf> {
     let environment = home.join("venv");
-    let made_from = environment.join("made-from.txt");
+    let installed = environment.join("made-from.txt");
     let python = environment.join("bin/python");
     let wanted = packages.join("\n");
-    if !fs::read_to_string(&made_from).is_ok_and(|before| before == wanted) {
-        let mut make = Command::new("python3");
+    if !fs::read_to_string(&installed).is_ok_and(|before| before == wanted) {
+        let mut create = Command::new("python3");
         steps
-            .run("virtual environment", make.args(["-m", "venv", "--clear"]).arg(&environment))
-            .context("a Python 3 with venv is needed")?;
+            .run("virtual environment", create.args(["-m", "venv", "--clear"]).arg(&environment))
+            .context("Python 3 with venv is required")?;
         let mut install = Command::new(&python);
         install.args(["-m", "pip", "install", "--quiet", "--retries", "1"]).args(packages);
         steps.run("install", &mut install)?;
-        fs::write(&made_from, wanted)?;
+        fs::write(&installed, wanted)?;
     }
     Ok(python)
 }

@@ -1,4 +1,4 @@
-//! `wrangler dev`: the Worker in workerd on this machine, with a KV of its own.
+//! `wrangler dev`: the Worker in a local workerd, with its own KV.
 
 use crate::process::Running;
 use crate::steps::last_lines;
@@ -9,24 +9,24 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-/// The KV namespace's name where the publisher expects an id: wrangler calls a local one by its binding.
+/// The id of the local KV namespace: wrangler uses the name of the binding.
 pub const NAMESPACE: &str = "SNAPSHOTS";
 
-/// How to run the Worker.
+/// Options of [`Dev::start`].
 pub struct Options<'a> {
-    /// Where to listen on 127.0.0.1.
+    /// The port on 127.0.0.1.
     pub port: u16,
-    /// Where KV is kept.
+    /// The directory of the KV.
     pub persist_to: &'a Path,
-    /// Its configuration, and those of Workers beside it; `wrangler.toml` where there is none.
+    /// The configuration of the Worker, followed by those of further Workers; `wrangler.toml` if empty.
     pub configs: &'a [PathBuf],
-    /// Variables over those of the configuration.
+    /// Variables that override those of the configuration.
     pub vars: &'a [(&'a str, &'a str)],
-    /// The file that takes wrangler's output.
+    /// The file for wrangler's output.
     pub log: PathBuf,
 }
 
-/// A Worker that runs; dropping it stops it.
+/// A running Worker. Dropping it stops it.
 pub struct Dev {
     running: Running,
     port: u16,
@@ -34,13 +34,13 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Starts `wrangler dev`, which builds the Worker first. It does not answer yet.
+    /// Starts `wrangler dev`, which first builds the Worker. Returns before it answers.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// It cannot be started.
     pub fn start(options: Options<'_>) -> Result<Self> {
         let Options { port, persist_to, configs, vars, log } = options;
-        fs::create_dir_all(persist_to).with_context(|| format!("cannot make {}", persist_to.display()))?;
+        fs::create_dir_all(persist_to).with_context(|| format!("cannot create {}", persist_to.display()))?;
         let mut command = npm_program("wrangler");
         command
             .args(["dev", "--local", "--ip", "127.0.0.1", "--inspector-port", "0"])
@@ -51,7 +51,7 @@ impl Dev {
             .env("WRANGLER_SEND_METRICS", "false")
             .env("CLOUDFLARE_CF_FETCH_ENABLED", "false");
         for config in configs {
-            // Another run's Workers have the same names.
+            // Workers of concurrent runs have the same names.
             command.arg("--config").arg(config).env("WRANGLER_REGISTRY_PATH", persist_to.join("registry"));
         }
         for (name, value) in vars {
@@ -64,22 +64,22 @@ impl Dev {
     /// Waits until the Worker answers.
     ///
     /// # Errors
-    /// When wrangler ends, or does not answer in time; the message holds the end of its output.
-    pub fn wait_until_ready(&mut self, patience: Duration) -> Result<()> {
-        let deadline = Instant::now() + patience;
+    /// wrangler exits or does not answer in time; the message contains the end of its output.
+    pub fn wait_until_ready(&mut self, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
         let health = format!("{}/healthz", self.address());
         let agent = agent(Duration::from_secs(2));
         loop {
-            if let Some(status) = self.running.ended()? {
-                bail!("wrangler dev ended ({status}):\n{}", last_lines(&self.log, 40));
+            if let Some(status) = self.running.exit_status()? {
+                bail!("wrangler dev exited ({status}):\n{}", last_lines(&self.log, 40));
             }
             if agent.get(&health).call().is_ok() {
                 return Ok(());
             }
             if Instant::now() > deadline {
                 bail!(
-                    "the Worker does not answer at {health} after {} s:\n{}",
-                    patience.as_secs(),
+                    "no answer from {health} after {} s:\n{}",
+                    timeout.as_secs(),
                     last_lines(&self.log, 40)
                 );
             }
@@ -87,21 +87,21 @@ impl Dev {
         }
     }
 
-    /// Waits until wrangler ends by itself.
+    /// Waits until wrangler exits.
     ///
     /// # Errors
-    /// Always, with the end of its output: it is not meant to end.
+    /// Always, with the end of its output: it is not supposed to exit.
     pub fn wait(&mut self) -> Result<()> {
         let status = self.running.wait()?;
-        bail!("wrangler dev ended ({status}):\n{}", last_lines(&self.log, 40))
+        bail!("wrangler dev exited ({status}):\n{}", last_lines(&self.log, 40))
     }
 
-    /// Where the Worker answers, without a slash at the end.
+    /// The base URL of the Worker, without a trailing slash.
     pub fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Where its KV takes what Cloudflare's API takes under `/client/v4/accounts/{account}`.
+    /// The URL of its KV, the equivalent of `/client/v4/accounts/{account}` in Cloudflare's API.
     pub fn kv_api(&self) -> String {
         format!("{}/cdn-cgi/local/explorer/api", self.address())
     }
@@ -112,15 +112,15 @@ impl Dev {
     }
 }
 
-/// An HTTP client for local use. Statuses that mean an error are answers like others.
+/// An HTTP client for local use. A status of 4xx or 5xx is not an error.
 pub fn agent(timeout: Duration) -> ureq::Agent {
     ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).build().into()
 }
 
-/// A port of 127.0.0.1 that was free just now.
+/// A free port on 127.0.0.1. Another process may take it before it is used.
 ///
 /// # Errors
-/// When there is none.
+/// No port is free.
 pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1")?;
     Ok(listener.local_addr()?.port())

@@ -1,15 +1,15 @@
-//! Answers as JSON, which the page parses: the way to hand them over that takes least code. serde_json would bring a
-//! table of 10 KB to print numbers by; all of these are whole numbers of hundredths, or of parts of ten thousand.
+//! Encodes answers as JSON for the page, which takes less code than any other interface. serde_json would add a table of
+//! 10 KB to print numbers; all numbers here are multiples of 1/100 or 1/10000.
 
 use snapshots::answer::{Answer, Degraded, ItemView, Recommended};
 use snapshots::query::QueryError;
 use snapshots::signal::Signal;
 
-/// A text of JSON that is being written, and what stands before the next member: `{` or `,`.
+/// JSON under construction, and the character before the next member: `{` or `,`.
 struct Writer(String, char);
 
-/// An answer, as the edge would send it but for what it adds of its own.
-pub fn answer(answer: &Answer<'_>) -> String {
+/// An answer, without the fields that the Worker adds.
+pub(crate) fn answer(answer: &Answer<'_>) -> String {
     let mut out = Writer(String::new(), '{');
     out.list("items", &answer.items, recommended);
     out.optional("next", answer.next.as_deref());
@@ -28,14 +28,14 @@ pub fn answer(answer: &Answer<'_>) -> String {
 }
 
 /// One item.
-pub fn item(item: &ItemView<'_>) -> String {
+pub(crate) fn item(item: &ItemView<'_>) -> String {
     let mut out = Writer(String::new(), '{');
     view(&mut out, item);
     out.0 + "}"
 }
 
-/// What is wrong with a request.
-pub fn problem(error: &QueryError) -> String {
+/// The error of a request.
+pub(crate) fn problem(error: &QueryError) -> String {
     let mut out = Writer(String::new(), '{');
     out.text("field", error.field);
     out.text("detail", &error.detail);
@@ -100,7 +100,7 @@ impl Writer {
         }
     }
 
-    /// A number as a whole one and the exponent that makes it so: it is read as the very number that it was.
+    /// Writes a number as an integer with an exponent, which parses to exactly the same number.
     fn number(&mut self, name: &str, whole: f64, exponent: &str) {
         self.name(name);
         self.digits((whole + 0.5) as u64);
@@ -155,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_and_number_reads_as_it_was(text in "\\PC{0,9}|[\"\\\\\u{0}-\u{1f}\u{7f}é]{0,9}", whole in 0u64..1 << 50) {
+        fn any_text_and_number_round_trips(text in "\\PC{0,9}|[\"\\\\\u{0}-\u{1f}\u{7f}é]{0,9}", whole in 0u64..1 << 50) {
             let (score, price) = (whole as f64 / 1e4, (whole >> 20) as f64 / 1e2);
             let mut out = Writer(String::new(), '{');
             out.text(&text, &text);

@@ -1,19 +1,20 @@
-//! Verge in the page: the edge's scorer over the same snapshots, for when the edge cannot be reached.
+//! Verge in the page: the edge's scorer on the same snapshots, for when the edge cannot be reached.
 //!
-//! Answers are those of the edge on the same blobs, as plain objects: `items`, `next`, `strategy` and `degraded`.
+//! Answers equal those of the edge on the same blobs. They have the fields `items`, `next`, `strategy`, `experiments` and
+//! `degraded`.
 
 mod json;
 
 use snapshots::answer::{Call, Request, answer, item};
 use snapshots::query::Query;
 use snapshots::recents::Recents;
-use snapshots::rules::{Context, Device};
+use snapshots::rules::{Device, VisitorContext};
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 use snapshots::{Bytes, Error, Snapshot};
 use wasm_bindgen::prelude::*;
 
-/// A page asks once in a while, and waits for every byte: std's allocator takes 4 KB more.
+/// Smaller than std's allocator by 4 KB. A page allocates rarely, but downloads every byte.
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
@@ -24,7 +25,7 @@ extern "C" {
     fn minute_of_week(zone: Option<&str>) -> f64;
 }
 
-/// A snapshot to recommend from.
+/// A scorer with its snapshot.
 #[wasm_bindgen]
 pub struct Scorer {
     snapshot: Snapshot,
@@ -35,8 +36,7 @@ pub struct Scorer {
 
 #[wasm_bindgen]
 impl Scorer {
-    /// Opens the blobs of a region's manifest, given one after the other, with their lengths. Throws an `Error` that says
-    /// what is wrong with them.
+    /// Opens the concatenated blobs of a region's manifest with their lengths. Throws an `Error` if they are damaged.
     #[wasm_bindgen(constructor)]
     pub fn new(blobs: Vec<u8>, lengths: &[u32]) -> Scorer {
         match open(blobs, lengths) {
@@ -45,30 +45,30 @@ impl Scorer {
         }
     }
 
-    /// What rules and experiments may ask of the visitor from now on: the `verge_visitor` cookie, and the device (`desktop`,
-    /// `mobile`, `tablet`).
+    /// Sets the visitor for rules and experiments: the `verge_visitor` cookie, and the device (`desktop`, `mobile`,
+    /// `tablet`).
     pub fn tell(&mut self, visitor: Option<String>, device: &str) {
         self.visitor = visitor;
         self.device = Device::from_name(device);
     }
 
-    /// What `GET /v1/recommendations?{query}` answers to a visitor with this `verge_recents` cookie, `now` in ms, as JSON;
-    /// or `field` and `detail` of what makes no sense. The query's names and values are a line each.
+    /// The answer of `GET /v1/recommendations?{query}` for a visitor with this `verge_recents` cookie as JSON, or an object
+    /// with the `field` and `detail` of an error. `query` has names and values on alternate lines; `now` is in ms.
     pub fn recommend(&mut self, query: &str, recents: &str, now: f64) -> String {
         self.answer(Call::Recommend, query, recents, now)
     }
 
-    /// What `GET /v1/items/{id}/similar?{query}` answers.
+    /// The answer of `GET /v1/items/{id}/similar?{query}`.
     pub fn similar(&mut self, id: &str, query: &str, now: f64) -> String {
         self.answer(Call::Similar(id), query, "", now)
     }
 
-    /// What `GET /v1/popular?{query}` answers.
+    /// The answer of `GET /v1/popular?{query}`.
     pub fn popular(&mut self, query: &str, now: f64) -> String {
         self.answer(Call::Popular, query, "", now)
     }
 
-    /// One item by its id, as JSON; `null` where the snapshot does not know it.
+    /// An item by its id as JSON; `null` if the snapshot does not contain it.
     pub fn item(&self, id: &str) -> String {
         item(&self.snapshot, id).map_or("null".to_owned(), |item| json::item(&item))
     }
@@ -90,7 +90,7 @@ impl Scorer {
             (minute >= 0.0).then_some(minute as u16)
         };
         let (visitor, device) = (self.visitor.as_deref(), self.device);
-        let context = Context { visitor, device, clock: Some(&clock), ..Context::default() };
+        let context = VisitorContext { visitor, device, clock: Some(&clock), ..VisitorContext::default() };
         let recents = Recents::parse(recents);
         let mut lines = query.split('\n');
         let pairs = core::iter::from_fn(|| lines.next().zip(lines.next()));

@@ -2,7 +2,7 @@
 //
 //   VERGE_URL=http://127.0.0.1:8787 PORT=3000 node edge/recipes/node/storefront.mjs
 //
-// Cloudflare would take this server's country for the visitor's, so REGION names the region to answer for.
+// Cloudflare sees this server's country instead of the visitor's, so set REGION.
 
 import { createServer } from "node:http";
 import { itemOf, page, recommend } from "../verge.js";

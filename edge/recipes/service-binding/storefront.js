@@ -1,10 +1,10 @@
-// A storefront that is a Worker. It calls Verge through a service binding: no network, no address, no CORS.
+// A storefront in a Worker. It calls Verge through a service binding, without network, URL or CORS.
 
 import { itemOf, page, recommend } from "../verge.js";
 
 export default {
   async fetch(request, env) {
-    // The host is of no consequence; `cf` brings the visitor's country.
+    // The host does not matter; `cf` has the visitor's country.
     const send = (path, init) => env.VERGE.fetch(`https://verge${path}`, { ...init, cf: request.cf });
     const item = itemOf(new URL(request.url).pathname);
     const { items, cookies } = await recommend(send, request.headers, item, { limit: 6 });

@@ -1,7 +1,7 @@
-// The headers of a request to Verge beside the one that is being answered, by the same visitor.
+// The headers for a further request on behalf of the same visitor.
 
-const OF_ONE = /^(upgrade|connection|sec-websocket-.*|if-none-match|origin|accept-encoding|content-.*)$/;
+const NOT_FORWARDED = /^(upgrade|connection|sec-websocket-.*|if-none-match|origin|accept-encoding|content-.*)$/;
 
-export function headersBeside(request) {
-  return new Headers([...request.headers].filter(([name]) => !OF_ONE.test(name)));
+export function visitorHeaders(request) {
+  return new Headers([...request.headers].filter(([name]) => !NOT_FORWARDED.test(name)));
 }

@@ -1,18 +1,18 @@
-// The Worker's entry module: hands each event to the wasm instance, and replaces an instance that aborted.
+// The Worker's entry module: passes each event to the wasm instance, and replaces an instance that aborted.
 import * as worker from "./index.js";
 import * as live from "./live.js";
 
-// Counts the instances that there were.
+// Number of replaced instances.
 let instance = 0;
-// What ended the last of them; it may be heard of twice.
+// The error that ended the last one. It may be reported twice.
 let last;
-// How often a request that waits looks whether its instance is still there, in ms.
+// How often a waiting request checks whether its instance has aborted, in ms.
 const LOOK = 100;
 
-// Replaces an instance that aborted, at once: what it still waits for must meet neither it nor its successor, and is
-// turned away as soon as there is one.
+// Replaces an aborted instance at once. Promises of the old one must resume neither it nor its successor; `settled` rejects
+// them.
 function noteAbort(error) {
-  // Where a call of the instance's own was on the way, wasm-bindgen wraps the error.
+  // wasm-bindgen wraps the error if a call from the instance was in progress.
   const trap = [error, error?.cause].find((one) => one instanceof WebAssembly.RuntimeError);
   if (!trap || trap === last) return;
   last = trap;
@@ -23,8 +23,8 @@ function noteAbort(error) {
 addEventListener("error", (event) => noteAbort(event.error));
 addEventListener("unhandledrejection", (event) => noteAbort(event.reason));
 
-// What a promise of the instance gives; an error where the instance has aborted meanwhile, as it never answers what it
-// was working on. Every request looks for itself: Workers do not let one wake another.
+// The value of an instance's promise, or an error if the instance aborts meanwhile, since its promises then never settle.
+// Every request polls for itself, because Workers do not let one request wake another.
 async function settled(promise) {
   const mine = instance;
   let timer;
@@ -71,7 +71,7 @@ export default {
     return live.accept(request, (asked) => handle(asked, env, ctx));
   },
 
-  // Where it fails, the queue gives again whatever was not settled.
+  // If this throws, the queue retries all messages that were not acknowledged.
   async queue(batch, env) {
     try {
       await settled(worker.queue(batch, env));

@@ -1,21 +1,21 @@
-// What the Worker asks of a request and of a response, each in one call: a crossing between wasm and JavaScript
+// JavaScript functions that the Worker calls. Each does all it can in one call, since a call between wasm and JavaScript
 // costs about as much as scoring a visitor.
 
 import { device } from "../../visitor.js";
 
-// The request's method, address and the headers in `head.rs`, a line each. None of them can hold a line break.
+// The request's method, URL and the headers of `head.rs`, one per line. None of them can contain a line break.
 export function head(request) {
   const { method, url, headers } = request;
   const get = (name) => headers.get(name) ?? "";
-  // `cf` is made anew from JSON where it is asked for, which takes 20 µs; Cloudflare mostly sends the header too.
+  // Reading `cf` parses JSON, which takes 20 µs; Cloudflare usually sends the header too.
   const country = headers.get("cf-ipcountry") ?? request.cf?.country;
   return `${method}\n${url}\n${typeof country === "string" ? country : ""}\n${get("cookie")}\n${get("origin")}\n${get(
     "if-none-match",
   )}\n${get("sec-gpc")}\n${get("content-length")}`;
 }
 
-// What rules ask of a visitor: device, time zone, continent and subdivision, a line each. Only called where a snapshot
-// has rules or finer regions than countries.
+// The visitor's device, time zone, continent and subdivision, one per line. Called only if a snapshot has rules or finer
+// regions than countries.
 export function details({ headers, cf }) {
   const hint = headers.get("sec-ch-ua-mobile");
   const line = (value) => (typeof value === "string" ? value : "");
@@ -36,7 +36,7 @@ export async function verify(secret, text, signature) {
   }
 }
 
-// The request's body; `undefined` where it is longer than `limit` bytes.
+// The request's body; `undefined` if it is longer than `limit` bytes.
 export async function body(request, limit) {
   const chunks = [];
   let length = 0;
@@ -50,31 +50,31 @@ export async function body(request, limit) {
   return bytes;
 }
 
-// Sends a body, with a bearer token where there is one, and gives the answer's status.
-export async function post(url, token, type, body, patience) {
+// Posts a body, with a bearer token if there is one, and returns the status.
+export async function post(url, token, type, body, timeout) {
   const headers = { "content-type": type };
   if (token) headers.authorization = `Bearer ${token}`;
-  const signal = AbortSignal.timeout(patience);
+  const signal = AbortSignal.timeout(timeout);
   const response = await fetch(url, { method: "POST", headers, body, signal, redirect: "manual" });
   await response.body?.cancel();
   return response.status;
 }
 
-// Puts a message into the queue of events.
-export async function enqueue(env, message, patience) {
+// Writes a message to the queue of events.
+export async function enqueue(env, message, timeout) {
   let timer;
   const late = new Promise((_, fail) => {
-    timer = setTimeout(() => fail(new Error("it does not answer")), patience);
+    timer = setTimeout(() => fail(new Error("timed out")), timeout);
   });
   await Promise.race([env.EVENTS.send(message, { contentType: "text" }), late]).finally(() => clearTimeout(timer));
 }
 
-// The bodies of a batch of the queue.
+// The messages of a queue's batch.
 export function messages(batch) {
   return batch.messages.map(({ body }) => (typeof body === "string" ? body : ""));
 }
 
-// The queue is done with these messages, or is to give them again, later each time, up to half an hour.
+// Acknowledges messages, or retries them with exponential backoff up to half an hour.
 export function settle(batch, first, end, done) {
   for (const message of batch.messages.slice(first, end)) {
     if (done) message.ack();
@@ -82,7 +82,8 @@ export function settle(batch, first, end, done) {
   }
 }
 
-// Whether the client may ask once more, by its address, of which it may have 2^64 where they are of version 6.
+// Whether the client is within a rate limit, by its IP address. An IPv6 client may have a /64 network, so only the prefix
+// counts.
 export async function within(env, limit, request) {
   const address = request.headers.get("cf-connecting-ip");
   if (!address) return true;
@@ -92,7 +93,7 @@ export async function within(env, limit, request) {
   return (await env[limit].limit({ key })).success;
 }
 
-// Writes a point of metrics.
+// Writes a data point to Analytics Engine.
 export function measure(env, point) {
   env.METRICS.writeDataPoint(point);
 }
@@ -100,9 +101,8 @@ export function measure(env, point) {
 let lastLines = "";
 let lastHeaders = new Headers();
 
-// A response from its status, its headers (name and value in turn, a line each), its ETag, if any, and its body, if any.
-// Most answers have the headers of the one before but for the ETag, and a `Headers` is copied five times faster than it
-// is made.
+// A response from its status, headers (alternating lines of name and value), ETag and body. Most answers have the same
+// headers as the one before except for the ETag, and copying a `Headers` is five times faster than building one.
 export function respond(status, lines, tag, body) {
   if (lines !== lastLines) {
     lastHeaders = new Headers();

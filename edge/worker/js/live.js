@@ -1,50 +1,50 @@
-// GET /v1/live: a WebSocket on which a page or an in-store tablet sends events and gets fresh recommendations.
+// GET /v1/live: a WebSocket for pages and in-store tablets that sends events and receives updated recommendations.
 //
-// Each message becomes the requests that it could have been, `POST /v1/events` and `GET /v1/recommendations`, so that
-// consent, rules, forwarding and problems are theirs. What a connection knows, cookies and subscriptions, is
-// here: an instance of the scorer that aborts takes no connection along.
+// Each message is translated to requests, `POST /v1/events` and `GET /v1/recommendations`, so that consent, rules,
+// forwarding and problems are the same. A connection's state, cookies and subscriptions, is in this module, so that
+// connections survive an abort of the wasm instance.
 //
-// There is no Durable Object behind it: nothing at the edge has anything to push, an idle socket of a Worker costs no
-// CPU time, and an object would bind visitors to one place and keep state. A connection that ends, by a deployment or
-// by the limits below, loses nothing: the client opens another and sends the `recents` that it was told last.
+// It does not use a Durable Object: the edge pushes nothing on its own, an idle socket of a Worker costs no CPU time, and an
+// object would bind visitors to one location and keep state. When a connection ends, by a deployment or by the limits
+// below, the client reconnects and sends the last `recents` it received.
 //
 //   → {"subscribe": [{"placement": "home", "limit": 6}, …], "recents": "1|85123A:v:ht7ui", "event": {"kind": "view", …}}
-//   ← {"ack": {"accepted": 1, "rejected": []}, "recents": "1|…"}      what POST /v1/events answers; after an event
-//   ← {"subscription": 0, "placement": "home", "answer": {…}}         what GET /v1/recommendations answers; each time
-//   ← {"problem": {"status": 400, …}}                                 with `subscription` where it is one's
+//   ← {"ack": {"accepted": 1, "rejected": []}, "recents": "1|…"}      the reply of POST /v1/events; after an event
+//   ← {"subscription": 0, "placement": "home", "answer": {…}}         the reply of GET /v1/recommendations; each time
+//   ← {"problem": {"status": 400, …}}                                 with `subscription` if it concerns one
 //
-// Any of the three members may be left out; "ping" is answered with "pong". `subscribe` replaces what was subscribed
-// to; its fields are the parameters of GET /v1/recommendations. Messages are taken in order. Answers come when none is
-// waiting, so that a burst of events is answered once.
+// Each of the three members is optional. The reply to "ping" is "pong". `subscribe` replaces all subscriptions; its fields
+// are the parameters of GET /v1/recommendations. Messages are handled in order. Answers are sent when no message waits, so
+// that a burst of events causes one answer.
 
-import { headersBeside } from "./beside.js";
+import { visitorHeaders } from "./beside.js";
 
 export const LIMITS = {
-  // Of a message, in UTF-16 units; a longer one ends the connection.
+  // Length of a message, in UTF-16 units. A longer one ends the connection.
   length: 64 << 10,
   subscriptions: 8,
-  // Messages a second over a longer time, and at once. Those beyond are refused with 429.
+  // Sustained rate and burst of messages (token bucket). Messages beyond are rejected with 429.
   perSecond: 10,
   burst: 20,
-  // Refused messages, after which the connection ends.
+  // Rejected messages after which the connection ends.
   refused: 100,
-  // What is sent on one connection: a client that does not read has the isolate keep it.
+  // UTF-16 units sent on one connection: the isolate buffers what a client does not read.
   sent: 4 << 20,
-  // How long a connection lasts, and how long without a message, in ms.
+  // Longest duration of a connection, and longest time without a message, in ms.
   lifetime: 30 * 60_000,
   idle: 10 * 60_000,
-  // Connections of one isolate.
+  // Connections per isolate.
   connections: 1_000,
 };
 
-// What `RECENTS` may hold: what a cookie's value may.
+// The characters of a cookie's value.
 const VALUE = /^[!#-+\--:<-[\]-~]{0,4096}$/;
 const RECENTS = "verge_recents";
 const VISITOR = "verge_visitor";
 
 const open = new Set();
 
-// Accepts the socket of a request, which `handle` answers others like.
+// Accepts the WebSocket of a request. `handle` answers HTTP requests.
 export function accept(request, handle, limits = LIMITS) {
   if (open.size >= limits.connections) {
     return new Response(JSON.stringify(problem(503, "Too many connections", "Try again in a while.")), {
@@ -97,7 +97,7 @@ export class Connection {
     if (!this.#hasToken()) {
       this.#refused += 1;
       if (this.#refused > this.#limits.refused) return this.end(1008, "Too many messages");
-      return this.#tell({ problem: problem(429, "Too many messages", "The message was not taken. Send it later.") });
+      return this.#sendJson({ problem: problem(429, "Too many messages", "The message was rejected. Send it later.") });
     }
     this.#waiting.push(data);
     if (!this.#busy) return this.#work();
@@ -112,7 +112,7 @@ export class Connection {
     try {
       this.#socket.close(code, reason);
     } catch {
-      // The other side has closed it.
+      // The client has closed it.
     }
   }
 
@@ -134,8 +134,8 @@ export class Connection {
   async #take(text) {
     if (text === "ping") return this.#send("pong");
     const message = parsed(text);
-    const wrong = wrongOf(message, this.#limits);
-    if (wrong) return this.#tell({ problem: problem(400, "Bad request", wrong.detail, wrong.field) });
+    const wrong = validate(message, this.#limits);
+    if (wrong) return this.#sendJson({ problem: problem(400, "Bad request", wrong.detail, wrong.field) });
     const { recents, subscribe, event } = message;
     if (recents !== undefined) this.#cookies.set(RECENTS, recents);
     if (subscribe !== undefined) this.#subscriptions = subscribe.map((one) => new URLSearchParams(pairs(one)));
@@ -153,11 +153,11 @@ export class Connection {
       if (value) this.#cookies.set(name, value);
       else this.#cookies.delete(name);
     }
-    const told = { recents: this.#cookies.get(RECENTS), visitor: this.#cookies.get(VISITOR) };
-    this.#send(`{"ack":${body},${JSON.stringify(told).slice(1)}`);
+    const state = { recents: this.#cookies.get(RECENTS), visitor: this.#cookies.get(VISITOR) };
+    this.#send(`{"ack":${body},${JSON.stringify(state).slice(1)}`);
   }
 
-  // Answers all subscriptions, as long as there is nothing newer to take into account.
+  // Answers all subscriptions, until a new message arrives.
   async #answer() {
     this.#stale = false;
     for (const [subscription, query] of this.#subscriptions.entries()) {
@@ -167,7 +167,7 @@ export class Connection {
       const of = JSON.stringify({ subscription, placement: query.get("placement") ?? "home" }).slice(0, -1);
       if (response.status === 200) this.#send(`${of},"answer":${body}}`);
       else this.#send(`${of},"problem":${body}}`);
-      // What makes no sense now will make none later.
+      // An invalid subscription stays invalid.
       if (response.status === 400) this.#subscriptions[subscription] = null;
       if (this.#waiting.length > 0 || this.#ended) {
         this.#stale = true;
@@ -176,9 +176,9 @@ export class Connection {
     }
   }
 
-  // The answer to a request beside this one, by the same visitor.
+  // Answers a request on behalf of the same visitor.
   #ask(path, init) {
-    const headers = headersBeside(this.#request);
+    const headers = visitorHeaders(this.#request);
     headers.set("cookie", [...this.#cookies].map((pair) => pair.join("=")).join("; "));
     for (const [name, value] of Object.entries(init.headers ?? {})) headers.set(name, value);
     const { cf } = this.#request;
@@ -195,7 +195,7 @@ export class Connection {
     return true;
   }
 
-  #tell(value) {
+  #sendJson(value) {
     this.#send(JSON.stringify(value));
   }
 
@@ -233,11 +233,11 @@ function parsed(text) {
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isPlain = (value) => typeof value === "string" || typeof value === "number";
 
-// The parameters of a subscription; those of a list are repeated.
+// The parameters of a subscription. A list becomes a repeated parameter.
 const pairs = (one) => Object.entries(one).flatMap(([name, value]) => [value].flat().map((each) => [name, each]));
 
-// What of a message makes no sense, if anything.
-function wrongOf(message, { subscriptions }) {
+// The first error of a message; undefined if it is valid.
+function validate(message, { subscriptions }) {
   if (!isObject(message)) return { detail: "Expected a JSON object with subscribe, recents or event." };
   const { subscribe, recents, event } = message;
   if (subscribe === undefined && recents === undefined && event === undefined) {

@@ -1,9 +1,9 @@
-//! The answers to `GET`: recommendations, popular, similar, one item, and the Worker's health.
+//! Replies to `GET` requests: recommendations, popular and similar items, one item, and the Worker's health.
 
 use crate::config::Config;
 use crate::reply::{Problem, Reply};
 use crate::route::Route;
-use crate::store::{Ready, Store};
+use crate::store::{ServedSnapshot, Store};
 use crate::visit::Visit;
 use serde::Serialize;
 use serde_json::Value;
@@ -13,36 +13,36 @@ use snapshots::event::MAX_FIELD;
 use snapshots::manifest::{Manifest, WORLD, content_hash};
 use snapshots::query::{Query, QueryError};
 use snapshots::rows::RowKey;
-use snapshots::rules::{Assignment, Context};
+use snapshots::rules::{Assignment, VisitorContext};
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// How long others may keep an answer that is the same for everybody.
+/// `Cache-Control` of an answer that is the same for everybody.
 const SHARED: &str = "public, max-age=30";
-/// An answer to one visitor is for that visitor's browser only, which asks whether it still holds.
+/// `Cache-Control` of a personal answer: only the browser may store it, and it revalidates each time.
 const PERSONAL: &str = "private, no-cache";
-/// An answer that lacks rows is kept by nobody.
-const PASSING: &str = "private, no-store";
+/// `Cache-Control` of an answer computed with some shards missing.
+const INCOMPLETE: &str = "private, no-store";
 
-/// A request for an answer.
-pub struct Ask<'a> {
-    /// What is asked for.
+/// A request for items, with everything its answer depends on.
+pub struct AnswerRequest<'a> {
+    /// The route.
     pub route: &'a Route,
-    /// The address, as it came.
+    /// The URL, as received.
     pub url: &'a str,
-    /// What the query string says.
+    /// The parsed query string.
     pub query: &'a Query,
-    /// `If-None-Match`; empty where it was not sent.
-    pub known: &'a str,
+    /// The header `If-None-Match`; empty if absent.
+    pub if_none_match: &'a str,
     /// The visitor.
     pub visit: &'a Visit,
-    /// What else is known of the visitor.
-    pub context: Context<'a>,
-    /// This request's id.
+    /// The visitor's device, clock and experiments.
+    pub visitor: VisitorContext<'a>,
+    /// The request's id.
     pub id: &'a str,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
 }
 
@@ -54,8 +54,8 @@ struct SnapshotInfo<'a> {
 }
 
 impl<'a> SnapshotInfo<'a> {
-    fn of(ready: &'a Ready, now: Timestamp) -> Self {
-        let Manifest { version, built_at, .. } = &ready.loaded.manifest;
+    fn new(served: &'a ServedSnapshot, now: Timestamp) -> Self {
+        let Manifest { version, built_at, .. } = &served.loaded.manifest;
         let age_s = now.0.saturating_sub(built_at.0).max(0) / 1_000;
         Self { version, built_at: *built_at, age_s }
     }
@@ -94,36 +94,39 @@ struct ItemBody<'a> {
     request: &'a str,
 }
 
-/// Answers a request for recommendations, popular or similar items, or one item from a snapshot, if there is one.
+/// Answers a request for recommendations, popular or similar items, or one item. Without a snapshot, the answer is
+/// `STATIC_ITEMS`.
 ///
 /// # Errors
-/// A [`Problem`] when the query makes no sense here, the item is unknown, or there is no snapshot yet.
+/// A [`Problem`] if the query is invalid, the item is unknown, or there is neither a snapshot nor static items.
 pub fn answer(
     config: &Config,
-    ask: &Ask<'_>,
-    ready: Option<&Ready>,
+    request: &AnswerRequest<'_>,
+    served: Option<&ServedSnapshot>,
     scratch: &mut Scratch,
 ) -> Result<Reply, Problem> {
-    let Some(ready) = ready else { return without_snapshot(config, ask) };
-    // Where rows are still on their way, the next answer will be another.
-    let (at_hand, needed) = ready.shards;
-    if at_hand < needed {
-        return Ok(compute(ask, ready, scratch)?.0.with("cache-control", PASSING));
+    let Some(served) = served else { return without_snapshot(config, request) };
+    let (available, needed) = served.shards;
+    if available < needed {
+        return Ok(compute(request, served, scratch)?.0.with("cache-control", INCOMPLETE));
     }
-    if *ask.route == Route::Recommendations {
-        let (reply, tag) = compute(ask, ready, scratch)?;
-        let is_known = matches_tag(ask.known, &tag);
-        let reply = if is_known { Reply { exposed: reply.exposed, ..Reply::empty(304) } } else { reply };
+    if *request.route == Route::Recommendations {
+        let (reply, tag) = compute(request, served, scratch)?;
+        let is_current = matches_tag(request.if_none_match, &tag);
+        let reply = if is_current { Reply { exposed: reply.exposed, ..Reply::empty(304) } } else { reply };
         return Ok(reply.with("cache-control", PERSONAL).with("etag", tag));
     }
-    let tag = etag(ask, ready);
-    let reply =
-        if matches_tag(ask.known, &tag) { Reply::empty(304) } else { compute(ask, ready, scratch)?.0 };
+    let tag = etag(request, served);
+    let reply = if matches_tag(request.if_none_match, &tag) {
+        Reply::empty(304)
+    } else {
+        compute(request, served, scratch)?.0
+    };
     Ok(reply.with("cache-control", SHARED).with("etag", tag))
 }
 
-impl Ask<'_> {
-    /// Which answer it asks for, if it does for one that is computed.
+impl AnswerRequest<'_> {
+    /// The call to the scorer; `None` for a single item.
     fn call(&self) -> Option<Call<'_>> {
         match self.route {
             Route::Recommendations => Some(Call::Recommend),
@@ -134,45 +137,49 @@ impl Ask<'_> {
     }
 
     fn request(&self) -> Request<'_> {
-        Request { query: self.query, recents: &self.visit.recents, context: self.context, now: self.now }
+        Request { query: self.query, recents: &self.visit.recents, context: self.visitor, now: self.now }
     }
 }
 
-/// The rows that an answer reads.
-pub fn reads(ask: &Ask<'_>, snapshot: &Snapshot) -> Vec<RowKey> {
-    ask.call().map_or(Vec::new(), |call| answer::reads(snapshot, call, &ask.request()))
+/// The table rows that an answer needs.
+pub fn required_rows(request: &AnswerRequest<'_>, snapshot: &Snapshot) -> Vec<RowKey> {
+    request.call().map_or(Vec::new(), |call| answer::required_rows(snapshot, call, &request.request()))
 }
 
-/// What a client is told of a query that makes no sense.
+/// The problem for an invalid query.
 pub fn query_problem(error: QueryError) -> Problem {
     Problem::bad_request(error.field, error.detail)
 }
 
-/// The answer, and a tag of its content.
-fn compute(ask: &Ask<'_>, ready: &Ready, scratch: &mut Scratch) -> Result<(Reply, String), Problem> {
-    let snapshot = ready.snapshot();
-    let Some(call) = ask.call() else { return Ok((item(ask, ready)?, String::new())) };
-    let found = answer::answer(snapshot, call, &ask.request(), scratch);
+/// The answer, and an `ETag` of its content.
+fn compute(
+    request: &AnswerRequest<'_>,
+    served: &ServedSnapshot,
+    scratch: &mut Scratch,
+) -> Result<(Reply, String), Problem> {
+    let snapshot = served.snapshot();
+    let Some(call) = request.call() else { return Ok((item(request, served)?, String::new())) };
+    let found = answer::answer(snapshot, call, &request.request(), scratch);
     let Answer { items, next, strategy, experiments, degraded } = found.map_err(query_problem)?;
-    let request = &*name_experiments(ask.id, &experiments);
-    let no_rows = matches!(ready.shards, (0, needed) if needed > 0);
+    let answer_id = &*id_with_variants(request.id, &experiments);
+    let no_rows = matches!(served.shards, (0, needed) if needed > 0);
     let body = AnswerBody {
         items: &items,
         next: next.as_deref(),
-        region: &ready.loaded.manifest.region,
+        region: &served.loaded.manifest.region,
         strategy,
         experiments: &experiments,
-        snapshot: SnapshotInfo::of(ready, ask.now),
+        snapshot: SnapshotInfo::new(served, request.now),
         degraded: degraded
             .or(no_rows.then_some(Degraded::PopularOnly))
-            .or(ready.stale.then_some(Degraded::Stale)),
-        request,
+            .or(served.is_stale().then_some(Degraded::Stale)),
+        request: answer_id,
     };
     let exposed = experiments.iter().map(|known| (known.id.to_owned(), known.variant.to_owned())).collect();
     Ok((Reply { exposed, ..Reply::json(200, &body) }, content_tag(&body)))
 }
 
-/// The same for answers that show the same for the same reasons, whatever their scores, age and request's id are.
+/// An `ETag` over the items and their reasons. Scores, age and request id do not count: they differ each time.
 fn content_tag(body: &AnswerBody<'_>) -> String {
     let mut hasher = DefaultHasher::new();
     for item in body.items {
@@ -186,13 +193,13 @@ fn content_tag(body: &AnswerBody<'_>) -> String {
     format!("W/\"{:016x}\"", hasher.finish())
 }
 
-/// The request's id, followed by the variants that it was answered by (`…~home=b`): whatever happens to the answer's
-/// items comes back with that id, and is attributed by it with no record of assignments anywhere.
-fn name_experiments<'a>(id: &'a str, experiments: &[Assignment<'_>]) -> Cow<'a, str> {
+/// Appends the assigned variants to the request's id (`…~home=b`). Events carry this id, so they can be attributed
+/// without storing any assignment.
+fn id_with_variants<'a>(id: &'a str, experiments: &[Assignment<'_>]) -> Cow<'a, str> {
     let mut named = Cow::Borrowed(id);
     for Assignment { id, variant } in experiments {
         let longer = format!("{named}~{id}={variant}");
-        // Longer ones no event could carry.
+        // An event's `request` field holds no more.
         if longer.len() <= MAX_FIELD {
             named = Cow::Owned(longer);
         }
@@ -200,63 +207,70 @@ fn name_experiments<'a>(id: &'a str, experiments: &[Assignment<'_>]) -> Cow<'a, 
     named
 }
 
-fn item(ask: &Ask<'_>, ready: &Ready) -> Result<Reply, Problem> {
-    let Route::Item(id) = ask.route else { return Err(Problem::internal()) };
-    let region = &ready.loaded.manifest.region;
-    let Some(item) = answer::item(&ready.loaded.snapshot, id) else {
-        let detail = format!("Region '{region}' knows no item with this id. Ids are compared byte for byte.");
+fn item(request: &AnswerRequest<'_>, served: &ServedSnapshot) -> Result<Reply, Problem> {
+    let Route::Item(id) = request.route else { return Err(Problem::internal()) };
+    let region = &served.loaded.manifest.region;
+    let Some(item) = answer::item(&served.loaded.snapshot, id) else {
+        let detail = format!("Region '{region}' has no item with this id. Ids are compared byte for byte.");
         return Err(Problem { field: Some("id".to_owned()), ..Problem::new(404, "Unknown item", detail) });
     };
     Ok(Reply::json(
         200,
-        &ItemBody { item, region, snapshot: SnapshotInfo::of(ready, ask.now), request: ask.id },
+        &ItemBody { item, region, snapshot: SnapshotInfo::new(served, request.now), request: request.id },
     ))
 }
 
-/// The same for equal content: what is asked, of which region, from which version.
-fn etag(ask: &Ask<'_>, ready: &Ready) -> String {
-    let manifest = &ready.loaded.manifest;
-    let rules = ask.call().map_or(0, |call| answer::rules_in_force(ready.snapshot(), call, &ask.request()));
-    let asked = format!("{}\n{}\n{}\n{rules:x}", ask.url, manifest.region, ready.stale);
-    let asked: String = content_hash(asked.as_bytes()).chars().take(16).collect();
-    format!("W/\"{}-{asked}\"", manifest.version)
+/// A tag that is equal for equal answers: URL, region, snapshot version, staleness and the rules that apply.
+fn etag(request: &AnswerRequest<'_>, served: &ServedSnapshot) -> String {
+    let manifest = &served.loaded.manifest;
+    let rules =
+        request.call().map_or(0, |call| answer::rules_in_force(served.snapshot(), call, &request.request()));
+    let key = format!("{}\n{}\n{}\n{rules:x}", request.url, manifest.region, served.is_stale());
+    let key: String = content_hash(key.as_bytes()).chars().take(16).collect();
+    format!("W/\"{}-{key}\"", manifest.version)
 }
 
-/// Whether an `If-None-Match` header names `tag`; weakly, as RFC 9110 wants it there.
-pub fn matches_tag(known: &str, tag: &str) -> bool {
+/// Whether an `If-None-Match` header lists `tag`, by the weak comparison of RFC 9110, section 13.1.2.
+pub fn matches_tag(if_none_match: &str, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    known.trim() == "*" || known.split(',').any(|one| opaque(one) == opaque(tag))
+    if_none_match.trim() == "*" || if_none_match.split(',').any(|one| opaque(one) == opaque(tag))
 }
 
-/// An answer from the settings alone, while no snapshot can be had.
-fn without_snapshot(config: &Config, ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let is_list = !matches!(ask.route, Route::Item(_));
+/// An answer of `STATIC_ITEMS`, when no snapshot can be loaded.
+fn without_snapshot(config: &Config, request: &AnswerRequest<'_>) -> Result<Reply, Problem> {
+    let is_list = !matches!(request.route, Route::Item(_));
     if config.static_items.is_empty() || !is_list {
         return Err(Problem::no_snapshot());
     }
-    let on_screen = if let Route::Similar(id) = ask.route { Some(id) } else { None };
-    let unwanted = |id: &str| {
-        ask.query.exclude.iter().chain(&ask.query.items).chain(on_screen).any(|unwanted| unwanted == id)
+    let on_screen = if let Route::Similar(id) = request.route { Some(id) } else { None };
+    let excluded = |id: &str| {
+        request
+            .query
+            .exclude
+            .iter()
+            .chain(&request.query.items)
+            .chain(on_screen)
+            .any(|excluded| excluded == id)
     };
-    let wanted = |item: &&Value| item.get("id").and_then(Value::as_str).is_some_and(|id| !unwanted(id));
+    let wanted = |item: &&Value| item.get("id").and_then(Value::as_str).is_some_and(|id| !excluded(id));
     let body = StaticBody {
-        items: config.static_items.iter().filter(wanted).take(ask.query.limit).collect(),
+        items: config.static_items.iter().filter(wanted).take(request.query.limit).collect(),
         next: None,
         region: WORLD,
         strategy: "static",
         experiments: [],
         snapshot: None,
         degraded: Some(Degraded::Static),
-        request: ask.id,
+        request: request.id,
     };
     Ok(Reply::json(200, &body).with("cache-control", "no-store"))
 }
 
-/// What this isolate holds, `memory_bytes` its whole wasm memory. Nothing is read for it, so that it tells of the
-/// Worker alone.
+/// The snapshots in this isolate's memory. `memory_bytes` is the size of the whole wasm memory. KV is not read, so the
+/// reply describes the Worker alone.
 pub fn health(store: &Store, memory_bytes: u64) -> Reply {
     #[derive(Serialize)]
-    struct Held<'a> {
+    struct HeldSnapshot<'a> {
         region: &'a str,
         version: &'a str,
         built_at: Timestamp,
@@ -266,11 +280,11 @@ pub fn health(store: &Store, memory_bytes: u64) -> Reply {
     #[derive(Serialize)]
     struct Health<'a> {
         status: &'static str,
-        snapshots: Vec<Held<'a>>,
+        snapshots: Vec<HeldSnapshot<'a>>,
         shard_bytes: u64,
         memory_bytes: u64,
     }
-    let held = store.held().map(|(region, loaded)| Held {
+    let held = store.held().map(|(region, loaded)| HeldSnapshot {
         region,
         version: &loaded.manifest.version,
         built_at: loaded.manifest.built_at,

@@ -1,98 +1,119 @@
-//! What can be set: the variables and secrets of the Worker, with their defaults.
+//! The Worker's variables and secrets, with their defaults.
 
 use serde_json::Value;
 
-/// Who may be given a `verge_visitor` cookie.
+/// Which visitors get a `verge_visitor` cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consent {
-    /// Everybody: the shop has asked before it let anybody in.
+    /// All: the shop obtains consent before a visit.
     Always,
-    /// Nobody.
+    /// None.
     Never,
-    /// Whoever has this cookie with this value.
+    /// Those with this cookie and value.
     Cookie(String, String),
 }
 
-/// Where events go.
+/// The origin, which receives events and reports.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The origin's address, without a slash at the end.
+    /// Its URL, without a trailing slash.
     pub url: String,
-    /// The secret it expects.
+    /// The key for its API.
     pub key: Option<String>,
 }
 
-/// The optional bindings of the Worker: which are there.
+/// Which optional bindings exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bindings {
-    /// `EVENTS`: a queue that events go through.
+    /// `EVENTS`: a queue for events.
     pub queue: bool,
-    /// `EVENTS_LIMIT`: how often a client may send events.
+    /// `EVENTS_LIMIT`: a rate limit on events per client.
     pub events_limit: bool,
-    /// `ANSWERS_LIMIT`: how often a client may ask for items.
+    /// `ANSWERS_LIMIT`: a rate limit on requests for items per client.
     pub answers_limit: bool,
     /// `METRICS`: an Analytics Engine data set.
     pub metrics: bool,
 }
 
-impl Bindings {
-    /// Looks each up by its name.
-    pub fn find(is_there: impl Fn(&str) -> bool) -> Self {
-        Self {
-            queue: is_there("EVENTS"),
-            events_limit: is_there(EVENTS_LIMIT),
-            answers_limit: is_there(ANSWERS_LIMIT),
-            metrics: is_there("METRICS"),
+/// The rate limits that can be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimit {
+    /// Of `POST /v1/events`.
+    Events,
+    /// Of requests for items.
+    Answers,
+}
+
+impl RateLimit {
+    /// The name of its binding.
+    pub const fn binding(self) -> &'static str {
+        match self {
+            Self::Events => "EVENTS_LIMIT",
+            Self::Answers => "ANSWERS_LIMIT",
         }
     }
 }
 
-/// The rate limit on events.
-pub const EVENTS_LIMIT: &str = "EVENTS_LIMIT";
-/// The rate limit on answers.
-pub const ANSWERS_LIMIT: &str = "ANSWERS_LIMIT";
+impl Bindings {
+    /// Looks up each binding by its name.
+    pub fn find(is_bound: impl Fn(&str) -> bool) -> Self {
+        Self {
+            queue: is_bound("EVENTS"),
+            events_limit: is_bound(RateLimit::Events.binding()),
+            answers_limit: is_bound(RateLimit::Answers.binding()),
+            metrics: is_bound("METRICS"),
+        }
+    }
 
-/// The Worker's settings. README's table of variables tells what each is for.
+    /// Whether `limit` is bound.
+    pub const fn has_limit(&self, limit: RateLimit) -> bool {
+        match limit {
+            RateLimit::Events => self.events_limit,
+            RateLimit::Answers => self.answers_limit,
+        }
+    }
+}
+
+/// The Worker's settings. `wrangler.toml` lists them too.
 #[derive(Clone)]
 pub struct Config {
-    /// `MANIFEST_TTL_S`: how long a manifest is taken to be the newest, in ms.
+    /// `MANIFEST_TTL_S`: how long a manifest is assumed to be the newest, in ms.
     pub manifest_ttl_ms: i64,
-    /// `STALE_AFTER_S`: how long refreshing may fail before answers say `stale`, in ms.
+    /// `STALE_AFTER_S`: how long refreshing may fail before answers are marked `stale`, in ms.
     pub stale_after_ms: i64,
-    /// `LOAD_DEADLINE_MS`: how long a request waits for the first snapshot of an isolate.
+    /// `LOAD_DEADLINE_MS`: how long a request waits for the first snapshot of an isolate, in ms.
     pub load_deadline_ms: i64,
-    /// `SHARD_DEADLINE_MS`: how long a request waits for shards of tables, of a shop too large for one snapshot.
+    /// `SHARD_DEADLINE_MS`: how long a request waits for shards of tables, in ms.
     pub shard_deadline_ms: i64,
     /// `CONSENT`: `always`, `never` or `cookie:NAME=VALUE`.
     pub consent: Consent,
-    /// `CORS_ORIGINS`: origins whose pages may call, separated by commas.
+    /// `CORS_ORIGINS`: origins whose pages may read replies, separated by commas.
     pub cors_origins: Vec<String>,
-    /// `BASE_PATH`: the part of the shop's own address below which the Worker answers; begins with a slash and does not
-    /// end with one, or is empty.
+    /// `BASE_PATH`: the prefix of all paths. Begins with a slash and does not end with one, or is empty.
     pub base_path: String,
     /// `ORIGIN_URL` and the secret `ORIGIN_KEY`.
     pub origin: Option<Origin>,
-    /// `AREAS`: whether events say the part of the country (`us-ca`) that they come from, not only the country.
+    /// `AREAS`: whether events carry the subdivision (`us-ca`) instead of the country.
     pub subdivisions: bool,
-    /// The secret `TESTER_KEY`, by which testers' variants are signed.
+    /// The secret `TESTER_KEY`, which signs testers' claims.
     pub tester_key: Option<String>,
-    /// The secret `SNAPSHOTS_KEY`: who sends it as a bearer token may read whole snapshots.
+    /// The secret `SNAPSHOTS_KEY`: the bearer token for complete snapshots.
     pub snapshots_key: Option<String>,
-    /// `STATIC_ITEMS`: items to answer with while there is no snapshot: ids, or objects with an `id`.
+    /// `STATIC_ITEMS`: the answer while there is no snapshot; ids, or objects with an `id`.
     pub static_items: Vec<Value>,
-    /// What is bound besides.
+    /// The optional bindings.
     pub bindings: Bindings,
 }
 
 impl Config {
-    /// Reads the settings through `get`. What makes no sense keeps its default, and is told in the list.
+    /// Reads the settings through `get`. An invalid value keeps the default and adds a warning.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> (Self, Vec<String>) {
-        let mut complaints = Vec::new();
+        let mut warnings = Vec::new();
         let mut number = |name: &str, default: i64| match get(name).map(|text| text.trim().parse::<u32>()) {
             None => default,
             Some(Ok(number)) => i64::from(number),
             Some(Err(_)) => {
-                complaints.push(format!("{name} should be a whole number; taking {default}"));
+                warnings.push(format!("{name} should be a whole number; using {default}"));
                 default
             }
         };
@@ -106,8 +127,7 @@ impl Config {
             Some(text) => match text.strip_prefix("cookie:").and_then(|pair| pair.split_once('=')) {
                 Some((name, value)) => Consent::Cookie(name.trim().to_owned(), value.trim().to_owned()),
                 None => {
-                    complaints
-                        .push("CONSENT is one of always, never, cookie:NAME=VALUE; taking never".into());
+                    warnings.push("CONSENT should be always, never or cookie:NAME=VALUE; using never".into());
                     Consent::Never
                 }
             },
@@ -116,7 +136,7 @@ impl Config {
             None | Some("" | "country") => false,
             Some("subdivision") => true,
             Some(_) => {
-                complaints.push("AREAS is one of country, subdivision; taking country".into());
+                warnings.push("AREAS should be country or subdivision; using country".into());
                 false
             }
         };
@@ -133,7 +153,7 @@ impl Config {
                 format!("/{path}")
             }
             _ => {
-                complaints.push("BASE_PATH should be a path such as /verge; answering below /".into());
+                warnings.push("BASE_PATH should be a path such as /verge; using /".into());
                 String::new()
             }
         };
@@ -143,7 +163,7 @@ impl Config {
                 Some(Origin { url: url.trim_end_matches('/').to_owned(), key })
             }
             Some(_) => {
-                complaints.push("ORIGIN_URL should begin with https://; events are not forwarded".into());
+                warnings.push("ORIGIN_URL should begin with https://; events are not forwarded".into());
                 None
             }
             None => None,
@@ -151,7 +171,7 @@ impl Config {
         let static_items = get("STATIC_ITEMS").map_or_else(Vec::new, |text| {
             static_items(&text).unwrap_or_else(|| {
                 let expected = "a JSON array of ids or of objects with an id";
-                complaints.push(format!("STATIC_ITEMS should be {expected}; passing over it"));
+                warnings.push(format!("STATIC_ITEMS should be {expected}; ignoring it"));
                 Vec::new()
             })
         });
@@ -171,11 +191,11 @@ impl Config {
             static_items,
             bindings: Bindings::default(),
         };
-        (config, complaints)
+        (config, warnings)
     }
 }
 
-/// The items as objects in the shape of an answer's.
+/// The items as objects with the shape of an answer's items.
 fn static_items(text: &str) -> Option<Vec<Value>> {
     let Value::Array(items) = serde_json::from_str(text).ok()? else { return None };
     let shaped = |item| {
@@ -203,17 +223,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_set_gives_the_defaults_and_no_complaint() {
-        let (config, complaints) = read(&[]);
-        assert_eq!(complaints, [""; 0]);
+    fn defaults_give_no_warning() {
+        let (config, warnings) = read(&[]);
+        assert_eq!(warnings, [""; 0]);
         assert_eq!((config.manifest_ttl_ms, config.load_deadline_ms), (30_000, 2_000));
         assert_eq!(config.consent, Consent::Never);
         assert!(config.origin.is_none() && config.cors_origins.is_empty() && config.static_items.is_empty());
     }
 
     #[test]
-    fn what_is_set_is_read() {
-        let (config, complaints) = read(&[
+    fn settings_are_read() {
+        let (config, warnings) = read(&[
             ("MANIFEST_TTL_S", "0"),
             ("CONSENT", "cookie:cookie_consent=yes"),
             ("CORS_ORIGINS", "https://shop.example/, https://m.shop.example"),
@@ -221,7 +241,7 @@ mod tests {
             ("ORIGIN_URL", "https://verge.shop.example/"),
             ("STATIC_ITEMS", r#"["a",{"id":"b","price":2.5}]"#),
         ]);
-        assert_eq!(complaints, [""; 0]);
+        assert_eq!(warnings, [""; 0]);
         assert_eq!(config.manifest_ttl_ms, 0);
         assert_eq!(config.consent, Consent::Cookie("cookie_consent".into(), "yes".into()));
         assert_eq!(config.cors_origins, ["https://shop.example", "https://m.shop.example"]);
@@ -233,8 +253,8 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_keeps_the_default_and_is_told() {
-        let (config, complaints) = read(&[
+    fn invalid_settings_keep_the_default_with_a_warning() {
+        let (config, warnings) = read(&[
             ("MANIFEST_TTL_S", "soon"),
             ("CONSENT", "sure"),
             ("AREAS", "street"),
@@ -242,7 +262,7 @@ mod tests {
             ("ORIGIN_URL", "ftp://x"),
             ("STATIC_ITEMS", "{}"),
         ]);
-        assert_eq!(complaints.len(), 6, "{complaints:?}");
+        assert_eq!(warnings.len(), 6, "{warnings:?}");
         assert_eq!(config.manifest_ttl_ms, 30_000);
         assert_eq!(config.consent, Consent::Never);
         assert!(config.origin.is_none() && config.base_path.is_empty() && config.static_items.is_empty());

@@ -1,11 +1,11 @@
-//! What an isolate counts of its answers, and when it tells the origin.
+//! Counters of an isolate's answers, and the schedule of its reports to the origin.
 
 use snapshots::report::Report;
 
-/// How long counts are kept before they are told, in ms.
-const EVERY_MS: i64 = 10_000;
+/// Interval between reports, in ms.
+const REPORT_INTERVAL_MS: i64 = 10_000;
 
-/// Counts since the last report.
+/// The counters since the last report.
 #[derive(Default)]
 pub struct Counts {
     report: Report,
@@ -13,8 +13,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts a reply to a request for items, `at_hand` where nothing had to be read for it.
-    pub fn add(&mut self, status: u16, exposed: &[(String, String)], began: i64, now: i64, at_hand: bool) {
+    /// Counts a reply to a request for items. `cache_hit`: it did not wait for KV.
+    pub fn add(&mut self, status: u16, exposed: &[(String, String)], began: i64, now: i64, cache_hit: bool) {
         self.since.get_or_insert(now);
         for (experiment, variant) in exposed {
             self.report.expose(experiment, variant, 1);
@@ -22,7 +22,8 @@ impl Counts {
         match status {
             200 | 304 => {
                 self.report.answered(now.saturating_sub(began) as f64 / 1e3);
-                let known = if at_hand { &mut self.report.cache_hits } else { &mut self.report.cache_misses };
+                let known =
+                    if cache_hit { &mut self.report.cache_hits } else { &mut self.report.cache_misses };
                 *known += 1;
             }
             500.. => self.report.errors += 1,
@@ -30,9 +31,9 @@ impl Counts {
         }
     }
 
-    /// The counts, where they are to be told now; counting starts again.
-    pub fn due(&mut self, now: i64) -> Option<Report> {
-        let since = self.since.filter(|since| now.saturating_sub(*since) >= EVERY_MS)?;
+    /// Takes the report if it is due, and resets the counters.
+    pub fn take_due(&mut self, now: i64) -> Option<Report> {
+        let since = self.since.filter(|since| now.saturating_sub(*since) >= REPORT_INTERVAL_MS)?;
         self.since = Some(since.max(now));
         Some(std::mem::take(&mut self.report))
     }
@@ -43,20 +44,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_told_once_and_not_too_often() {
+    fn every_answer_is_reported_once_and_at_intervals() {
         let mut counts = Counts::default();
-        assert_eq!(counts.due(0), None);
+        assert_eq!(counts.take_due(0), None);
         counts.add(200, &[("home".into(), "a".into())], 0, 3, true);
         counts.add(304, &[], 0, 30, false);
         counts.add(404, &[], 0, 3, true);
         counts.add(503, &[], 0, 3, false);
-        assert_eq!(counts.due(EVERY_MS), None);
-        let report = counts.due(EVERY_MS + 3).unwrap();
+        assert_eq!(counts.take_due(REPORT_INTERVAL_MS), None);
+        let report = counts.take_due(REPORT_INTERVAL_MS + 3).unwrap();
         assert_eq!((report.requests(), report.cache_hits, report.cache_misses, report.errors), (2, 1, 1, 1));
         assert_eq!(report.exposed.iter().map(|exposed| exposed.answers).collect::<Vec<_>>(), [1]);
         assert!((report.seconds - 0.033).abs() < 1e-9);
-        assert_eq!(counts.due(2 * EVERY_MS), None);
+        assert_eq!(counts.take_due(2 * REPORT_INTERVAL_MS), None);
         counts.add(200, &[], 0, 3, true);
-        assert_eq!(counts.due(2 * EVERY_MS + 3).unwrap().requests(), 1);
+        assert_eq!(counts.take_due(2 * REPORT_INTERVAL_MS + 3).unwrap().requests(), 1);
     }
 }

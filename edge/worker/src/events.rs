@@ -1,4 +1,4 @@
-//! Taking events: what of a body is kept, what the visitor's cookies become, what the origin is told.
+//! Handling of `POST /v1/events`: validation, the visitor's cookies, and the events for the origin.
 
 use crate::id;
 use crate::reply::{Problem, Reply};
@@ -8,32 +8,33 @@ use snapshots::event::{BodyError, Event, Kind, Rejected, parse_batch};
 use snapshots::recents;
 use snapshots::time::Timestamp;
 
-/// The most events of one body.
+/// Most events of a body.
 const MAX_EVENTS: usize = 500;
-/// The most bytes of one body.
+/// Most bytes of a body.
 pub const MAX_BODY: usize = 256 << 10;
-/// Takes a body of events: the `202` that tells what was accepted, and the events for the origin.
+
+/// Reads a body of events. Returns the `202` reply and the events for the origin.
 ///
 /// # Errors
-/// A [`Problem`] when the body cannot be read, holds too many events, or no valid one.
+/// A [`Problem`] if the body is not JSON, has too many events or no valid one.
 pub fn take(body: &[u8], visit: &Visit, now: Timestamp) -> Result<(Reply, Vec<Event>), Problem> {
     let batch = parse_batch(body, MAX_EVENTS, now, || id::ulid(now)).map_err(|error| match error {
         BodyError::NotJson(_) => Problem::bad_request("body", error.to_string()),
         BodyError::TooMany(_) => too_large(error.to_string()),
     })?;
     if batch.events.is_empty() {
-        let detail = "No event of the body is valid; `rejected` tells why.";
+        let detail = "No event of the body is valid; `rejected` lists the errors.";
         let rejected = serde_json::to_value(&batch.rejected).ok();
         return Err(Problem { rejected, ..Problem::bad_request("body", detail) });
     }
 
     #[derive(Serialize)]
-    struct Taken<'a> {
+    struct Accepted<'a> {
         accepted: usize,
         rejected: &'a [Rejected],
     }
-    let taken = Taken { accepted: batch.events.len(), rejected: &batch.rejected };
-    let mut reply = Reply::json(202, &taken).with("cache-control", "no-store");
+    let accepted = Accepted { accepted: batch.events.len(), rejected: &batch.rejected };
+    let mut reply = Reply::json(202, &accepted).with("cache-control", "no-store");
 
     let mut recents = visit.recents.clone();
     for event in &batch.events {
@@ -53,7 +54,7 @@ pub fn take(body: &[u8], visit: &Visit, now: Timestamp) -> Result<(Reply, Vec<Ev
     Ok((reply, events.collect()))
 }
 
-/// The event with what the edge knows about its visitor.
+/// Adds the visitor and the country to an event.
 fn complete(mut event: Event, visit: &Visit, visitor: Option<&str>) -> Event {
     if visit.opted_out {
         event.visitor = None;
@@ -64,9 +65,9 @@ fn complete(mut event: Event, visit: &Visit, visitor: Option<&str>) -> Event {
     event
 }
 
-/// The problem of a body beyond [`MAX_BODY`].
+/// The problem for a body beyond [`MAX_BODY`].
 pub fn body_too_large() -> Problem {
-    too_large(format!("The body has more than {MAX_BODY} bytes. Send the events in parts."))
+    too_large(format!("The body has more than {MAX_BODY} bytes. Send the events in several requests."))
 }
 
 fn too_large(detail: String) -> Problem {
@@ -93,27 +94,27 @@ mod tests {
     }
 
     #[test]
-    fn events_become_recents_and_go_on_with_the_country() {
+    fn events_update_the_recents_and_get_the_country() {
         let body = br#"[{"kind":"view","item":"b"},{"kind":"cart","item":"a"},{"kind":"veiw","item":"c"}]"#;
         let before = "verge_recents=1|a:v:ht7ui|z:v:ht7ui";
         let (reply, events) = take(body, &visit("never", before, false), NOW).unwrap();
         assert_eq!(reply.status, 202);
-        let told: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
-        assert_eq!((&told["accepted"], &told["rejected"][0]["index"]), (&2.into(), &2.into()));
+        let body: serde_json::Value = serde_json::from_str(reply.body.text()).unwrap();
+        assert_eq!((&body["accepted"], &body["rejected"][0]["index"]), (&2.into(), &2.into()));
         assert_eq!(cookies(&reply), ["verge_recents=1|a:a2:ht7ui|b:v:ht7ui|z:v:ht7ui"]);
         assert_eq!(events[0].region.as_deref(), Some("gb"));
         assert_eq!(events[0].visitor, None);
     }
 
     #[test]
-    fn impressions_change_no_cookie() {
+    fn impressions_do_not_change_cookies() {
         let body = br#"{"kind":"impression","item":"b"}"#;
         let (reply, events) = take(body, &visit("never", "", false), NOW).unwrap();
         assert_eq!((cookies(&reply), events.len()), (vec![], 1));
     }
 
     #[test]
-    fn a_browser_gets_an_id_with_consent_only_and_loses_it_without() {
+    fn the_visitor_cookie_is_set_with_consent_and_removed_without() {
         let body = br#"{"kind":"view","item":"b"}"#;
         let named = br#"{"kind":"view","item":"b","visitor":"shop-7"}"#;
         let (reply, events) = take(body, &visit("always", "", false), NOW).unwrap();
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_a_valid_event_is_refused_with_the_reasons() {
+    fn a_body_without_a_valid_event_is_rejected_with_the_errors() {
         let refuse = |body: &[u8]| take(body, &Visit::default(), NOW).unwrap_err();
         let problem = refuse(br#"[{"kind":"view"}]"#);
         assert_eq!((problem.status, problem.field.as_deref()), (400, Some("body")));

@@ -1,16 +1,16 @@
-//! What the Worker reads of every request: one text of lines, made by `js/glue.js`.
+//! The parts of a request that the Worker always reads, as lines of text made by `js/glue.js`.
 
-/// How many lines there are.
+/// The number of lines.
 const LINES: usize = 8;
 
-/// The head of a request. What is not there is empty.
+/// The head of a request. Missing fields are empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head<'a> {
-    /// The method, as it came.
+    /// The method.
     pub method: &'a str,
-    /// The whole address.
+    /// The URL.
     pub url: &'a str,
-    /// The country that the request comes from, as Cloudflare sees it.
+    /// The country according to Cloudflare.
     pub country: &'a str,
     /// `Cookie`.
     pub cookie: &'a str,
@@ -25,7 +25,7 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Reads the lines; those that are missing are empty.
+    /// Reads the lines. Missing ones are empty.
     pub fn read(lines: &'a str) -> Self {
         let mut lines = lines.splitn(LINES, '\n');
         let mut next = || lines.next().unwrap_or_default();
@@ -41,7 +41,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The address's path and query, percent-encoded as they came.
+    /// The URL's path and query, still percent-encoded.
     pub fn path_and_query(&self) -> (&'a str, &'a str) {
         let rest = self.url.split_once("://").map_or(self.url, |(_, rest)| rest);
         let rest = rest.find(['/', '?', '#']).and_then(|start| rest.get(start..)).unwrap_or_default();
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_taken_apart() {
+    fn a_url_is_split_into_path_and_query() {
         assert_eq!(
             parts("https://shop.example/v1/items/a%2Fb?limit=3&x=/?y#z"),
             ("/v1/items/a%2Fb", "limit=3&x=/?y")

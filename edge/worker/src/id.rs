@@ -1,4 +1,4 @@
-//! Random identifiers: of a request or event (a ULID), and of a browser.
+//! Random ids of requests and events (ULID) and of browsers.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use snapshots::time::Timestamp;
@@ -6,19 +6,19 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// `N` random bytes; zeros where the platform has none to give, which it always has.
+/// `N` random bytes; zeros if the platform has no random source, which does not happen on Workers.
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     let _ = getrandom::fill(&mut bytes);
     bytes
 }
 
-/// A ULID: 26 characters that sort by time, of which 80 bits are random.
+/// A ULID: 26 characters that sort by time, with 80 random bits.
 pub fn ulid(now: Timestamp) -> String {
-    ulid_of(now, random())
+    encode_ulid(now, random())
 }
 
-fn ulid_of(now: Timestamp, random: [u8; 10]) -> String {
+fn encode_ulid(now: Timestamp, random: [u8; 10]) -> String {
     let time = u128::from(now.0.clamp(0, (1 << 48) - 1).unsigned_abs());
     let bits = random.iter().fold(time, |bits, byte| bits << 8 | u128::from(*byte));
     (0..26)
@@ -28,17 +28,17 @@ fn ulid_of(now: Timestamp, random: [u8; 10]) -> String {
         .collect()
 }
 
-/// A browser's id: 128 random bits in 22 characters of base64url.
+/// A browser's id: 128 random bits as 22 characters of base64url.
 pub fn visitor() -> String {
     Base64UrlUnpadded::encode_string(&random::<16>())
 }
 
-/// A number that an id's randomness makes, for draws that belong to its request.
-pub fn dice(id: &str) -> u64 {
+/// A random number derived from a request's id, so that its draws can be repeated.
+pub fn random_of(id: &str) -> u64 {
     xxh3_64(id.as_bytes())
 }
 
-/// Whether `text` is a browser's id as [`visitor`] makes them.
+/// Whether `text` has the form of an id by [`visitor`].
 pub fn is_visitor(text: &str) -> bool {
     text.len() == 22 && Base64UrlUnpadded::decode_vec(text).is_ok()
 }
@@ -48,16 +48,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ulid_is_written_as_its_specification_shows() {
+    fn a_ulid_matches_the_specification() {
         // The specification's own example of a time, 01ARYZ6S41, is 1469918176385.
-        assert_eq!(ulid_of(Timestamp(1_469_918_176_385), [0; 10]), "01ARYZ6S410000000000000000");
-        assert_eq!(ulid_of(Timestamp(1_469_918_176_385), [0xff; 10]), "01ARYZ6S41ZZZZZZZZZZZZZZZZ");
-        assert_eq!(ulid_of(Timestamp(i64::MAX), [0xff; 10]), "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
-        assert_eq!(ulid_of(Timestamp(-1), [0; 10]), "0".repeat(26));
+        assert_eq!(encode_ulid(Timestamp(1_469_918_176_385), [0; 10]), "01ARYZ6S410000000000000000");
+        assert_eq!(encode_ulid(Timestamp(1_469_918_176_385), [0xff; 10]), "01ARYZ6S41ZZZZZZZZZZZZZZZZ");
+        assert_eq!(encode_ulid(Timestamp(i64::MAX), [0xff; 10]), "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+        assert_eq!(encode_ulid(Timestamp(-1), [0; 10]), "0".repeat(26));
     }
 
     #[test]
-    fn a_visitor_is_random_and_known_again() {
+    fn visitor_ids_are_random_and_valid() {
         let (one, other) = (visitor(), visitor());
         assert_ne!(one, other);
         assert!(

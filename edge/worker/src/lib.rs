@@ -1,18 +1,24 @@
-//! Verge at the edge: a Cloudflare Worker that answers from a snapshot kept in the isolate.
+//! Verge at the edge: a Cloudflare Worker that answers from a snapshot held in the isolate's memory.
 //!
-//! The way of a request: [`route`] finds what is asked; [`visit`] reads who asks, from headers and cookies alone;
-//! `load` finds the region's snapshot, in the [`store`] or in KV; [`answers`] computes, [`reply`] is what goes
-//! back. [`events`] takes what a visitor did, `forward` hands it on by a queue or from the [`outbox`]; [`live`] is both on
-//! one connection. `fetch`, `load`, `forward` and `platform` are all that touches the platform; they exist on wasm only, and
-//! everything else is tested anywhere.
+//! A request passes these modules: [`route`] finds what it asks for; [`visit`] reads the visitor from headers and
+//! cookies; `load` finds the region's snapshot, in the [`store`] or in KV; [`answers`] computes; [`reply`] holds the
+//! response. [`events`] validates events; `forward` sends them through a queue or from the [`outbox`]. [`dispatch`]
+//! connects these modules.
+//!
+//! Only `entry`, `bindings`, `load`, `forward` and `platform` use the platform's API. They are compiled for wasm only;
+//! unit tests cover all other modules natively.
 
 pub mod answers;
-pub mod config;
-pub mod context;
-pub mod counts;
-pub mod events;
 #[cfg(target_arch = "wasm32")]
-mod fetch;
+mod bindings;
+pub mod config;
+pub mod cors;
+pub mod counts;
+pub mod details;
+pub mod dispatch;
+#[cfg(target_arch = "wasm32")]
+pub mod entry;
+pub mod events;
 #[cfg(target_arch = "wasm32")]
 mod forward;
 pub mod head;
@@ -29,4 +35,5 @@ mod platform;
 pub mod reply;
 pub mod route;
 pub mod store;
+pub mod verify;
 pub mod visit;

@@ -1,26 +1,30 @@
-//! Snapshots for others to answer from, under the keys that they have in KV: for pages a region's lite one, and for the
-//! shop itself, by its key, the whole.
+//! Snapshots for other scorers, under their KV keys: a region's lite snapshot for pages, and the complete snapshot for
+//! the shop itself, which authenticates with `SNAPSHOTS_KEY`.
 
 use crate::answers::matches_tag;
-use crate::reply::{Problem, Reply};
-use crate::store::Ready;
+use crate::reply::{Body, Problem, Reply, Stream};
+use crate::store::ServedSnapshot;
 use serde::Serialize;
 use snapshots::manifest::{BlobRef, Manifest};
 use snapshots::time::Timestamp;
 
-/// How long others may keep a manifest: as long as answers that are the same for everybody.
+/// `Cache-Control` of a manifest for pages.
 const SHORT: &str = "public, max-age=30";
-/// A manifest for the shop alone is asked about anew each time.
+/// `Cache-Control` of a complete manifest.
 const PRIVATE: &str = "private, no-cache";
-/// How long they may keep a blob, which never changes.
+/// `Cache-Control` of a blob, whose content never changes.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
-/// The manifest of a region; `known` is `If-None-Match`. For pages it names the lite snapshot alone: a shop's whole tables
-/// are nobody else's, and to its own callers alone all of it is told.
+/// The manifest of a region. Pages get one that names only the lite snapshot; the complete tables are for the shop's own
+/// callers (`is_own`).
 ///
 /// # Errors
-/// A [`Problem`] where there is no snapshot yet, or none for pages.
-pub fn manifest(ready: Option<&Ready>, known: &str, is_own: bool) -> Result<Reply, Problem> {
+/// A [`Problem`] if the region's snapshot could not be loaded, or has no lite snapshot.
+pub fn manifest(
+    served: Option<&ServedSnapshot>,
+    if_none_match: &str,
+    is_own: bool,
+) -> Result<Reply, Problem> {
     #[derive(Serialize)]
     struct Body<'a> {
         format: u32,
@@ -29,39 +33,39 @@ pub fn manifest(ready: Option<&Ready>, known: &str, is_own: bool) -> Result<Repl
         built_at: Timestamp,
         lite: &'a BlobRef,
     }
-    let Some(ready) = ready else { return Err(Problem::no_snapshot()) };
+    // The world's manifest in place of a region's would replace good tables by wrong ones.
+    let Some(served) = served.filter(|served| !served.fallback) else { return Err(Problem::no_snapshot()) };
     if is_own {
-        let manifest = &ready.loaded.manifest;
-        return Ok(unless_known(known, &manifest.version, manifest).with("cache-control", PRIVATE));
+        let manifest = &served.loaded.manifest;
+        return Ok(unless_current(if_none_match, &manifest.version, manifest).with("cache-control", PRIVATE));
     }
-    let Manifest { format, region, version, built_at, lite, .. } = &ready.loaded.manifest;
+    let Manifest { format, region, version, built_at, lite, .. } = &served.loaded.manifest;
     let Some(lite) = lite else {
-        let detail = format!(
-            "Region '{region}' was published without a snapshot for pages. Build and publish it again."
-        );
+        let detail =
+            format!("Region '{region}' was published without a lite snapshot. Build and publish it again.");
         return Err(Problem::new(404, "No lite snapshot", detail));
     };
     let body = Body { format: *format, region, version, built_at: *built_at, lite };
-    // A cache that others share would hand it to the shop's callers too.
-    let reply = unless_known(known, &lite.hash, &body).with("vary", "authorization");
+    // A shared cache must not serve this reply to the shop's own callers.
+    let reply = unless_current(if_none_match, &lite.hash, &body).with("vary", "authorization");
     Ok(reply.with("cache-control", SHORT))
 }
 
-/// `body` under the ETag of its `name`, or that it is the one that is `known`.
-fn unless_known(known: &str, name: &str, body: &impl Serialize) -> Reply {
+/// `body` with the ETag `name`, or 304 if `if_none_match` lists it.
+fn unless_current(if_none_match: &str, name: &str, body: &impl Serialize) -> Reply {
     let tag = format!("\"{name}\"");
-    let reply = if matches_tag(known, &tag) { Reply::empty(304) } else { Reply::json(200, body) };
+    let reply = if matches_tag(if_none_match, &tag) { Reply::empty(304) } else { Reply::json(200, body) };
     reply.with("etag", tag)
 }
 
-/// Whether a caller is the shop's own, by the `Authorization` header, if there is one, and the secret `SNAPSHOTS_KEY`.
+/// Whether the `Authorization` header holds the secret `SNAPSHOTS_KEY`. Without the header, the caller is a page.
 ///
 /// # Errors
-/// A [`Problem`] where the header is another.
+/// A [`Problem`] if the header holds anything else.
 pub fn is_own(header: Option<&str>, key: Option<&str>) -> Result<bool, Problem> {
     let Some(header) = header else { return Ok(false) };
     let given = header.strip_prefix("Bearer ").unwrap_or_default();
-    // As long for a key that begins right as for one that does not.
+    // In constant time, so that the response time does not reveal how much of the key is right.
     let same = |key: &&str| {
         let differ = key.bytes().zip(given.bytes()).fold(0, |differ, (a, b)| differ | (a ^ b));
         key.len() == given.len() && differ == 0
@@ -69,21 +73,22 @@ pub fn is_own(header: Option<&str>, key: Option<&str>) -> Result<bool, Problem> 
     if key.filter(same).is_some() {
         return Ok(true);
     }
-    let detail =
-        "Send the Worker's secret SNAPSHOTS_KEY as a bearer token, or no Authorization for what pages get.";
+    let detail = "Send the Worker's secret SNAPSHOTS_KEY as a bearer token, or no Authorization header for the lite snapshot.";
     Err(Problem::new(401, "Not allowed", detail).with("www-authenticate", "Bearer"))
 }
 
-/// What goes before a blob's bytes.
+/// The reply with a blob's bytes.
 ///
 /// # Errors
-/// A [`Problem`] where there is none of this hash.
-pub fn blob(is_there: bool) -> Result<Reply, Problem> {
-    if !is_there {
-        let detail = "There is no blob of this hash. Look at the manifest again: snapshots are replaced.";
+/// A [`Problem`] if there is no blob with this hash.
+pub fn blob(stream: Option<Stream>) -> Result<Reply, Problem> {
+    let Some(stream) = stream else {
+        let detail = "There is no blob with this hash. Read the manifest again: snapshots are replaced.";
         return Err(Problem::new(404, "Unknown blob", detail));
-    }
-    Ok(Reply::empty(200).with("content-type", "application/octet-stream").with("cache-control", FOREVER))
+    };
+    Ok(Reply { body: Body::Stream(stream), ..Reply::empty(200) }
+        .with("content-type", "application/octet-stream")
+        .with("cache-control", FOREVER))
 }
 
 #[cfg(test)]
@@ -91,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_key_itself_is_the_shops() {
+    fn only_the_exact_key_authenticates() {
         assert_eq!(is_own(None, Some("key")), Ok(false));
         assert_eq!(is_own(Some("Bearer key"), Some("key")), Ok(true));
         for header in ["key", "Bearer ", "Bearer ke", "Bearer key2", "Bearer kez", "Basic key", ""] {

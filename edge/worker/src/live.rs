@@ -1,16 +1,16 @@
-//! Who may open `GET /v1/live`. The connection itself is `js/live.js`.
+//! Access control of `GET /v1/live`. `js/live.js` holds the connection.
 
 use crate::config::Config;
 use crate::head::Head;
 use crate::reply::Problem;
 
-/// The answer to the request that would open it: `426`, which the entry module answers with the connection where
-/// the client offers one; `403` to pages of other origins, as browsers leave that to the server here.
+/// The reply to a request to connect. `426` means allowed: the entry module replaces it by the connection if the client
+/// sent an upgrade. `403` rejects pages of other origins, since browsers do not apply CORS to WebSockets.
 pub fn handshake(config: &Config, head: &Head<'_>) -> Problem {
-    let own = |origin: &str| head.url.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'));
-    let allowed = |origin: &str| config.cors_origins.iter().any(|allowed| allowed == origin);
-    if !head.origin.is_empty() && !own(head.origin) && !allowed(head.origin) {
-        let detail = "Pages of this origin may not connect. CORS_ORIGINS names those that may.";
+    let is_own = |origin: &str| head.url.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'));
+    let is_allowed = |origin: &str| config.cors_origins.iter().any(|allowed| allowed == origin);
+    if !head.origin.is_empty() && !is_own(head.origin) && !is_allowed(head.origin) {
+        let detail = "Pages of this origin may not connect. CORS_ORIGINS lists those that may.";
         return Problem { field: Some("origin".to_owned()), ..Problem::new(403, "Forbidden", detail) };
     }
     Problem::new(426, "Upgrade required", "Open a WebSocket here.").with("upgrade", "websocket")
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_of_the_same_and_of_configured_origins_may_connect() {
+    fn pages_of_the_same_and_configured_origins_may_connect() {
         let setting = |name: &str| (name == "CORS_ORIGINS").then(|| "https://m.shop.example".to_owned());
         let (config, _) = Config::read(setting);
         for (origin, status) in [

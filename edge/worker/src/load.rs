@@ -1,63 +1,65 @@
-//! Reading snapshots from KV, and finding the one that a visitor is answered from.
+//! Reads snapshots from KV and finds the one for a visitor.
 
 use crate::config::Config;
 use crate::platform::now;
-use crate::store::{Freshness, Loaded, Look, Outcome, Ready, Store};
+use crate::store::{Freshness, LoadOutcome, LoadedSnapshot, RegionLookup, ServedSnapshot, Store};
+use crate::verify;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use snapshots::manifest::{BlobRef, Manifest, Place, RowRange, WORLD, blob_key, content_hash, manifest_key};
+use snapshots::manifest::{BlobRef, Place, WORLD, blob_key, manifest_key};
 use snapshots::rows::RowKey;
-use snapshots::{Bytes, Shard, Snapshot, shards};
+use snapshots::shards::ShardLookup;
+use snapshots::{Bytes, Shard, Snapshot};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 use worker::wasm_bindgen::JsValue;
 use worker::{Context, Delay, Env, KvStore, console_error, console_log};
 
-/// The binding of the KV namespace with the snapshots.
+/// The binding of the KV namespace that holds the snapshots.
 const KV: &str = "SNAPSHOTS";
-/// The shortest time KV lets a value be cached at the edge, in seconds.
+/// The shortest edge cache time that KV accepts, in seconds.
 const MIN_CACHE_S: u64 = 30;
-/// How long blobs are cached at the edge, in seconds: they never change.
+/// Edge cache time of blobs, in seconds. Their content never changes.
 const BLOB_CACHE_S: u64 = 30 * 86_400;
-/// How many blobs are read at once: Workers allow 6 connections that wait.
-const AT_ONCE: usize = 6;
-/// How often a request looks whether a snapshot has arrived.
-const LOOK_AGAIN: Duration = Duration::from_millis(4);
+/// Blobs that are read at once: a Worker may have 6 open connections.
+const MAX_CONNECTIONS: usize = 6;
+/// How often a waiting request checks whether its snapshot has arrived.
+const POLL_INTERVAL: Duration = Duration::from_millis(4);
 
 thread_local! {
     static STORE: RefCell<Store> = RefCell::default();
 }
 
-/// Lets `read` see what the isolate holds.
-pub fn with_store<T>(read: impl FnOnce(&Store) -> T) -> T {
+/// Calls `read` with the isolate's store.
+pub(crate) fn with_store<T>(read: impl FnOnce(&Store) -> T) -> T {
     STORE.with_borrow(read)
 }
 
-/// What a request needs to reach KV.
-pub struct Loader<'a> {
+/// Loads snapshots on behalf of one request.
+pub(crate) struct Loader<'a> {
     /// The Worker's bindings.
-    pub env: &'a Env,
-    /// The request's context, in which loading goes on behind the answer.
-    pub context: &'a Context,
+    pub(crate) env: &'a Env,
+    /// The request's context, which keeps background loads alive.
+    pub(crate) context: &'a Context,
     /// The settings.
-    pub config: &'a Config,
+    pub(crate) config: &'a Config,
 }
 
 impl Loader<'_> {
-    /// The snapshot for a visitor: of the region `asked` for, of the country's or a finer or coarser `place`'s region where
-    /// none is asked for, of the world where there is no such region. `None` when nothing can be had within the
-    /// deadline, counted from when the request `began` (ms).
-    pub async fn find(
+    /// The snapshot of the `requested` region, or else of the region that covers the visitor's `place` or `country`. An
+    /// unknown region means the world; so does a region that cannot be loaded, which [`ServedSnapshot::fallback`] marks.
+    /// `None` if the world cannot be loaded either before the deadline, counted from `began` (ms).
+    pub(crate) async fn find(
         &self,
-        asked: Option<&str>,
+        requested: Option<&str>,
         country: Option<&str>,
         place: &dyn Fn() -> Place,
         began: i64,
-    ) -> Option<Ready> {
+    ) -> Option<ServedSnapshot> {
         let world = self.ready(WORLD, began).await?;
         let manifest = &world.loaded.manifest;
-        let region = match asked {
-            Some(asked) if manifest.regions.values().any(|region| region == asked) => asked,
+        let region = match requested {
+            Some(name) if manifest.regions.values().any(|region| region == name) => name,
             Some(_) => WORLD,
             None => manifest.region_at(country.unwrap_or_default(), place),
         };
@@ -65,52 +67,55 @@ impl Loader<'_> {
             return Some(world);
         }
         let waited = world.waited;
-        let mut found = self.ready(region, began).await.unwrap_or(world);
-        found.waited |= waited;
-        Some(found)
+        let mut served = match self.ready(region, began).await {
+            Some(served) => served,
+            None => ServedSnapshot { fallback: true, ..world },
+        };
+        served.waited |= waited;
+        Some(served)
     }
 
-    /// One region's snapshot. The first request of an isolate waits for it; later ones get what is there, and
-    /// one of them now and then refreshes it behind its answer.
-    async fn ready(&self, region: &str, began: i64) -> Option<Ready> {
+    /// One region's snapshot. An isolate's first request waits for it. Later ones get the snapshot in memory, and
+    /// refresh it in the background when it is due.
+    async fn ready(&self, region: &str, began: i64) -> Option<ServedSnapshot> {
         let freshness =
             Freshness { ttl_ms: self.config.manifest_ttl_ms, stale_after_ms: self.config.stale_after_ms };
         let deadline = began.saturating_add(self.config.load_deadline_ms);
         let (mut loading, mut at) = (false, began);
         loop {
-            match STORE.with_borrow_mut(|store| store.look(region, at, freshness)) {
-                Look::Ready(mut ready) => {
-                    ready.waited = at > began;
-                    if ready.refresh {
-                        self.load_behind(region);
+            match STORE.with_borrow_mut(|store| store.look_up(region, at, freshness)) {
+                RegionLookup::Found(mut served) => {
+                    served.waited = at > began;
+                    if served.refresh {
+                        self.load_in_background(region);
                     }
-                    return Some(ready);
+                    return Some(served);
                 }
-                Look::Load if loading => {
-                    // Ours has failed, and the time to the next attempt is over.
-                    STORE.with_borrow_mut(|store| store.finish(region, Outcome::Failed, at));
+                RegionLookup::StartLoad if loading => {
+                    // This request's own load has failed, and the pause before the next is over.
+                    STORE.with_borrow_mut(|store| store.finish(region, LoadOutcome::Failed, at));
                     return None;
                 }
-                Look::Load => {
-                    self.load_behind(region);
+                RegionLookup::StartLoad => {
+                    self.load_in_background(region);
                     loading = true;
                 }
-                Look::Wait => {}
-                Look::Failed => return None,
+                RegionLookup::Loading => {}
+                RegionLookup::Failed => return None,
             }
             if at >= deadline {
                 console_error!("region '{region}': no snapshot within the deadline");
                 return None;
             }
-            Delay::from(LOOK_AGAIN).await;
+            Delay::from(POLL_INTERVAL).await;
             at = now();
         }
     }
 
-    /// Has these rows at hand as far as the deadline allows, where tables are cut into shards. What is
-    /// missing is read behind the answer.
-    pub async fn add_rows(&self, ready: &mut Ready, rows: &[RowKey]) {
-        let manifest = &ready.loaded.manifest;
+    /// Adds the shards that hold these rows, as far as they arrive before the deadline. The rest is read in the
+    /// background.
+    pub(crate) async fn load_rows(&self, served: &mut ServedSnapshot, rows: &[RowKey]) {
+        let manifest = &served.loaded.manifest;
         let mut needed: Vec<&BlobRef> = rows.iter().filter_map(|row| manifest.shard(*row)).collect();
         needed.sort_by(|a, b| a.hash.cmp(&b.hash));
         needed.dedup();
@@ -124,36 +129,31 @@ impl Loader<'_> {
         loop {
             let (mut to_read, mut coming) = (Vec::new(), Vec::new());
             for blob in missing {
-                match STORE.with_borrow_mut(|store| store.look_for_shard(blob, now())) {
-                    shards::Look::Held(shard) => shards.push(shard),
-                    shards::Look::Read => {
+                match STORE.with_borrow_mut(|store| store.look_up_shard(blob, now())) {
+                    ShardLookup::Held(shard) => shards.push(shard),
+                    ShardLookup::StartRead => {
                         to_read.push(blob.clone());
                         coming.push(blob);
                     }
-                    shards::Look::Wait => coming.push(blob),
-                    shards::Look::Failed => {}
+                    ShardLookup::Reading => coming.push(blob),
+                    ShardLookup::Failed => {}
                 }
             }
-            self.read_behind(&ready.loaded, to_read);
+            self.read_in_background(&served.loaded, to_read);
             missing = coming;
-            ready.waited |= !missing.is_empty();
+            served.waited |= !missing.is_empty();
             if missing.is_empty() || now() >= deadline {
                 break;
             }
-            Delay::from(LOOK_AGAIN).await;
+            Delay::from(POLL_INTERVAL).await;
         }
-        ready.shards = (shards.len(), all);
-        let mut snapshot = ready.loaded.snapshot.clone();
-        for shard in shards {
-            if let Err(error) = snapshot.add(shard) {
-                console_error!("a shard cannot be used: {error}");
-            }
+        for error in served.add_shards(shards, all) {
+            console_error!("cannot use a shard: {error}");
         }
-        ready.with_rows = Some(Box::new(snapshot));
     }
 
-    /// Reads shards in the background of this request, a few at a time.
-    fn read_behind(&self, loaded: &Rc<Loaded>, blobs: Vec<BlobRef>) {
+    /// Reads shards in the background.
+    fn read_in_background(&self, loaded: &Rc<LoadedSnapshot>, blobs: Vec<BlobRef>) {
         if blobs.is_empty() {
             return;
         }
@@ -167,12 +167,12 @@ impl Loader<'_> {
                 let shard = shard.map_err(|why| console_error!("cannot load a shard: {why}")).ok();
                 STORE.with_borrow_mut(|store| store.finish_shard(&blob.hash, shard, now()));
             });
-            stream::iter(reads).buffer_unordered(AT_ONCE).collect::<()>().await;
+            stream::iter(reads).buffer_unordered(MAX_CONNECTIONS).collect::<()>().await;
         });
     }
 
-    /// Loads a region in the background of this request.
-    fn load_behind(&self, region: &str) {
+    /// Loads a region in the background.
+    fn load_in_background(&self, region: &str) {
         let kv = self.env.kv(KV);
         let region = region.to_owned();
         let manifest_cache_s = self.config.manifest_ttl_ms.unsigned_abs() / 1_000;
@@ -183,9 +183,9 @@ impl Loader<'_> {
             };
             let outcome = outcome.unwrap_or_else(|why| {
                 console_error!("region '{region}': cannot load the snapshot: {why}");
-                Outcome::Failed
+                LoadOutcome::Failed
             });
-            if let Outcome::Loaded(loaded) = &outcome {
+            if let LoadOutcome::Loaded(loaded) = &outcome {
                 console_log!("region '{region}': version {}", loaded.manifest.version);
             }
             STORE.with_borrow_mut(|store| store.finish(&region, outcome, now()));
@@ -193,28 +193,23 @@ impl Loader<'_> {
     }
 }
 
-/// Reads a shard of the snapshot's tables.
-async fn load_shard(kv: &KvStore, blob: &BlobRef, loaded: &Loaded) -> Result<Shard, String> {
+/// Reads and checks a shard of the snapshot's tables.
+async fn load_shard(kv: &KvStore, blob: &BlobRef, loaded: &LoadedSnapshot) -> Result<Shard, String> {
     let bytes = read_blob(kv, &blob.hash, blob.bytes).await?;
-    let shard = loaded.snapshot.open_shard(&bytes).map_err(|error| error.to_string())?;
-    let rows = RowRange { first: shard.rows.first(), end: shard.rows.end() };
-    if shard.table != blob.name || Some(rows) != blob.rows {
-        return Err(format!("{} holds other rows than its manifest says", blob_key(&blob.hash)));
-    }
-    Ok(shard)
+    verify::shard(loaded, blob, &bytes)
 }
 
-/// Reads a region's manifest and those of its blobs that the isolate does not hold.
-async fn load(kv: &KvStore, region: &str, cache_s: u64) -> Result<Outcome, String> {
+/// Reads a region's manifest, and the blobs that are not in memory.
+async fn load(kv: &KvStore, region: &str, cache_s: u64) -> Result<LoadOutcome, String> {
     let key = manifest_key(region);
     let Some(bytes) = read(kv, &key, cache_s).await? else {
-        return Err(format!("the key {key} is not there; publish with `verge publish`"));
+        return Err(format!("the key {key} does not exist; run `verge publish`"));
     };
-    let manifest = Manifest::parse(&bytes).map_err(|error| format!("{key}: {error}"))?;
+    let manifest = verify::manifest(region, &bytes)?;
     let unchanged =
         with_store(|store| store.get(region).is_some_and(|held| held.manifest.version == manifest.version));
     if unchanged {
-        return Ok(Outcome::Unchanged);
+        return Ok(LoadOutcome::Unchanged);
     }
 
     let held: Vec<_> = with_store(|store| manifest.resident().map(|blob| store.blob(&blob.hash)).collect());
@@ -229,38 +224,32 @@ async fn load(kv: &KvStore, region: &str, cache_s: u64) -> Result<Outcome, Strin
             None => read_blob(kv, &blob.hash, blob.bytes).await,
         }
     });
-    let blobs: Vec<Bytes> = stream::iter(blobs).buffered(AT_ONCE).try_collect().await?;
+    let blobs: Vec<Bytes> = stream::iter(blobs).buffered(MAX_CONNECTIONS).try_collect().await?;
     let snapshot = Snapshot::open(&blobs).map_err(|error| error.to_string())?;
-    Ok(Outcome::Loaded(Box::new(Loaded { manifest, snapshot, blobs })))
+    Ok(LoadOutcome::Loaded(Box::new(LoadedSnapshot { manifest, snapshot, blobs })))
 }
 
 fn total(sizes: impl Iterator<Item = u64>) -> u64 {
     sizes.fold(0, u64::saturating_add)
 }
 
-/// Reads a blob and checks that it is the one that was named.
+/// Reads a blob and checks its length and hash.
 async fn read_blob(kv: &KvStore, hash: &str, length: u64) -> Result<Bytes, String> {
     let key = blob_key(hash);
     let bytes = match read(kv, &key, BLOB_CACHE_S).await? {
         Some(bytes) => bytes,
-        // A manifest can arrive before its blobs. KV caches that a key is missing too, for as long as was asked
-        // for; asking for less shortens it.
-        None => read(kv, &key, MIN_CACHE_S).await?.ok_or_else(|| format!("{key} is not there (yet)"))?,
+        // A manifest can arrive before its blobs, and KV also caches that a key is missing, for the time requested.
+        // A read with a shorter time sees the blob sooner.
+        None => read(kv, &key, MIN_CACHE_S).await?.ok_or_else(|| format!("{key} does not exist yet"))?,
     };
-    if u64::try_from(bytes.len()) != Ok(length) {
-        return Err(format!("{key} has {} bytes, and its manifest says {length}", bytes.len()));
-    }
-    if content_hash(&bytes) != hash {
-        return Err(format!("{key} holds other bytes than its name says; publish again"));
-    }
-    Ok(Bytes::from(bytes))
+    verify::blob(hash, length, bytes)
 }
 
-/// A blob's bytes as a `ReadableStream`; `None` where there is no blob of this hash. Nothing of it is held.
+/// A blob's bytes as a `ReadableStream`; `None` if there is no blob with this hash.
 ///
 /// # Errors
-/// KV cannot be read.
-pub async fn blob(env: &Env, hash: &str) -> Result<Option<JsValue>, String> {
+/// A message if KV cannot be read.
+pub(crate) async fn blob(env: &Env, hash: &str) -> Result<Option<JsValue>, String> {
     let kv = env.kv(KV).map_err(|error| format!("the binding {KV} is missing in wrangler.toml ({error})"))?;
     let found = kv.get(&blob_key(hash)).cache_ttl(BLOB_CACHE_S).stream().await;
     found.map(|stream| stream.map(JsValue::from)).map_err(|error| format!("cannot read a blob: {error}"))

@@ -1,4 +1,4 @@
-//! `edge/openapi.json` says what is routed. Whether its examples are answered as it says is tested in workerd.
+//! Tests that `edge/openapi.json` and the router agree. The contract tests check its examples against workerd.
 
 use crate::route::{NoRoute, route};
 use serde_json::Value;
@@ -10,7 +10,7 @@ fn document() -> Value {
     serde_json::from_str(include_str!("../../openapi.json")).unwrap()
 }
 
-/// Method and path of each route, as the variants of `Route` are documented.
+/// Method and path of each route, from the documentation of `Route`.
 fn documented() -> BTreeSet<String> {
     let lines = include_str!("route.rs").lines();
     let calls = lines.filter_map(|line| line.trim().strip_prefix("/// `")?.strip_suffix('`'));
@@ -18,7 +18,7 @@ fn documented() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_route_is_in_the_file_and_the_other_way_round() {
+fn the_file_lists_exactly_the_routes() {
     let document = document();
     let paths = document["paths"].as_object().unwrap();
     let listed = paths.iter().flat_map(|(path, operations)| {
@@ -29,7 +29,7 @@ fn every_route_is_in_the_file_and_the_other_way_round() {
 }
 
 #[test]
-fn the_router_takes_the_methods_that_the_file_says() {
+fn the_router_accepts_exactly_the_listed_methods() {
     let document = document();
     let parameters = document["components"]["parameters"].as_object().unwrap();
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -38,7 +38,7 @@ fn the_router_takes_the_methods_that_the_file_says() {
         });
         for method in METHODS {
             let listed = operations.get(method.to_lowercase()).is_some();
-            // A WebSocket has no head to look at.
+            // There is no HEAD of a WebSocket.
             let head = method == "HEAD" && operations.get("get").is_some() && path != "/v1/live";
             let taken = !matches!(route(method, &address), Err(NoRoute::MethodNotAllowed(_)));
             assert_eq!(taken, listed || head || method == "OPTIONS", "{method} {path}");

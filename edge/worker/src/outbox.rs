@@ -1,35 +1,34 @@
-//! Events on their way: packed into bodies that the origin and a queue take, and kept while the origin does not.
+//! The outbox: events that the origin has not accepted yet, and their packing into bodies.
 //!
-//! Nothing here waits or sends; `forward` does. One request at a time sends, behind its answer, whatever all of them
-//! have put in: what arrives while the origin answers goes along in the next body. After a failure the origin is left
-//! alone for a while that doubles with each failure, and then one body tries it.
+//! It does no I/O; `forward` does. One request at a time sends the events of all requests in the background. Events that
+//! arrive meanwhile are in its next body. After a failure, sending pauses with exponential backoff.
 
 use snapshots::event::Event;
 use std::collections::VecDeque;
 
-/// The most bytes of a batch: a queue bills a message by 64 KB.
+/// Most bytes of a batch. Queues bill messages by 64 KB.
 const MAX_BATCH: usize = 60_000;
-/// The most events kept.
+/// Most events in the outbox.
 const MAX_EVENTS: usize = 10_000;
-/// The most bytes kept, of the isolate's 128 MB.
+/// Most bytes in the outbox. An isolate has 128 MB.
 const MAX_BYTES: usize = 2 << 20;
-/// The most events of one body to the origin, which takes 10,000.
+/// Most events of a body. The origin accepts 10,000.
 const MAX_BODY_EVENTS: usize = 5_000;
-/// The most bytes of one body to the origin, which takes 8 MiB. One batch is always taken.
+/// Most bytes of a body, unless a single batch exceeds it. The origin accepts 8 MiB.
 const MAX_BODY: usize = 1 << 20;
-/// How long the origin is left alone after its first failure, in ms.
+/// Pause after the first failure, in ms. Doubles with each failure.
 const FIRST_PAUSE_MS: i64 = 500;
-/// How long at most.
+/// Longest pause, in ms.
 const MAX_PAUSE_MS: i64 = 60_000;
-/// How long a request may send; the platform ends what takes longer than 30 s behind an answer.
+/// How long a request may send, in ms. The platform ends background work after 30 s.
 const LEASE_MS: i64 = 30_000;
 
 /// Events as NDJSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// How many events.
+    /// The number of events.
     pub events: usize,
-    /// A line each.
+    /// One event per line.
     pub lines: String,
 }
 
@@ -39,7 +38,7 @@ impl Batch {
         self.lines.push_str(&other.lines);
     }
 
-    /// A queue's message; whatever else is in a queue is for the origin to refuse.
+    /// The batch of a queue's message. The origin rejects anything that is not events.
     pub fn message(mut lines: String) -> Self {
         if !lines.ends_with('\n') {
             lines.push('\n');
@@ -47,7 +46,7 @@ impl Batch {
         Self { events: lines.lines().count(), lines }
     }
 
-    /// As many of these as one body to the origin may hold, one at least, and how many those are.
+    /// Joins the first batches to a body, within its limits but at least one. Returns their number too.
     pub fn body<'a>(batches: impl IntoIterator<Item = &'a Self>) -> (Self, usize) {
         let (mut body, mut count) = (Self::default(), 0);
         for batch in batches {
@@ -63,7 +62,7 @@ impl Batch {
     }
 }
 
-/// Packs events into as few batches as their size allows.
+/// Packs events into batches.
 pub fn pack(events: &[Event]) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     for event in events {
@@ -77,46 +76,46 @@ pub fn pack(events: &[Event]) -> Vec<Batch> {
     batches
 }
 
-/// How the origin took a body.
+/// The outcome of sending a body to the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It has the events.
-    Taken,
-    /// It never will: the body is wrong.
-    Refused,
-    /// It cannot now, or does not answer.
+pub enum Delivery {
+    /// The origin has the events.
+    Accepted,
+    /// The origin rejected the body; a retry is pointless.
+    Rejected,
+    /// The origin is unavailable; retry later.
     Failed,
 }
 
-impl Outcome {
-    /// What a status says. A key that is refused may be put right.
-    pub fn of(status: u16) -> Self {
+impl Delivery {
+    /// The outcome for a status. A rejected key counts as unavailable, since it can be corrected.
+    pub fn from_status(status: u16) -> Self {
         match status {
-            200..=299 => Self::Taken,
-            400 | 413 | 415 | 422 => Self::Refused,
+            200..=299 => Self::Accepted,
+            400 | 413 | 415 | 422 => Self::Rejected,
             _ => Self::Failed,
         }
     }
 }
 
-/// What a request that sends is to do next.
+/// The next step of the request that sends.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Send this.
+pub enum SendStep {
+    /// Send this body.
     Send(Batch),
-    /// Wait for so many ms, and ask again.
+    /// Wait for so many ms, then call [`Outbox::next`] again.
     Wait(u32),
-    /// Nothing more.
+    /// Stop.
     Done,
 }
 
-/// The right to send, which ends by itself.
+/// The exclusive right to send. It expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     until: i64,
 }
 
-/// The events of an isolate that the origin does not have yet.
+/// An isolate's events that the origin has not accepted yet.
 #[derive(Debug, Default)]
 pub struct Outbox {
     waiting: VecDeque<Batch>,
@@ -126,13 +125,13 @@ pub struct Outbox {
     sending: usize,
     lease: Option<Lease>,
     failures: u32,
-    /// When the origin may be tried again.
+    /// When to try the origin again, in ms.
     retry_at: i64,
     dropped: u64,
 }
 
 impl Outbox {
-    /// Keeps a batch, or drops and counts it where there is no room.
+    /// Adds a batch. Drops and counts it if the outbox is full.
     pub fn add(&mut self, batch: Batch) {
         let fits = self.events + batch.events <= MAX_EVENTS && self.bytes + batch.lines.len() <= MAX_BYTES;
         if fits {
@@ -144,43 +143,43 @@ impl Outbox {
         }
     }
 
-    /// The right to send, where there is something to send now and nobody has that right.
+    /// Acquires the lease, if there is something to send now and no other request holds it.
     pub fn lease(&mut self, now: i64) -> Option<Lease> {
         let held = self.lease.is_some_and(|lease| now < lease.until);
         if held || self.waiting.is_empty() || self.is_paused(now) {
             return None;
         }
-        // What somebody else was sending is sent again: ids make it count once.
+        // What the previous holder was sending is sent again. Event ids make it count once.
         self.sending = 0;
         self.lease = Some(Lease { until: now.saturating_add(LEASE_MS) });
         self.lease
     }
 
-    /// What the holder of a lease is to do; with [`Next::Done`] its lease ends.
-    pub fn next(&mut self, lease: Lease, now: i64) -> Next {
+    /// The next step of the lease's holder. [`SendStep::Done`] ends the lease.
+    pub fn next(&mut self, lease: Lease, now: i64) -> SendStep {
         if self.lease != Some(lease) {
-            return Next::Done;
+            return SendStep::Done;
         }
         let pause = self.retry_at.saturating_sub(now).max(0);
         if self.waiting.is_empty() || now.saturating_add(pause) >= lease.until {
             self.lease = None;
-            return Next::Done;
+            return SendStep::Done;
         }
         if pause > 0 {
-            return Next::Wait(u32::try_from(pause).unwrap_or(u32::MAX));
+            return SendStep::Wait(u32::try_from(pause).unwrap_or(u32::MAX));
         }
         let (body, sending) = Batch::body(&self.waiting);
         self.sending = sending;
-        Next::Send(body)
+        SendStep::Send(body)
     }
 
-    /// Takes what became of the body that [`Outbox::next`] gave. What was refused counts as dropped.
-    pub fn sent(&mut self, lease: Lease, outcome: Outcome, now: i64) {
+    /// Records the outcome of the body of [`Outbox::next`]. A rejected body counts as dropped.
+    pub fn sent(&mut self, lease: Lease, outcome: Delivery, now: i64) {
         if self.lease != Some(lease) {
             return;
         }
         let sending = std::mem::take(&mut self.sending);
-        if outcome == Outcome::Failed {
+        if outcome == Delivery::Failed {
             let pause = FIRST_PAUSE_MS.saturating_mul(1 << self.failures.min(16)).min(MAX_PAUSE_MS);
             self.failures = self.failures.saturating_add(1);
             self.retry_at = now.saturating_add(pause);
@@ -190,33 +189,33 @@ impl Outbox {
         for batch in self.waiting.drain(..sending.min(self.waiting.len())) {
             self.events -= batch.events;
             self.bytes -= batch.lines.len();
-            if outcome == Outcome::Refused {
+            if outcome == Delivery::Rejected {
                 self.dropped += batch.events as u64;
             }
         }
     }
 
-    /// Whether the origin is left alone at `now` (ms).
+    /// Whether sending is paused at `now` (ms).
     pub const fn is_paused(&self, now: i64) -> bool {
         now < self.retry_at && self.failures > 0
     }
 
-    /// Events that are kept.
+    /// The number of events in the outbox.
     pub const fn len(&self) -> usize {
         self.events
     }
 
-    /// Whether none is.
+    /// Whether the outbox is empty.
     pub const fn is_empty(&self) -> bool {
         self.events == 0
     }
 
-    /// How many events were dropped since they were last taken.
+    /// The number of dropped events since [`Self::take_dropped`].
     pub const fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// How many events were dropped since this was last asked.
+    /// Returns and resets the number of dropped events.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
@@ -239,13 +238,13 @@ mod tests {
     /// The body to send now.
     fn body(outbox: &mut Outbox, lease: Lease, now: i64) -> Batch {
         match outbox.next(lease, now) {
-            Next::Send(body) => body,
+            SendStep::Send(body) => body,
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn events_are_packed_in_order_within_what_a_message_holds() {
+    fn events_are_packed_in_order_within_the_size_of_a_message() {
         let events: Vec<Event> = (0..500).map(|id| event(id, &"é".repeat(64))).collect();
         let batches = pack(&events);
         assert!(batches.len() > 1 && batches.iter().all(|batch| batch.lines.len() <= MAX_BATCH));
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn one_sends_and_what_comes_meanwhile_goes_along_in_the_next_body() {
+    fn one_request_sends_and_the_next_body_holds_events_that_arrived_meanwhile() {
         let mut outbox = Outbox::default();
         assert_eq!(outbox.lease(0), None);
         outbox.add(batch(1, 10));
@@ -267,22 +266,22 @@ mod tests {
         assert_eq!(body(&mut outbox, lease, 1).events, 1);
         outbox.add(batch(2, 20));
         outbox.add(batch(3, 30));
-        outbox.sent(lease, Outcome::Taken, 2);
+        outbox.sent(lease, Delivery::Accepted, 2);
         assert_eq!(body(&mut outbox, lease, 2).events, 5);
-        outbox.sent(lease, Outcome::Taken, 3);
-        assert_eq!(outbox.next(lease, 3), Next::Done);
+        outbox.sent(lease, Delivery::Accepted, 3);
+        assert_eq!(outbox.next(lease, 3), SendStep::Done);
         assert!(outbox.is_empty() && outbox.lease(4).is_none());
     }
 
     #[test]
-    fn a_failing_origin_is_left_alone_twice_as_long_each_time_and_nothing_is_lost() {
+    fn failures_back_off_exponentially_and_lose_nothing() {
         let mut outbox = Outbox::default();
         outbox.add(batch(1, 10));
         let (mut now, mut pauses) = (0, Vec::new());
         for _ in 0..10 {
             let lease = outbox.lease(now).unwrap();
             assert_eq!(body(&mut outbox, lease, now).events, 1);
-            outbox.sent(lease, Outcome::Failed, now);
+            outbox.sent(lease, Delivery::Failed, now);
             assert!(outbox.is_paused(now) && !outbox.is_empty());
             pauses.push(outbox.retry_at - now);
             now = outbox.retry_at + LEASE_MS;
@@ -290,29 +289,29 @@ mod tests {
         assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
         let lease = outbox.lease(now).unwrap();
         body(&mut outbox, lease, now);
-        outbox.sent(lease, Outcome::Taken, now);
+        outbox.sent(lease, Delivery::Accepted, now);
         assert_eq!((outbox.len(), outbox.failures, outbox.take_dropped()), (0, 0, 0));
     }
 
     #[test]
-    fn a_sender_waits_for_a_short_pause_and_leaves_before_a_long_one() {
+    fn a_sender_waits_for_a_short_pause_and_stops_before_a_long_one() {
         let mut outbox = Outbox::default();
         outbox.add(batch(1, 10));
         let lease = outbox.lease(0).unwrap();
         body(&mut outbox, lease, 0);
-        outbox.sent(lease, Outcome::Failed, 100);
-        assert_eq!(outbox.next(lease, 200), Next::Wait(400));
+        outbox.sent(lease, Delivery::Failed, 100);
+        assert_eq!(outbox.next(lease, 200), SendStep::Wait(400));
         assert_eq!(outbox.lease(200), None);
         body(&mut outbox, lease, 600);
         outbox.failures = 6;
-        outbox.sent(lease, Outcome::Failed, 600);
-        assert_eq!(outbox.next(lease, 600), Next::Done);
+        outbox.sent(lease, Delivery::Failed, 600);
+        assert_eq!(outbox.next(lease, 600), SendStep::Done);
         assert_eq!(outbox.lease(601), None);
         assert!(outbox.lease(600 + 32_000).is_some());
     }
 
     #[test]
-    fn what_an_ended_request_was_sending_is_sent_again_and_its_late_word_is_not_taken() {
+    fn an_expired_lease_is_replaced_and_its_late_outcome_ignored() {
         let mut outbox = Outbox::default();
         outbox.add(batch(1, 10));
         let old = outbox.lease(0).unwrap();
@@ -320,14 +319,14 @@ mod tests {
         outbox.add(batch(7, 70));
         let new = outbox.lease(LEASE_MS).unwrap();
         assert_eq!(body(&mut outbox, new, LEASE_MS).events, 8);
-        outbox.sent(old, Outcome::Taken, LEASE_MS);
-        assert_eq!((outbox.len(), outbox.next(old, LEASE_MS)), (8, Next::Done));
-        outbox.sent(new, Outcome::Taken, LEASE_MS);
+        outbox.sent(old, Delivery::Accepted, LEASE_MS);
+        assert_eq!((outbox.len(), outbox.next(old, LEASE_MS)), (8, SendStep::Done));
+        outbox.sent(new, Delivery::Accepted, LEASE_MS);
         assert!(outbox.is_empty());
     }
 
     #[test]
-    fn what_finds_no_room_or_is_refused_is_counted() {
+    fn dropped_and_rejected_events_are_counted() {
         let mut outbox = Outbox::default();
         outbox.add(batch(MAX_EVENTS, 10));
         assert_eq!(outbox.dropped(), 0);
@@ -335,7 +334,7 @@ mod tests {
         assert_eq!((outbox.take_dropped(), outbox.take_dropped()), (1, 0));
         let lease = outbox.lease(0).unwrap();
         body(&mut outbox, lease, 0);
-        outbox.sent(lease, Outcome::Refused, 0);
+        outbox.sent(lease, Delivery::Rejected, 0);
         assert_eq!(outbox.take_dropped(), MAX_EVENTS as u64);
         outbox.add(batch(1, MAX_BYTES));
         assert_eq!(outbox.dropped(), 0);
@@ -344,7 +343,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens, every event is taken once, dropped, or still there.
+        /// Every event is accepted once, dropped, or still in the outbox.
         #[test]
         fn every_event_is_accounted_for(steps in prop::collection::vec((0_u8..6, 1_usize..2_000, 1_usize..100_000), 1..200)) {
             let mut outbox = Outbox::default();
@@ -358,14 +357,14 @@ mod tests {
                         outbox.add(batch(events, bytes));
                     }
                     (3, _) => lease = outbox.lease(now).or(lease),
-                    (4, Some(lease)) => if let Next::Send(new) = outbox.next(lease, now) { body = Some(new) },
+                    (4, Some(lease)) => if let SendStep::Send(new) = outbox.next(lease, now) { body = Some(new) },
                     (_, Some(lease)) => if let Some(body) = body.take() {
-                        let outcome = [Outcome::Taken, Outcome::Refused, Outcome::Failed][events % 3];
+                        let outcome = [Delivery::Accepted, Delivery::Rejected, Delivery::Failed][events % 3];
                         let before = outbox.len();
                         outbox.sent(lease, outcome, now);
                         let gone = before - outbox.len();
                         prop_assert!(gone == 0 || gone == body.events);
-                        taken += if outcome == Outcome::Taken { gone } else { 0 };
+                        taken += if outcome == Delivery::Accepted { gone } else { 0 };
                     },
                     _ => {}
                 }

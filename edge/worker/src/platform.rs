@@ -1,6 +1,6 @@
-//! The platform, as the Worker meets it: the clock, the request's head, the response, and futures that need no promise.
+//! Bindings to JavaScript: the clock, the request, the response, queues, limits, and futures without a promise.
 
-use crate::reply::Reply;
+use crate::reply::{Body, Reply};
 use futures_util::task::AtomicWaker;
 use serde::Serialize;
 use std::future::{Future, poll_fn};
@@ -19,9 +19,9 @@ use worker::{Env, console_error};
 )]
 extern "C" {
     /// The request's lines, as [`crate::head::Head::read`] takes them.
-    pub fn head(request: &Request) -> String;
-    /// The request's lines, as [`crate::context::Details::read`] takes them.
-    pub fn details(request: &Request) -> String;
+    pub(crate) fn head(request: &Request) -> String;
+    /// The request's lines, as [`crate::details::Details::read`] takes them.
+    pub(crate) fn details(request: &Request) -> String;
     #[wasm_bindgen(js_name = verify, catch)]
     async fn verify_with(secret: &str, text: &str, signature: &str) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_name = body, catch)]
@@ -32,14 +32,14 @@ extern "C" {
         token: &str,
         mime: &str,
         body: &str,
-        patience: u32,
+        timeout_ms: u32,
     ) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_name = enqueue, catch)]
-    async fn enqueue_within(env: &JsValue, message: &str, patience: u32) -> Result<(), JsValue>;
+    async fn enqueue_within(env: &JsValue, message: &str, timeout_ms: u32) -> Result<(), JsValue>;
     #[wasm_bindgen(js_name = messages)]
     fn messages_of(batch: &JsValue) -> Array;
-    /// Settles those messages of a queue's batch that have these places: `done`, or to be given again.
-    pub fn settle(batch: &JsValue, first: usize, end: usize, done: bool);
+    /// Acknowledges (`done`) or retries a range of messages of a queue's batch.
+    pub(crate) fn settle(batch: &JsValue, first: usize, end: usize, done: bool);
     #[wasm_bindgen(js_name = within, catch)]
     async fn within_limit(env: &JsValue, limit: &str, request: &Request) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_name = measure, catch)]
@@ -56,71 +56,78 @@ extern "C" {
     fn minute_of_week_in(zone: &str) -> i32;
 }
 
-/// The time in ms since 1970. In production it stands still while a request computes.
-pub fn now() -> i64 {
+/// The time in ms since 1970. In production, it does not advance while a request computes.
+pub(crate) fn now() -> i64 {
     Date::now() as i64
 }
 
-/// What the instance has taken of the isolate's 128 MB; it is never given back.
-pub fn memory_bytes() -> u64 {
+/// The size of the instance's memory, which never shrinks. An isolate has 128 MB.
+pub(crate) fn memory_bytes() -> u64 {
     const PAGE: u64 = 65_536;
     core::arch::wasm32::memory_size::<0>() as u64 * PAGE
 }
 
-/// The minute of the week in a time zone, Monday 00:00 the first; `None` where there is no such zone.
-pub fn minute_of_week(zone: &str) -> Option<u16> {
+/// The minute of the week in a time zone, 0 at Monday 00:00; `None` if the zone is unknown.
+pub(crate) fn minute_of_week(zone: &str) -> Option<u16> {
     u16::try_from(minute_of_week_in(zone)).ok()
 }
 
 /// Whether a signature is the HMAC-SHA-256 of `text` by `secret`.
-pub async fn verify(secret: &str, text: &str, signature: &str) -> bool {
+pub(crate) async fn verify(secret: &str, text: &str, signature: &str) -> bool {
     verify_with(secret, text, signature).await.is_ok_and(|valid| valid.as_bool() == Some(true))
 }
 
-/// The request's body; `None` where it is longer than `limit` bytes.
+/// The request's body; `None` if it is longer than `limit` bytes.
 ///
 /// # Errors
-/// When it ends before it is complete.
-pub async fn body(request: &Request, limit: u32) -> Result<Option<Vec<u8>>, String> {
+/// A message if the body ends early.
+pub(crate) async fn body(request: &Request, limit: u32) -> Result<Option<Vec<u8>>, String> {
     let bytes = body_within(request, limit).await.map_err(|error| text(&error))?;
     Ok(bytes.dyn_into::<Uint8Array>().ok().map(|bytes| bytes.to_vec()))
 }
 
-/// Posts a body of a media type, with a bearer token unless it is empty, and gives the status of the answer.
+/// Posts a body, with a bearer token unless `token` is empty, and returns the status.
 ///
 /// # Errors
-/// When there is no answer within `patience` ms, and why.
-pub async fn post(url: &str, token: &str, mime: &str, body: &str, patience: u32) -> Result<u16, String> {
-    let status = post_within(url, token, mime, body, patience).await.map_err(|error| text(&error))?;
+/// A message if there is no response within `timeout_ms` ms.
+pub(crate) async fn post(
+    url: &str,
+    token: &str,
+    mime: &str,
+    body: &str,
+    timeout_ms: u32,
+) -> Result<u16, String> {
+    let status = post_within(url, token, mime, body, timeout_ms).await.map_err(|error| text(&error))?;
     Ok(status.as_f64().unwrap_or_default() as u16)
 }
 
-/// Puts a message into the queue of events.
+/// Writes a message to the queue of events.
 ///
 /// # Errors
-/// When the queue does not confirm it within `patience` ms, and why. It may have it all the same.
-pub async fn enqueue(env: &Env, message: &str, patience: u32) -> Result<(), String> {
-    enqueue_within(env.as_ref(), message, patience).await.map_err(|error| text(&error))
+/// A message if the queue does not confirm within `timeout_ms`. It may have stored the message all the same.
+pub(crate) async fn enqueue(env: &Env, message: &str, timeout_ms: u32) -> Result<(), String> {
+    enqueue_within(env.as_ref(), message, timeout_ms).await.map_err(|error| text(&error))
 }
 
-/// The texts of a queue's batch; empty where a message is none.
-pub fn messages(batch: &JsValue) -> Vec<String> {
+/// The messages of a queue's batch; empty for one that is not text.
+pub(crate) fn messages(batch: &JsValue) -> Vec<String> {
     messages_of(batch).iter().map(|body| body.as_string().unwrap_or_default()).collect()
 }
 
-/// Whether a rate limit lets the request's client pass. A limit that does not work stops nobody.
-pub async fn is_within(env: &Env, limit: &str, request: &Request) -> bool {
+/// Whether the request's client is within a rate limit. If the limit fails, so that an outage does not block the shop, the
+/// client passes.
+pub(crate) async fn is_within(env: &Env, limit: &str, request: &Request) -> bool {
     match within_limit(env.as_ref(), limit, request).await {
         Ok(within) => within.as_bool().unwrap_or(true),
         Err(error) => {
-            console_error!("the rate limit {limit} does not work: {}", text(&error));
+            console_error!("the rate limit {limit} failed: {}", text(&error));
             true
         }
     }
 }
 
-/// Writes a point of up to 20 figures to Analytics Engine.
-pub fn measure(env: &Env, doubles: &[f64]) {
+/// Writes a data point of at most 20 numbers to Analytics Engine.
+pub(crate) fn measure(env: &Env, doubles: &[f64]) {
     #[derive(Serialize)]
     struct Point<'a> {
         indexes: [&'static str; 1],
@@ -129,7 +136,7 @@ pub fn measure(env: &Env, doubles: &[f64]) {
     let point = serde_wasm_bindgen::to_value(&Point { indexes: ["verge"], doubles });
     let written = point.map_err(JsValue::from).and_then(|point| write_point(env.as_ref(), point));
     if let Err(error) = written {
-        console_error!("METRICS takes no data point: {}", text(&error));
+        console_error!("cannot write to METRICS: {}", text(&error));
     }
 }
 
@@ -137,17 +144,17 @@ fn text(error: &JsValue) -> String {
     error.dyn_ref::<Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
 }
 
-/// The platform's `Response`, with the reply's body, or a `stream` of KV in its place.
-pub fn respond(reply: &Reply, stream: Option<JsValue>) -> JsValue {
+/// The platform's `Response` to a reply.
+pub(crate) fn respond(reply: Reply) -> JsValue {
     let (status, lines) = (reply.status, reply.lines());
-    let body = Some(&*reply.body).filter(|body| !body.is_empty());
-    match stream {
-        Some(stream) => respond_with_stream(status, &lines, reply.tag(), stream),
-        None => respond_with(status, &lines, reply.tag(), body),
+    match &reply.body {
+        Body::Stream(stream) => respond_with_stream(status, &lines, reply.tag(), stream.clone()),
+        Body::Text(text) => respond_with(status, &lines, reply.tag(), Some(text)),
+        Body::Empty => respond_with(status, &lines, reply.tag(), None),
     }
 }
 
-/// Wakes whoever waits by now.
+/// Wakes the task that waits at that time.
 struct Relay(AtomicWaker);
 
 impl Wake for Relay {
@@ -156,11 +163,11 @@ impl Wake for Relay {
     }
 }
 
-/// Runs a future as far as it comes without waiting: its value where that is the end, and a promise of it
-/// otherwise. Most answers need nothing that is not in memory, and a promise costs more than they do.
-pub fn value_or_promise(future: impl Future<Output = JsValue> + 'static) -> JsValue {
+/// Polls a future once. Returns its value if it is ready, and a promise otherwise. Most answers are in memory, and a promise
+/// costs more than computing them.
+pub(crate) fn value_or_promise(future: impl Future<Output = JsValue> + 'static) -> JsValue {
     let mut future = Box::pin(future);
-    // Some futures keep the waker of their first poll, when it is not known yet who will wait.
+    // Some futures keep the waker of their first poll, before the promise exists.
     let relay = Arc::new(Relay(AtomicWaker::new()));
     let waker = Waker::from(Arc::clone(&relay));
     if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {

@@ -1,53 +1,80 @@
-//! What goes back: status, headers and body, before they are the platform's.
+//! Replies and problems, independent of the platform's `Response`.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// The header that differs from answer to answer, and so is kept apart from those that mostly do not.
+/// Passed to JavaScript apart from the other headers, which are mostly the same for all answers and can be reused.
 const TAG: &str = "etag";
-/// When to ask again while there is no snapshot, in seconds.
+/// `Retry-After` while there is no snapshot, in seconds.
 const RETRY_AFTER_S: &str = "5";
 
+/// A body that the platform streams: a `ReadableStream` in the Worker, plain bytes in native tests.
+#[cfg(target_arch = "wasm32")]
+pub type Stream = worker::wasm_bindgen::JsValue;
+/// A body that the platform streams: a `ReadableStream` in the Worker, plain bytes in native tests.
+#[cfg(not(target_arch = "wasm32"))]
+pub type Stream = Vec<u8>;
+
+/// A response's body.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Body {
+    /// No body.
+    #[default]
+    Empty,
+    /// JSON.
+    Text(String),
+    /// Bytes that pass through the Worker without being held in memory.
+    Stream(Stream),
+}
+
+impl Body {
+    /// The text; empty for any other body.
+    pub fn text(&self) -> &str {
+        if let Self::Text(text) = self { text } else { "" }
+    }
+}
+
 /// A response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// Header names and values. A name may come twice.
+    /// Header names and values. A name may occur twice.
     pub headers: Vec<(&'static str, String)>,
-    /// The body; empty where there is none.
-    pub body: String,
-    /// The experiments and variants that it was made by, to be counted.
+    /// The body.
+    pub body: Body,
+    /// The experiments and variants of this answer, for the counts.
     pub exposed: Vec<(String, String)>,
 }
 
 impl Reply {
-    /// A response without a body.
+    /// A reply without a body.
     pub const fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: String::new(), exposed: Vec::new() }
+        Self { status, headers: Vec::new(), body: Body::Empty, exposed: Vec::new() }
     }
 
-    /// `value` as JSON.
+    /// A reply with `value` as JSON.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         match serde_json::to_string(value) {
-            Ok(body) => Self { body, ..Self::empty(status) }.with("content-type", "application/json"),
+            Ok(body) => Self { body: Body::Text(body), ..Self::empty(status) }
+                .with("content-type", "application/json"),
             Err(_) => Problem::internal().reply(""),
         }
     }
 
-    /// The response with one more header.
+    /// Adds a header.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// The `ETag`; empty where there is none. It is made of characters that a header may hold.
+    /// The `ETag`; empty if there is none.
     pub fn tag(&self) -> &str {
         self.headers.iter().find(|(name, _)| *name == TAG).map_or("", |(_, tag)| tag)
     }
 
-    /// The other headers for `js/glue.js`: name and value in turn, a line each. No header holds a control character.
+    /// The other headers for `js/glue.js`: alternating lines of name and value, without control characters.
     pub fn lines(&self) -> String {
         let mut lines = String::with_capacity(256);
         for (name, value) in self.headers.iter().filter(|(name, _)| *name != TAG) {
@@ -60,57 +87,57 @@ impl Reply {
     }
 }
 
-/// An error as RFC 9457 wants it: what is wrong and what to do, never an internal message.
+/// An error reply by RFC 9457. It never contains internal messages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
     /// The HTTP status.
     pub status: u16,
-    /// What kind of problem this is, the same text each time.
+    /// The kind of problem.
     pub title: &'static str,
-    /// What is wrong here, and what to do.
+    /// What is wrong, and what to do.
     pub detail: String,
-    /// The parameter, header or part of the body at fault.
+    /// The invalid parameter, header or part of the body.
     pub field: Option<String>,
-    /// The events of a batch that were refused, where that is the problem.
+    /// The rejected events of a batch.
     pub rejected: Option<Value>,
-    /// A header that belongs to the status: `Allow` or `Retry-After`.
+    /// A header that the status requires: `Allow` or `Retry-After`.
     pub header: Option<(&'static str, String)>,
 }
 
 impl Problem {
-    /// A problem with no field at fault.
+    /// A problem without a field.
     pub fn new(status: u16, title: &'static str, detail: impl Into<String>) -> Self {
         Self { status, title, detail: detail.into(), field: None, rejected: None, header: None }
     }
 
-    /// A part of the request that makes no sense.
+    /// An invalid part of the request.
     pub fn bad_request(field: &str, detail: impl Into<String>) -> Self {
         Self { field: Some(field.to_owned()), ..Self::new(400, "Bad request", detail) }
     }
 
-    /// Something that should not happen; the Worker's log tells what.
+    /// An unexpected error. The Worker's log has the details.
     pub fn internal() -> Self {
         Self::new(500, "Internal error", "The answer could not be computed. Try again.")
     }
 
-    /// Nothing was published, or it cannot be read.
+    /// No snapshot is published, or it cannot be loaded.
     pub fn no_snapshot() -> Self {
         let detail =
             "No snapshot could be loaded yet. Try again; if this lasts, publish one with `verge publish`.";
         Self::new(503, "No snapshot", detail).with("retry-after", RETRY_AFTER_S)
     }
 
-    /// The problem with a header.
+    /// Sets the header.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.header = Some((name, value.into()));
         self
     }
 
-    /// The response, naming the request so that it can be found in a log.
+    /// The reply, with the request's id.
     pub fn reply(self, request: &str) -> Reply {
         #[derive(Serialize)]
-        struct Body<'a> {
+        struct ProblemBody<'a> {
             r#type: &'static str,
             title: &'static str,
             status: u16,
@@ -122,7 +149,7 @@ impl Problem {
             #[serde(skip_serializing_if = "str::is_empty")]
             request: &'a str,
         }
-        let body = Body {
+        let body = ProblemBody {
             r#type: "about:blank",
             title: self.title,
             status: self.status,
@@ -131,9 +158,9 @@ impl Problem {
             rejected: self.rejected.as_ref(),
             request,
         };
-        // These types cannot fail to serialise; an empty body would still carry the status.
+        // These types always serialise; an empty body would still carry the status.
         let body = serde_json::to_string(&body).unwrap_or_default();
-        let mut reply = Reply { body, ..Reply::empty(self.status) }
+        let mut reply = Reply { body: Body::Text(body), ..Reply::empty(self.status) }
             .with("content-type", "application/problem+json")
             .with("cache-control", "no-store");
         reply.headers.extend(self.header);
@@ -151,7 +178,7 @@ mod tests {
             Problem { field: Some("limit".into()), ..Problem::new(400, "Bad request", "expected 1 to 100") }
                 .with("retry-after", "1")
                 .reply("01JD");
-        let body: Value = serde_json::from_str(&reply.body).unwrap();
+        let body: Value = serde_json::from_str(reply.body.text()).unwrap();
         assert_eq!(
             body,
             serde_json::json!({"type": "about:blank", "title": "Bad request", "status": 400,

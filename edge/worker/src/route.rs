@@ -1,10 +1,10 @@
-//! Which request goes where.
+//! The router.
 
 use percent_encoding::percent_decode_str;
 use snapshots::event::{MAX_ITEM_ID, is_printable};
 use snapshots::manifest::{is_hash, is_region};
 
-/// What a request asks for.
+/// The routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// `GET /v1/recommendations`
@@ -25,18 +25,18 @@ pub enum Route {
     Live,
     /// `GET /healthz`
     Health,
-    /// Whether a page of another origin may call: `OPTIONS` of any of them, with the methods there are.
+    /// `OPTIONS` of any route, with its methods: a CORS preflight request.
     Preflight(&'static str),
 }
 
-/// Why a request goes nowhere.
+/// Why a request has no route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoRoute {
-    /// There is nothing at this path.
+    /// The path is unknown.
     NotFound,
-    /// There is, for these methods.
+    /// The path allows only these methods.
     MethodNotAllowed(&'static str),
-    /// The item id in the path cannot be one.
+    /// The item id in the path is invalid.
     BadItemId,
 }
 
@@ -45,7 +45,7 @@ pub fn below<'a>(base: &str, path: &'a str) -> Option<&'a str> {
     path.strip_prefix(base).filter(|rest| base.is_empty() || rest.starts_with('/'))
 }
 
-/// Finds the route of `method` and `path`, which is percent-encoded as it came.
+/// Finds the route of a method and a percent-encoded path.
 ///
 /// # Errors
 /// [`NoRoute`].
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_is_a_whole_part_of_the_path() {
+    fn the_base_path_ends_at_a_slash() {
         for (base, path, expected) in [
             ("", "/v1/popular", Some("/v1/popular")),
             ("/verge", "/verge/v1/popular", Some("/v1/popular")),

@@ -1,120 +1,142 @@
-//! The snapshots that an isolate holds: which are there, which are due for another look, and which give way.
+//! The snapshots in an isolate's memory: lookup, refresh schedule and eviction.
 //!
-//! Nothing here waits or reads; `load` does. So one request's work is never awaited by another, which Workers
-//! forbid: a request that needs what another is loading looks again until it is there.
+//! Nothing here waits or reads; `load` does. Workers forbid awaiting another request's I/O, so a request that needs
+//! what another is loading polls the store until it is there.
 
-use bytes_budget::{MAX_HELD, MAX_SNAPSHOT};
-use snapshots::shards::{self, Shards};
-use snapshots::{Bytes, Snapshot, manifest::BlobRef, manifest::Manifest, manifest::WORLD};
+use limits::{MAX_HELD, MAX_SNAPSHOT};
+use snapshots::manifest::{BlobRef, Manifest, WORLD};
+use snapshots::shards::{ShardCache, ShardLookup};
+use snapshots::{Bytes, Error, Shard, Snapshot};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// The bounds on memory.
-pub mod bytes_budget {
-    /// The most bytes of blobs held at any moment, shards and those of a snapshot and its successor while they change
-    /// places included. An isolate has 128 MB; the rest is for one value of KV (25 MiB) on its way in and for
-    /// the program.
+/// Limits on memory, in bytes.
+pub mod limits {
+    /// Of all blobs held at any moment, shards included, and both the old and the new snapshot during a refresh. An
+    /// isolate has 128 MB; the rest is for one incoming KV value (25 MiB) and the program.
     pub const MAX_HELD: u64 = 80 << 20;
-    /// The most bytes of one snapshot without its shards, so that it and its successor always fit.
+    /// Of one snapshot without its shards, so that it and its successor always fit.
     pub const MAX_SNAPSHOT: u64 = MAX_HELD / 2;
 }
 
-/// How long a load may take before another request may begin one for the same region. The request that began
-/// it may have been ended by the platform.
+/// How long a load may take, in ms, before another request may start one for the same region. The platform may have
+/// ended the request that started it.
 const LEASE_MS: i64 = 5_000;
-/// How long after a failed first load the next is tried.
+/// Pause after a failed first load, in ms.
 const RETRY_MS: i64 = 1_000;
 
-/// An opened snapshot and the manifest it was named by.
-pub struct Loaded {
+/// An opened snapshot and its manifest.
+pub struct LoadedSnapshot {
     /// The manifest.
     pub manifest: Manifest,
     /// The tables.
     pub snapshot: Snapshot,
-    /// The bytes of the manifest's resident blobs, in its order; shared with other regions.
+    /// The bytes of the manifest's resident blobs, in its order. Regions share equal blobs.
     pub blobs: Vec<Bytes>,
 }
 
 /// How a load ended.
-pub enum Outcome {
-    /// There is a new snapshot.
-    Loaded(Box<Loaded>),
-    /// The manifest names what is held already.
+pub enum LoadOutcome {
+    /// A new snapshot.
+    Loaded(Box<LoadedSnapshot>),
+    /// The manifest still names the snapshot in memory.
     Unchanged,
-    /// There is no manifest, or it or a blob cannot be used.
+    /// The manifest or a blob is missing, unreadable or damaged.
     Failed,
 }
 
-/// What a request finds when it looks for a region.
-pub enum Look {
-    /// A snapshot.
-    Ready(Ready),
-    /// None yet: the caller is to load it.
-    Load,
-    /// None yet: another request is loading it.
-    Wait,
-    /// None: it could not be loaded a moment ago.
+/// The result of looking up a region.
+pub enum RegionLookup {
+    /// A snapshot to answer from.
+    Found(ServedSnapshot),
+    /// Not in memory: the caller has to load it.
+    StartLoad,
+    /// Not in memory: another request is loading it.
+    Loading,
+    /// Not in memory: the last load failed less than a second ago.
     Failed,
 }
 
-/// A snapshot to answer from.
-pub struct Ready {
+/// A snapshot as one request uses it.
+pub struct ServedSnapshot {
     /// The snapshot.
-    pub loaded: Rc<Loaded>,
-    /// The snapshot with the rows that this request needs, where tables are cut into shards.
+    pub loaded: Rc<LoadedSnapshot>,
+    /// The snapshot with the shards that this request needs, if its tables are sharded.
     pub with_rows: Option<Box<Snapshot>>,
-    /// How many of the shards that this request needs are at hand, and how many it needs.
+    /// How many shards are in `with_rows`, and how many the request needs.
     pub shards: (usize, usize),
-    /// Whether the request had to wait for any of it.
+    /// Whether the request had to wait for a load.
     pub waited: bool,
-    /// Whether refreshing it has failed for too long.
-    pub stale: bool,
-    /// Whether the caller is to refresh it, behind its answer.
+    /// Whether refreshing has failed for longer than `stale_after_ms`.
+    pub outdated: bool,
+    /// Whether this is the world's snapshot because that of the visitor's region could not be loaded.
+    pub fallback: bool,
+    /// Whether the caller has to refresh the snapshot in the background.
     pub refresh: bool,
 }
 
-impl Ready {
+impl ServedSnapshot {
     /// The snapshot to answer from.
     pub fn snapshot(&self) -> &Snapshot {
         self.with_rows.as_deref().unwrap_or(&self.loaded.snapshot)
     }
+
+    /// Whether answers are to be marked `stale`: a load has failed, so they are not what they should be.
+    pub const fn is_stale(&self) -> bool {
+        self.outdated || self.fallback
+    }
+
+    /// Adds shards for this request, of `needed` in all. A shard that does not fit the snapshot counts as missing, so
+    /// that the answer is not cached as complete.
+    pub fn add_shards(&mut self, shards: Vec<Shard>, needed: usize) -> Vec<Error> {
+        let (mut snapshot, mut added, mut errors) = (self.loaded.snapshot.clone(), 0, Vec::new());
+        for shard in shards {
+            match snapshot.add(shard) {
+                Ok(()) => added += 1,
+                Err(error) => errors.push(error),
+            }
+        }
+        self.shards = (added, needed);
+        self.with_rows = Some(Box::new(snapshot));
+        errors
+    }
 }
 
-struct Load {
+struct LoadInProgress {
     since: i64,
     reserved: u64,
 }
 
 #[derive(Default)]
-struct Region {
-    loaded: Option<Rc<Loaded>>,
-    load: Option<Load>,
+struct RegionState {
+    loaded: Option<Rc<LoadedSnapshot>>,
+    load: Option<LoadInProgress>,
     /// When the last load ended.
     tried_at: Option<i64>,
     failing_since: Option<i64>,
     used_at: i64,
 }
 
-/// How often to look for a newer snapshot, and when to say that one is stale, in ms.
+/// When to refresh a snapshot, and when to call it stale.
 #[derive(Clone, Copy)]
 pub struct Freshness {
-    /// How long a snapshot is taken to be the newest.
+    /// How long a snapshot is assumed to be the newest, in ms.
     pub ttl_ms: i64,
-    /// How long refreshing may fail.
+    /// How long refreshing may fail, in ms.
     pub stale_after_ms: i64,
 }
 
 /// The snapshots of an isolate, by region.
 #[derive(Default)]
 pub struct Store {
-    regions: HashMap<String, Region>,
-    shards: Shards,
+    regions: HashMap<String, RegionState>,
+    shards: ShardCache,
 }
 
 impl Store {
-    /// Looks for a region's snapshot at `now` (ms). [`Look::Load`] and [`Ready::refresh`] bind the caller to
-    /// load it and to tell the outcome to [`Store::finish`].
-    pub fn look(&mut self, name: &str, now: i64, freshness: Freshness) -> Look {
+    /// Looks up a region's snapshot at `now` (ms). After [`RegionLookup::StartLoad`] or [`ServedSnapshot::refresh`], the
+    /// caller has to load it and to report the outcome to [`Store::finish`].
+    pub fn look_up(&mut self, name: &str, now: i64, freshness: Freshness) -> RegionLookup {
         let region = self.regions.entry(name.to_owned()).or_default();
         region.used_at = now;
         let being_loaded = region.load.as_ref().is_some_and(|load| now.saturating_sub(load.since) < LEASE_MS);
@@ -122,36 +144,41 @@ impl Store {
         let wait = if region.loaded.is_some() { freshness.ttl_ms } else { RETRY_MS.min(freshness.ttl_ms) };
         let due = !being_loaded && tried_ago >= wait;
         if due {
-            region.load = Some(Load { since: now, reserved: 0 });
+            // A load that was never finished has failed: the platform ended its request.
+            if let Some(abandoned) = &region.load {
+                region.failing_since = region.failing_since.or(Some(abandoned.since));
+            }
+            region.load = Some(LoadInProgress { since: now, reserved: 0 });
         }
         match &region.loaded {
-            Some(loaded) => Look::Ready(Ready {
+            Some(loaded) => RegionLookup::Found(ServedSnapshot {
                 loaded: Rc::clone(loaded),
                 with_rows: None,
                 shards: (0, 0),
                 waited: false,
-                stale: region
+                fallback: false,
+                outdated: region
                     .failing_since
                     .is_some_and(|since| now.saturating_sub(since) > freshness.stale_after_ms),
                 refresh: due,
             }),
-            None if due => Look::Load,
-            None if being_loaded => Look::Wait,
-            None => Look::Failed,
+            None if due => RegionLookup::StartLoad,
+            None if being_loaded => RegionLookup::Loading,
+            None => RegionLookup::Failed,
         }
     }
 
-    /// What is held of a region, without counting as use.
-    pub fn get(&self, name: &str) -> Option<&Rc<Loaded>> {
+    /// A region's snapshot, without counting as use.
+    pub fn get(&self, name: &str) -> Option<&Rc<LoadedSnapshot>> {
         self.regions.get(name)?.loaded.as_ref()
     }
 
-    /// Everything that is held, by region.
-    pub fn held(&self) -> impl Iterator<Item = (&str, &Loaded)> {
+    /// All snapshots, by region.
+    pub fn held(&self) -> impl Iterator<Item = (&str, &LoadedSnapshot)> {
         self.regions.iter().filter_map(|(name, region)| Some((&**name, &**region.loaded.as_ref()?)))
     }
 
-    /// A blob that some region holds already.
+    /// A blob in memory, of any region.
     pub fn blob(&self, hash: &str) -> Option<Bytes> {
         self.held().find_map(|(_, loaded)| {
             let place = loaded.manifest.resident().position(|blob| blob.hash == hash)?;
@@ -159,28 +186,28 @@ impl Store {
         })
     }
 
-    /// Looks for a shard at `now` (ms). [`shards::Look::Read`] binds the caller to read it and to tell the outcome
-    /// to [`Store::finish_shard`].
-    pub fn look_for_shard(&mut self, blob: &BlobRef, now: i64) -> shards::Look {
+    /// Looks up a shard at `now` (ms). After [`ShardLookup::StartRead`], the caller has to read it and to report the
+    /// outcome to [`Store::finish_shard`].
+    pub fn look_up_shard(&mut self, blob: &BlobRef, now: i64) -> ShardLookup {
         let room = MAX_HELD.saturating_sub(self.held_bytes()).saturating_sub(self.reserved(""));
-        self.shards.look(blob, room, now)
+        self.shards.look_up(blob, room, now)
     }
 
-    /// Takes a shard; `None` when it could not be read.
-    pub fn finish_shard(&mut self, hash: &str, shard: Option<snapshots::Shard>, now: i64) {
+    /// Stores a shard; `None` if it could not be read.
+    pub fn finish_shard(&mut self, hash: &str, shard: Option<Shard>, now: i64) {
         self.shards.finish(hash, shard, now);
     }
 
-    /// Bytes of the shards at hand or on their way.
+    /// Bytes of the shards in memory or being read.
     pub fn shard_bytes(&self) -> u64 {
         self.shards.bytes()
     }
 
-    /// Makes room for `missing` more bytes of a snapshot of `whole` bytes, at the cost of shards, and of the regions
-    /// that were not asked for the longest.
+    /// Frees memory for `missing` more bytes of a snapshot of `whole` bytes. Evicts the least recently used regions
+    /// other than the world, and shards.
     ///
     /// # Errors
-    /// What does not fit, and the bound.
+    /// A message if the snapshot exceeds the limit, or loads of other regions leave no room.
     pub fn make_room(&mut self, name: &str, whole: u64, missing: u64) -> Result<(), String> {
         if whole > MAX_SNAPSHOT {
             return Err(format!("it has {whole} bytes, and an isolate holds {MAX_SNAPSHOT} at most"));
@@ -192,8 +219,10 @@ impl Store {
                 .filter(|(known, region)| *known != name && *known != WORLD && region.loaded.is_some())
                 .min_by_key(|(_, region)| region.used_at);
             match oldest {
-                Some((_, region)) => *region = Region::default(),
-                None => return Err(format!("no room for {missing} bytes while others are being loaded")),
+                Some((_, region)) => *region = RegionState::default(),
+                None => {
+                    return Err(format!("no room for {missing} bytes while other regions are being loaded"));
+                }
             }
         }
         let resident = self.held_bytes().saturating_add(self.reserved(name)).saturating_add(missing);
@@ -204,8 +233,8 @@ impl Store {
         Ok(())
     }
 
-    fn reserved(&self, but: &str) -> u64 {
-        let others = self.regions.iter().filter(|(name, _)| *name != but);
+    fn reserved(&self, except: &str) -> u64 {
+        let others = self.regions.iter().filter(|(name, _)| *name != except);
         others.filter_map(|(_, region)| Some(region.load.as_ref()?.reserved)).sum()
     }
 
@@ -218,15 +247,15 @@ impl Store {
         sizes.values().sum()
     }
 
-    /// Takes the outcome of a load. What failed leaves the old snapshot in place.
-    pub fn finish(&mut self, name: &str, outcome: Outcome, now: i64) {
+    /// Records the outcome of a load. A failed load keeps the old snapshot.
+    pub fn finish(&mut self, name: &str, outcome: LoadOutcome, now: i64) {
         let region = self.regions.entry(name.to_owned()).or_default();
         region.load = None;
         region.tried_at = Some(now);
         match outcome {
-            Outcome::Failed => region.failing_since = region.failing_since.or(Some(now)),
-            Outcome::Unchanged => region.failing_since = None,
-            Outcome::Loaded(loaded) => {
+            LoadOutcome::Failed => region.failing_since = region.failing_since.or(Some(now)),
+            LoadOutcome::Unchanged => region.failing_since = None,
+            LoadOutcome::Loaded(loaded) => {
                 region.failing_since = None;
                 region.loaded = Some(Rc::new(*loaded));
             }
@@ -237,7 +266,6 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use snapshots::Shard;
     use snapshots::envelope::{Envelope, Section};
     use snapshots::manifest::RowRange;
     use snapshots::rows::{COVIEW, Rows, write_shard};
@@ -247,8 +275,8 @@ mod tests {
 
     const FRESHNESS: Freshness = Freshness { ttl_ms: 30_000, stale_after_ms: 600_000 };
 
-    /// A snapshot of no items whose manifest states blobs of these (MiB, content) instead of its real one.
-    fn loaded(region: &str, stated: &[(u64, u8)]) -> Box<Loaded> {
+    /// An empty snapshot. Its manifest claims blobs of these sizes (MiB) and contents.
+    fn loaded(region: &str, stated: &[(u64, u8)]) -> Box<LoadedSnapshot> {
         let sections = vec![
             Section::new(ids::NAME, ids::VERSION, ids::write(&[])),
             Section::new(attributes::NAME, attributes::VERSION, attributes::write("", &[], &[])),
@@ -265,12 +293,12 @@ mod tests {
         });
         let manifest = Manifest::new(region, Timestamp(0), named.collect(), Default::default());
         let snapshot = Snapshot::open(std::slice::from_ref(&blob)).unwrap();
-        Box::new(Loaded { manifest, snapshot, blobs: vec![blob; stated.len()] })
+        Box::new(LoadedSnapshot { manifest, snapshot, blobs: vec![blob; stated.len()] })
     }
 
-    fn ready(store: &mut Store, region: &str, now: i64) -> Ready {
-        match store.look(region, now, FRESHNESS) {
-            Look::Ready(ready) => ready,
+    fn ready(store: &mut Store, region: &str, now: i64) -> ServedSnapshot {
+        match store.look_up(region, now, FRESHNESS) {
+            RegionLookup::Found(ready) => ready,
             _ => panic!("{region} is not ready"),
         }
     }
@@ -280,50 +308,53 @@ mod tests {
         let whole = snapshot.manifest.resident().map(|blob| blob.bytes).sum();
         let missing = snapshot.manifest.resident().filter(|blob| store.blob(&blob.hash).is_none());
         let missing = missing.map(|blob| blob.bytes).sum();
-        assert!(matches!(store.look(region, now, FRESHNESS), Look::Load | Look::Ready(_)));
+        assert!(matches!(
+            store.look_up(region, now, FRESHNESS),
+            RegionLookup::StartLoad | RegionLookup::Found(_)
+        ));
         store.make_room(region, whole, missing).unwrap();
-        store.finish(region, Outcome::Loaded(snapshot), now);
+        store.finish(region, LoadOutcome::Loaded(snapshot), now);
     }
 
     #[test]
     fn one_request_loads_and_others_wait_until_its_lease_ends() {
         let mut store = Store::default();
-        assert!(matches!(store.look("gb", 0, FRESHNESS), Look::Load));
-        assert!(matches!(store.look("gb", 1, FRESHNESS), Look::Wait));
-        assert!(matches!(store.look("fr", 1, FRESHNESS), Look::Load));
-        assert!(matches!(store.look("gb", LEASE_MS, FRESHNESS), Look::Load));
-        store.finish("gb", Outcome::Failed, LEASE_MS + 1);
-        assert!(matches!(store.look("gb", LEASE_MS + 2, FRESHNESS), Look::Failed));
-        assert!(matches!(store.look("gb", LEASE_MS + 1 + RETRY_MS, FRESHNESS), Look::Load));
+        assert!(matches!(store.look_up("gb", 0, FRESHNESS), RegionLookup::StartLoad));
+        assert!(matches!(store.look_up("gb", 1, FRESHNESS), RegionLookup::Loading));
+        assert!(matches!(store.look_up("fr", 1, FRESHNESS), RegionLookup::StartLoad));
+        assert!(matches!(store.look_up("gb", LEASE_MS, FRESHNESS), RegionLookup::StartLoad));
+        store.finish("gb", LoadOutcome::Failed, LEASE_MS + 1);
+        assert!(matches!(store.look_up("gb", LEASE_MS + 2, FRESHNESS), RegionLookup::Failed));
+        assert!(matches!(store.look_up("gb", LEASE_MS + 1 + RETRY_MS, FRESHNESS), RegionLookup::StartLoad));
     }
 
     #[test]
-    fn one_request_refreshes_what_is_due_and_nobody_waits() {
+    fn one_request_refreshes_in_the_background() {
         let mut store = Store::default();
         hold(&mut store, "gb", &[(1, 1)], 0);
         assert!(!ready(&mut store, "gb", 29_999).refresh);
         assert!(ready(&mut store, "gb", 30_000).refresh);
         assert!(!ready(&mut store, "gb", 30_001).refresh);
-        store.finish("gb", Outcome::Unchanged, 30_002);
+        store.finish("gb", LoadOutcome::Unchanged, 30_002);
         assert!(!ready(&mut store, "gb", 60_001).refresh);
         assert!(ready(&mut store, "gb", 60_002).refresh);
     }
 
     #[test]
-    fn a_snapshot_is_stale_when_refreshing_fails_for_long_not_when_nobody_asked() {
+    fn a_snapshot_is_stale_after_failed_refreshes_but_not_after_idle_time() {
         let mut store = Store::default();
         hold(&mut store, "gb", &[(1, 1)], 0);
-        assert!(!ready(&mut store, "gb", 10_000_000).stale);
-        store.finish("gb", Outcome::Failed, 10_000_000);
-        assert!(!ready(&mut store, "gb", 10_600_000).stale);
-        store.finish("gb", Outcome::Failed, 10_600_001);
-        assert!(ready(&mut store, "gb", 10_600_001).stale);
-        store.finish("gb", Outcome::Unchanged, 10_600_002);
-        assert!(!ready(&mut store, "gb", 10_600_003).stale);
+        assert!(!ready(&mut store, "gb", 10_000_000).outdated);
+        store.finish("gb", LoadOutcome::Failed, 10_000_000);
+        assert!(!ready(&mut store, "gb", 10_600_000).outdated);
+        store.finish("gb", LoadOutcome::Failed, 10_600_001);
+        assert!(ready(&mut store, "gb", 10_600_001).outdated);
+        store.finish("gb", LoadOutcome::Unchanged, 10_600_002);
+        assert!(!ready(&mut store, "gb", 10_600_003).outdated);
     }
 
     #[test]
-    fn the_longest_unused_region_gives_way_and_the_world_stays() {
+    fn the_least_recently_used_region_is_evicted_but_never_the_world() {
         let mut store = Store::default();
         hold(&mut store, WORLD, &[(20, 1)], 0);
         hold(&mut store, "gb", &[(20, 1), (18, 2)], 1);
@@ -338,7 +369,31 @@ mod tests {
     }
 
     #[test]
-    fn shards_take_what_room_is_left_and_give_way_to_snapshots() {
+    fn a_refresh_that_never_finishes_counts_as_failed() {
+        let mut store = Store::default();
+        hold(&mut store, "gb", &[(1, 1)], 0);
+        // Each of these requests starts a refresh, and the platform ends it.
+        for now in (30_000..700_000).step_by(40_000) {
+            assert!(ready(&mut store, "gb", now).refresh);
+        }
+        assert!(ready(&mut store, "gb", 710_000).outdated);
+        store.finish("gb", LoadOutcome::Unchanged, 710_001);
+        assert!(!ready(&mut store, "gb", 710_002).outdated);
+    }
+
+    #[test]
+    fn a_shard_that_does_not_fit_counts_as_missing() {
+        let mut store = Store::default();
+        hold(&mut store, "gb", &[(1, 1)], 0);
+        let mut served = ready(&mut store, "gb", 1);
+        let rows = Rows::open(COVIEW, &write_shard(&[vec![(0, 1.0)]], 0, 16).into()).unwrap();
+        let shard = Shard { table: COVIEW, rows };
+        assert_eq!(served.add_shards(vec![shard.clone(), shard], 2).len(), 1);
+        assert_eq!(served.shards, (1, 2));
+    }
+
+    #[test]
+    fn shards_use_the_remaining_memory_and_are_evicted_for_snapshots() {
         let mut store = Store::default();
         hold(&mut store, WORLD, &[(30, 1)], 0);
         let shard = |number: u32| {
@@ -347,26 +402,26 @@ mod tests {
         };
         let rows = Rows::open(COVIEW, &write_shard(&[vec![(0, 1.0)]], 0, 16).into()).unwrap();
         for number in 0..20 {
-            assert!(matches!(store.look_for_shard(&shard(number), 0), shards::Look::Read));
+            assert!(matches!(store.look_up_shard(&shard(number), 0), ShardLookup::StartRead));
             store.finish_shard(&shard(number).hash, Some(Shard { table: COVIEW, rows: rows.clone() }), 0);
         }
         assert_eq!(store.shard_bytes(), 48 << 20);
-        assert!(matches!(store.look_for_shard(&shard(19), 0), shards::Look::Held(_)));
+        assert!(matches!(store.look_up_shard(&shard(19), 0), ShardLookup::Held(_)));
         hold(&mut store, WORLD, &[(30, 2)], 40_000);
         assert_eq!(store.shard_bytes(), 20 << 20);
-        assert!(matches!(store.look_for_shard(&shard(19), 0), shards::Look::Held(_)));
+        assert!(matches!(store.look_up_shard(&shard(19), 0), ShardLookup::Held(_)));
     }
 
     #[test]
-    fn what_is_being_loaded_counts_as_held() {
+    fn a_load_in_progress_reserves_memory() {
         let mut store = Store::default();
         for region in ["gb", "fr", "de"] {
-            store.look(region, 0, FRESHNESS);
+            store.look_up(region, 0, FRESHNESS);
         }
         store.make_room("gb", 40 << 20, 40 << 20).unwrap();
         store.make_room("fr", 40 << 20, 40 << 20).unwrap();
         assert!(store.make_room("de", 1, 1).is_err());
-        store.finish("gb", Outcome::Failed, 1);
+        store.finish("gb", LoadOutcome::Failed, 1);
         assert!(store.make_room("de", 1, 1).is_ok());
     }
 }

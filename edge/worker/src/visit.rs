@@ -1,34 +1,34 @@
-//! What a request says about its visitor: the country, the recents, and whether they may be known again.
+//! The visitor of a request: country, recents, and consent to an id.
 
 use crate::config::{Config, Consent};
 use crate::head::Head;
 use crate::id;
 use snapshots::recents::{self, Recents};
 
-/// The cookie with a browser's random id.
+/// The name of the cookie with the browser's random id.
 pub const VISITOR_COOKIE: &str = "verge_visitor";
-/// How long a browser keeps its id, in seconds: the 30 days of the recents.
+/// Lifetime of the cookies, in seconds.
 const MAX_AGE_S: u32 = recents::MAX_AGE_S;
 
 /// A request's visitor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Visit {
-    /// Lower-case ISO 3166 code of the country, where it is known.
+    /// Lower-case ISO 3166 code of the country, if known.
     pub country: Option<String>,
     /// The latest items.
     pub recents: Recents,
-    /// The browser's id, where it is one of ours; whatever may be done with it.
+    /// The browser's id, if it has the right form. Use it only with consent.
     pub visitor: Option<String>,
-    /// Whether there is a cookie for it, with whatever in it.
+    /// Whether there is a cookie for the id, valid or not.
     pub has_visitor_cookie: bool,
-    /// Whether the visitor objects to being known again (`Sec-GPC: 1`).
+    /// Whether the visitor opts out of tracking (`Sec-GPC: 1`).
     pub opted_out: bool,
-    /// Whether the visitor agreed to it, and did not object.
+    /// Whether the visitor consents and has not opted out.
     pub consents: bool,
 }
 
 impl Visit {
-    /// Reads what the request's head says of its visitor.
+    /// Reads the visitor from the request's head.
     pub fn read(config: &Config, head: &Head<'_>) -> Self {
         let cookies = head.cookie;
         let opted_out = head.sec_gpc.trim() == "1";
@@ -48,7 +48,7 @@ impl Visit {
     }
 }
 
-/// Cloudflare's `XX` (unknown) and `T1` (Tor) are no countries.
+/// The country's code; `None` for Cloudflare's `XX` (unknown) and `T1` (Tor).
 fn country_code(code: &str) -> Option<String> {
     let legal = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_alphabetic());
     (legal && !code.eq_ignore_ascii_case("xx")).then(|| code.to_ascii_lowercase())
@@ -59,7 +59,7 @@ fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     header.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
-/// A `Set-Cookie` header that keeps `value` for 30 days.
+/// A `Set-Cookie` header that stores `value` for 30 days.
 pub fn set_cookie(name: &str, value: &str) -> String {
     format!("{name}={value}; Max-Age={MAX_AGE_S}; Path=/; Secure; SameSite=Lax")
 }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_are_found_by_their_whole_name() {
+    fn cookies_are_found_by_their_exact_name() {
         let found = visit("never", "xverge_recents=1|x:v:1; verge_recents=1|a:v:1;verge_recents=1|b:v:1", "");
         assert_eq!(found.recents.entries().len(), 1);
         assert_eq!(found.recents.entries()[0].item, "a");
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn opting_out_is_stronger_than_consent() {
+    fn opting_out_overrides_consent() {
         assert!(visit("always", "", "").consents);
         assert!(!visit("always", "", "1").consents);
         assert!(!visit("never", "", "").consents);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_none_of_ours_is_not_taken() {
+    fn a_malformed_id_is_ignored() {
         assert_eq!(visit("always", "verge_visitor=me@example.org", "").visitor, None);
         let ours = id::visitor();
         assert_eq!(visit("always", &format!("verge_visitor={ours}"), "").visitor, Some(ours));

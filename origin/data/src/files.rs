@@ -1,19 +1,52 @@
-//! Replacing files so that a kill or a power cut leaves the old content or the new one.
+//! Atomic file replacement: after a kill or a power cut, a file has the old content or the new one.
 
-use anyhow::{Context, Result};
 use std::{
     fs::{self, File},
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-/// Replaces a file unless it holds these bytes already, creating its folder where needed. Returns the bytes written.
-///
-/// The bytes go to a file beside it (`NAME.part`), which is synced and renamed; then the folder is synced.
+/// An I/O error with the action that failed and the path.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+pub struct FileError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl FileError {
+    /// Wraps an I/O error. `action` is a verb that completes "cannot … PATH", such as `read` or `write`.
+    pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { action, path: path.to_owned(), source }
+    }
+
+    /// The kind of the I/O error.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+/// Reads a file; `None` if it does not exist.
 ///
 /// # Errors
-/// The folder cannot be written; the text names the file.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<u64> {
+/// The file exists but cannot be read.
+pub fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::new("read", path, error)),
+    }
+}
+
+/// Replaces a file atomically and durably, and creates its folder if necessary. Returns the number of bytes written, 0 if
+/// the file has this content already.
+///
+/// Writes `NAME.part`, syncs and renames it, then syncs the folder.
+///
+/// # Errors
+/// The folder or the file cannot be written; the text names the file.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<u64, FileError> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(0);
     }
@@ -24,18 +57,18 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<u64> {
         }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".part");
-        let unfinished = path.with_file_name(name);
-        let mut file = File::create(&unfinished)?;
+        let part = path.with_file_name(name);
+        let mut file = File::create(&part)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&unfinished, path)?;
+        fs::rename(&part, path)?;
         sync_directory(folder.unwrap_or(Path::new(".")))
     };
-    replace().with_context(|| format!("cannot write {}", path.display()))?;
+    replace().map_err(|error| FileError::new("write", path, error))?;
     Ok(bytes.len() as u64)
 }
 
-/// Makes the names in a folder durable: files created, renamed or removed.
+/// Makes the entries of a folder durable after files were created, renamed or removed.
 ///
 /// # Errors
 /// The folder cannot be opened or synced.
@@ -48,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_once_and_nothing_else_is_left() {
+    fn replaces_changed_files_only_and_leaves_no_temporary_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("folder/tables.v1");
         assert_eq!(replace_file(&path, b"one").unwrap(), 3);

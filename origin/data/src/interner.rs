@@ -1,4 +1,4 @@
-//! Small numbers for names that repeat.
+//! An interner: small numbers for names that repeat.
 
 use indexmap::IndexSet;
 
@@ -7,27 +7,27 @@ use indexmap::IndexSet;
 pub struct Interner(IndexSet<Box<str>>);
 
 impl Interner {
-    /// Number of names.
+    /// Count of names.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether it holds no name.
+    /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The number of a name that was added.
+    /// The number of a name, if it was interned.
     pub fn get(&self, name: &str) -> Option<u32> {
         self.0.get_index_of(name).map(|number| number as u32)
     }
 
-    /// The name that has this number.
+    /// The name with this number.
     pub fn name(&self, number: u32) -> Option<&str> {
         self.0.get_index(number as usize).map(|name| &**name)
     }
 
-    /// The number of a name, which is added if it is new.
+    /// The number of a name; a new name is added.
     pub fn intern(&mut self, name: &str) -> u32 {
         match self.get(name) {
             Some(number) => number,
@@ -35,31 +35,31 @@ impl Interner {
         }
     }
 
-    /// The names in the order of their numbers.
+    /// The names by number.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
         self.0.iter().map(|name| &**name)
     }
 
-    /// Forgets all names but the first `len`.
+    /// Keeps only the first `len` names.
     pub fn truncate(&mut self, len: usize) {
         self.0.truncate(len);
     }
 
-    /// The names sorted by their bytes, and by number the place of each name among them.
+    /// The names sorted by their bytes, and for each number the index of its name in that order.
     pub fn into_sorted(self) -> (Vec<String>, Vec<u32>) {
         let mut names: Vec<(Box<str>, usize)> =
             self.0.into_iter().enumerate().map(|(number, name)| (name, number)).collect();
         names.sort_unstable();
-        let mut places = vec![0; names.len()];
-        for (place, (_, number)) in (0u32..).zip(&names) {
-            places[*number] = place;
+        let mut indices = vec![0; names.len()];
+        for (index, (_, number)) in (0u32..).zip(&names) {
+            indices[*number] = index;
         }
-        (names.into_iter().map(|(name, _)| name.into_string()).collect(), places)
+        (names.into_iter().map(|(name, _)| name.into_string()).collect(), indices)
     }
 }
 
 impl<S: AsRef<str>> FromIterator<S> for Interner {
-    /// Interns the names in their order; one that comes again keeps its first number.
+    /// Interns the names in order; duplicates are ignored.
     fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
         Self(names.into_iter().map(|name| name.as_ref().into()).collect())
     }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_keep_their_numbers_and_sort_by_bytes() {
+    fn numbers_are_stable_and_names_sort_by_bytes() {
         let mut names = Interner::default();
         assert_eq!(["b", "a", "b", "C"].map(|name| names.intern(name)), [0, 1, 0, 2]);
         assert_eq!(

@@ -1,5 +1,5 @@
-//! What the layers of the origin share: events and items as learning reads them, interning, fields of text, input
-//! streams, the clock, and replacing files.
+//! Types that all layers of the origin share: events and items, the interner, text fields, input streams, the clock, and
+//! atomic file replacement.
 //!
 //! May import: `snapshots` only.
 
@@ -7,6 +7,7 @@ pub mod clock;
 pub mod encoding;
 pub mod fields;
 pub mod files;
+pub mod hex;
 pub mod input;
 mod interner;
 pub mod price;
@@ -18,63 +19,64 @@ pub use interner::Interner;
 use serde::{Deserialize, Serialize};
 use snapshots::{event::Kind, time::Timestamp};
 
-/// Areas are numbered in 16 bits, and their names come from outside: the ones past this many count as unknown.
+/// Most distinct areas of a dataset. Area names come from clients and are numbered in 16 bits; events of further areas
+/// count as events of an unknown area.
 pub const MAX_AREAS: usize = 10_000;
 
-/// The events of a log and the items and areas that their indices name, read at one instant.
+/// The events of a log, with the items and areas that they refer to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dataset {
-    /// Ordered by time, then by arrival.
+    /// Events, ordered by time, then by arrival.
     pub events: Vec<LogEvent>,
-    /// The catalogue, ordered by the bytes of the id.
+    /// All items, ordered by the bytes of the id.
     pub items: Vec<Item>,
-    /// Areas, ordered by name; the first is `""`, unknown.
+    /// Area names, sorted; the first is `""`, unknown.
     pub areas: Vec<String>,
 }
 
 impl Dataset {
-    /// Keeps these items, in this order, and the events of them.
-    pub fn keep(&mut self, items: &[u32]) {
-        let mut index = vec![None; self.items.len()];
+    /// Keeps the items at these indices, in this order, and their events.
+    pub fn retain_items(&mut self, items: &[u32]) {
+        let mut new_index = vec![None; self.items.len()];
         for (new, old) in (0u32..).zip(items) {
-            index[*old as usize] = Some(new);
+            new_index[*old as usize] = Some(new);
         }
         self.items = items.iter().map(|old| std::mem::take(&mut self.items[*old as usize])).collect();
-        self.events.retain_mut(|event| index[event.item as usize].map(|new| event.item = new).is_some());
+        self.events.retain_mut(|event| new_index[event.item as usize].map(|new| event.item = new).is_some());
     }
 }
 
-/// One event as learning reads it: 40 bytes, indexes instead of names.
+/// An event as learning reads it: 40 bytes, with indices in place of names.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogEvent {
-    /// When it happened.
+    /// Time of the event.
     pub at: Timestamp,
-    /// What was done.
+    /// Kind of the event.
     pub kind: Kind,
     /// Index into [`Dataset::items`].
     pub item: u32,
-    /// Who did it, as a hash; 0 when unknown.
+    /// Keyed hash of the visitor's id; 0 if unknown.
     pub visitor: u64,
-    /// The visit, as a hash scoped to its visitor; 0 when the event named none.
+    /// Keyed hash of visitor and session id; 0 if the event has no session.
     pub session: u64,
     /// Index into [`Dataset::areas`].
     pub area: u16,
-    /// How many of the item, at least 1.
+    /// Quantity, at least 1.
     pub quantity: u32,
 }
 
-/// One item of the catalogue. An item known from events alone has an id and nothing else, and is in the log alone.
+/// An item. One that occurs in events but not in the catalogue has only an id.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Item {
     /// The shop's id, 1 to 128 printable bytes.
     pub id: String,
-    /// Name, as a person would read it.
+    /// Display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Path from the widest category to the narrowest, `a > b`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// Maker or label.
+    /// Brand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
     /// Regular price of one, in units of `currency` (2.55).
@@ -92,16 +94,16 @@ pub struct Item {
     /// ISO 4217 code of the price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
-    /// Address of a picture.
+    /// URL of an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Address of the item's page.
+    /// URL of the item's page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Whether it can be bought now; unknown counts as yes.
+    /// Whether it can be bought; absent counts as yes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_stock: Option<bool>,
-    /// When it came into the catalogue.
+    /// When the item was added to the shop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added_at: Option<Timestamp>,
     /// Id that it shares with its other variants, such as other sizes.

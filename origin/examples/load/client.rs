@@ -1,4 +1,4 @@
-//! The client: one thread, many connections, requests due by the clock.
+//! The load generator: one thread, many connections, requests scheduled by the clock.
 
 use anyhow::{Context, Result};
 use std::cell::RefCell;
@@ -10,30 +10,30 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
-/// How long answers are waited for after the last request was due.
+/// Timeout of responses after the last scheduled request.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What is to be sent.
+/// A load: what to send, and how fast.
 pub struct Load {
-    /// Makes ids of its own.
+    /// Distinguishes the event ids of runs.
     pub run: u64,
-    /// Requests a second.
+    /// Requests per second.
     pub rate: f64,
-    /// Events of a request.
+    /// Events per request.
     pub batch: usize,
-    /// Connections; a request waits for one that is free.
+    /// Connections; a request waits for a free one.
     pub connections: usize,
-    /// How long requests become due.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
-/// What came of it.
-pub struct Outcome {
-    /// Events that were acknowledged.
+/// The result of a load.
+pub struct LoadResult {
+    /// Number of acknowledged events.
     pub events: usize,
     /// Their numbers.
     pub acknowledged: Vec<u64>,
-    /// From due to answered, sorted, in seconds; of acknowledged requests.
+    /// Latencies of acknowledged requests from their scheduled time, in seconds, sorted.
     latencies: Vec<f64>,
     refused: usize,
     failed: usize,
@@ -41,7 +41,7 @@ pub struct Outcome {
     seconds: f64,
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for LoadResult {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = |share: f64| {
             let place = ((self.latencies.len() as f64 * share) as usize).min(self.latencies.len().max(1) - 1);
@@ -49,8 +49,8 @@ impl fmt::Display for Outcome {
         };
         write!(
             out,
-            "{:.0} events/s in {:.0} requests/s; p50 {:.1} ms, p99 {:.1}, p99.9 {:.1}; {} told to come again, {} failed, \
-             {} never sent",
+            "{:.0} events/s in {:.0} requests/s; p50 {:.1} ms, p99 {:.1}, p99.9 {:.1}; {} refused (429 or 503), {} failed, \
+             {} not sent",
             self.events as f64 / self.seconds,
             self.latencies.len() as f64 / self.seconds,
             at(0.5),
@@ -63,25 +63,25 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The number in an id.
+/// The number in an event id.
 pub fn number(id: &str) -> u64 {
     id.rsplit('-').next().and_then(|number| u64::from_str_radix(number, 36).ok()).unwrap_or(u64::MAX)
 }
 
 struct Shared {
     load: Load,
-    began: Instant,
+    start: Instant,
     next: RefCell<u64>,
-    outcome: RefCell<Outcome>,
+    outcome: RefCell<LoadResult>,
     head: String,
     stamp: String,
 }
 
 impl Load {
-    /// Sends it all.
-    pub fn run(self, address: &str, key: &str) -> Result<Outcome> {
+    /// Sends the load.
+    pub fn run(self, address: &str, key: &str) -> Result<LoadResult> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let outcome = Outcome {
+        let outcome = LoadResult {
             events: 0,
             acknowledged: Vec::new(),
             latencies: Vec::new(),
@@ -91,7 +91,7 @@ impl Load {
             seconds: 0.0,
         };
         let shared = Rc::new(Shared {
-            began: Instant::now(),
+            start: Instant::now(),
             next: RefCell::new(0),
             outcome: RefCell::new(outcome),
             head: format!(
@@ -115,8 +115,8 @@ impl Load {
             Ok::<_, anyhow::Error>(())
         }))?;
         drop(work);
-        let seconds = shared.began.elapsed().as_secs_f64();
-        let shared = Rc::into_inner(shared).context("a connection is left")?;
+        let seconds = shared.start.elapsed().as_secs_f64();
+        let shared = Rc::into_inner(shared).context("a connection is still open")?;
         let mut outcome = shared.outcome.into_inner();
         outcome.seconds = seconds;
         outcome.latencies.sort_unstable_by(f64::total_cmp);
@@ -126,7 +126,7 @@ impl Load {
 
 async fn connection(shared: &Shared, address: &str) -> Result<()> {
     let load = &shared.load;
-    let end = shared.began + Duration::from_secs_f64(load.seconds);
+    let end = shared.start + Duration::from_secs_f64(load.seconds);
     let total = (load.rate * load.seconds) as u64;
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
@@ -140,7 +140,7 @@ async fn connection(shared: &Shared, address: &str) -> Result<()> {
         if number >= total {
             return Ok(());
         }
-        let due = shared.began + Duration::from_secs_f64(number as f64 / load.rate);
+        let due = shared.start + Duration::from_secs_f64(number as f64 / load.rate);
         if due > Instant::now() {
             tokio::time::sleep_until(due.into()).await;
         } else if Instant::now() > end + TIMEOUT {
@@ -174,7 +174,7 @@ async fn connection(shared: &Shared, address: &str) -> Result<()> {
     }
 }
 
-/// Events as a shop's edge sends them.
+/// Writes events as the edge sends them.
 fn events(shared: &Shared, first: u64, body: &mut Vec<u8>) {
     body.clear();
     body.push(b'[');
@@ -212,7 +212,7 @@ impl fmt::Display for Base36 {
     }
 }
 
-/// Sends a request and reads the answer; its status.
+/// Sends a request and reads the response; returns its status.
 async fn exchange(stream: &TcpStream, request: &[u8], answer: &mut Vec<u8>) -> std::io::Result<u16> {
     let mut sent = 0;
     while sent < request.len() {
@@ -239,7 +239,7 @@ async fn exchange(stream: &TcpStream, request: &[u8], answer: &mut Vec<u8>) -> s
     }
 }
 
-/// The status of an answer that is whole.
+/// The status of a complete response.
 fn status(answer: &[u8]) -> Option<u16> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = str::from_utf8(&answer[..end]).ok()?;

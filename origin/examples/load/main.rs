@@ -1,43 +1,43 @@
-//! How much the service takes: `cargo xtask load`, which builds this and the `verge` that it starts.
+//! Load test of event ingestion: `cargo xtask load`, which builds this and the `verge` that it starts.
 //!
-//! An open loop: requests are due at fixed times whether or not earlier ones were answered, and a latency counts from when
-//! its request was due (no coordinated omission). Client and service share the machine. Beside it, in the same run, the
-//! same events go into PostgreSQL by `INSERT` with the same durability, as fast as it takes them.
+//! The loop is open: requests are scheduled at fixed times whether or not earlier ones were answered, and latencies count from
+//! the scheduled time (no coordinated omission). Client and service share the machine. For comparison, the same run inserts
+//! the same events into PostgreSQL with equal durability, as fast as possible.
 
 mod client;
 mod postgres;
 mod service;
 
 use anyhow::{Context, Result};
-use client::{Load, Outcome};
+use client::{Load, LoadResult};
 use origin_log::Reader;
 use service::Service;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-/// Single events a second, and events a second in batches: the goals.
+/// Targets: events per second one by one, and in batches.
 const SINGLE: f64 = 20_000.0;
 const BATCHED: f64 = 300_000.0;
-/// Events of a batch.
+/// Events per batch.
 const BATCH: usize = 500;
 const OVERLOAD: f64 = 10.0;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [verge, dir, seconds] = &arguments[..] else {
-        anyhow::bail!("call it by `cargo xtask load`; it takes the path of verge, a directory and seconds")
+        anyhow::bail!("usage: load VERGE DIRECTORY SECONDS; run it with `cargo xtask load`")
     };
     let (verge, dir, seconds) = (PathBuf::from(verge), PathBuf::from(dir), seconds.parse()?);
     let idle = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("load before: {}", idle.trim());
     let service = Service::start(&verge, &dir)?;
     let mut acknowledged = HashSet::new();
-    let mut run = |what: &str, load: Load| -> Result<Outcome> {
+    let mut run = |name: &str, load: Load| -> Result<LoadResult> {
         let before = service.cpu_seconds()?;
         let outcome = load.run(&service.address, &service.key)?;
         let cpu = (service.cpu_seconds()? - before) * 1e6 / (outcome.events.max(1) as f64);
         println!(
-            "{what}: {outcome}, {cpu:.2} µs CPU an event in the service, {} MiB resident",
+            "{name}: {outcome}, {cpu:.2} µs CPU per event in the service, {} MiB resident",
             service.resident_mib()?
         );
         acknowledged.extend(outcome.acknowledged.iter().copied());
@@ -48,8 +48,8 @@ fn main() -> Result<()> {
     let batches = BATCHED / BATCH as f64;
     run("batches of 500", Load { run: 2, rate: batches, batch: BATCH, connections: 32, seconds })?;
     let flood = Load { run: 3, rate: batches * OVERLOAD, batch: BATCH, connections: 512, seconds };
-    run("ten times as many", flood)?;
-    println!("most memory ever: {} MiB", service.most_mib()?);
+    run("overload, ten times the batches", flood)?;
+    println!("peak memory: {} MiB", service.peak_mib()?);
 
     let mut stored = HashSet::new();
     let (mut events, mut twice) = (0u64, 0u64);
@@ -59,10 +59,10 @@ fn main() -> Result<()> {
     })?;
     let lost = acknowledged.iter().filter(|number| !stored.contains(*number)).count();
     println!(
-        "{events} events in the log, {lost} of {} acknowledged ones lost, {twice} twice",
+        "{events} events in the log; of {} acknowledged ones {lost} lost, {twice} duplicated",
         acknowledged.len()
     );
-    anyhow::ensure!(lost == 0 && twice == 0, "the log does not hold what was acknowledged");
+    anyhow::ensure!(lost == 0 && twice == 0, "the log differs from what was acknowledged");
     drop(service);
     postgres::run(&dir, seconds).context("PostgreSQL")
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL beside it: the same events by `INSERT`, each durable when it is acknowledged, each id once.
+//! PostgreSQL for comparison: `INSERT` of the same events, durable when acknowledged, with unique ids.
 
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 const TABLE: &str = "CREATE TABLE events (id text PRIMARY KEY, at timestamptz NOT NULL, kind smallint NOT NULL, \
     item text NOT NULL, visitor bigint NOT NULL, session bigint NOT NULL, area text NOT NULL)";
 
-/// Where Debian puts it.
+/// The newest installation in Debian's path.
 fn programs() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
     let mut found: Vec<PathBuf> = versions.flatten().map(|entry| entry.path().join("bin")).collect();
@@ -17,7 +17,7 @@ fn programs() -> Option<PathBuf> {
     found.pop()
 }
 
-/// Runs it, or says why not.
+/// Runs the comparison, or prints why it is skipped.
 pub fn run(dir: &Path, seconds: f64) -> Result<()> {
     let Some(programs) = programs() else {
         println!("PostgreSQL: skipped, as it is not installed (apt-get install postgresql)");
@@ -27,7 +27,7 @@ pub fn run(dir: &Path, seconds: f64) -> Result<()> {
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
     let server = Server { programs, dir };
-    // As root it does not run; Debian's package brings a user for it.
+    // PostgreSQL does not run as root; Debian's package creates a user.
     if Command::new("id").arg("-u").output()?.stdout == b"0\n" {
         ensure!(
             Command::new("chown").arg("postgres").arg(&server.dir).status()?.success(),
@@ -39,7 +39,7 @@ pub fn run(dir: &Path, seconds: f64) -> Result<()> {
         format!("-k {} -c listen_addresses= -c synchronous_commit=on -c fsync=on", server.dir.display());
     server.call("pg_ctl", &["-D", "data", "-w", "-l", "log", "-o", &options, "start"])?;
     server.call("psql", &["-q", "-c", TABLE, "postgres"])?;
-    for (what, rows, clients) in [("single events", 1, "64"), ("batches of 500", 500, "8")] {
+    for (name, rows, clients) in [("single events", 1, "64"), ("batches of 500", 500, "8")] {
         let script = server.dir.join("insert.sql");
         std::fs::write(&script, insert(rows))?;
         let time = format!("{:.0}", seconds.ceil());
@@ -54,8 +54,8 @@ pub fn run(dir: &Path, seconds: f64) -> Result<()> {
         times.sort_unstable_by(f64::total_cmp);
         let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
         println!(
-            "PostgreSQL, {what}: {:.0} events/s from {clients} connections; p50 {:.1} ms, p99 {:.1}, p99.9 {:.1}",
-            rate.context("pgbench gives no rate")? * rows as f64,
+            "PostgreSQL, {name}: {:.0} events/s from {clients} connections; p50 {:.1} ms, p99 {:.1}, p99.9 {:.1}",
+            rate.context("pgbench printed no rate")? * rows as f64,
             at(0.5),
             at(0.99),
             at(0.999),
@@ -64,7 +64,7 @@ pub fn run(dir: &Path, seconds: f64) -> Result<()> {
     Ok(())
 }
 
-/// A row of random values an event: the ids do not repeat for all practical purposes.
+/// A pgbench script with one row of random values per event; ids practically never repeat.
 fn insert(rows: usize) -> String {
     let mut script = String::from("\\set n random(1, 9000000000000000)\n");
     script += "INSERT INTO events SELECT md5((:n::bigint + row)::text), now(), row % 5, 'item-' || (:n::bigint + row * 7919) % 65536, \
@@ -105,7 +105,7 @@ impl Server {
         Ok(printed)
     }
 
-    /// The latencies that pgbench has written, in milliseconds; its files are removed.
+    /// Reads and removes pgbench's files; returns latencies in milliseconds.
     fn times(&self) -> Result<Vec<f64>> {
         let mut times = Vec::new();
         for entry in std::fs::read_dir(&self.dir)? {

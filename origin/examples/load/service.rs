@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 const CONFIG: &str = "[serve]\nrequests_per_second = 0\n[log]\nfsync = \"always\"\n";
-/// The unit of CPU times in /proc.
+/// Ticks per second of CPU times in /proc.
 const TICKS: f64 = 100.0;
 
-/// A running `verge serve` with an empty data directory, killed when it is dropped.
+/// A running `verge serve` with an empty data directory, killed on drop.
 pub struct Service {
     child: Child,
     dir: PathBuf,
-    /// Where it listens.
+    /// Its address.
     pub address: String,
-    /// A key to send events with.
+    /// An API key for events.
     pub key: String,
 }
 
 impl Service {
-    /// Starts it in `dir`, which is emptied.
+    /// Starts it in `dir`, after emptying it.
     pub fn start(verge: &Path, dir: &Path) -> Result<Self> {
         let dir = dir.join("service");
         let _ = std::fs::remove_dir_all(&dir);
@@ -31,9 +31,9 @@ impl Service {
             command.current_dir(&dir).args(arguments).stdin(Stdio::null());
             command
         };
-        let made = command(&["keys", "add", "load", "--role", "events"]).output()?;
-        ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let key = String::from_utf8(made.stdout)?.trim().to_owned();
+        let output = command(&["keys", "add", "load", "--role", "events"]).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let key = String::from_utf8(output.stdout)?.trim().to_owned();
         let mut child = command(&["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stderr.take().context("no output")?).lines();
         let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
@@ -45,12 +45,12 @@ impl Service {
         Ok(Self { child, dir, address, key })
     }
 
-    /// Its log.
+    /// The directory of its event log.
     pub fn log(&self) -> PathBuf {
         origin_log::dir(&self.dir.join("verge-data"))
     }
 
-    /// CPU time that it has used.
+    /// CPU time used.
     pub fn cpu_seconds(&self) -> Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let fields: Vec<&str> = stat.rsplit(')').next().context("no fields")?.split_whitespace().collect();
@@ -58,13 +58,13 @@ impl Service {
         Ok((ticks(11).context("utime")? + ticks(12).context("stime")?) / TICKS)
     }
 
-    /// Memory that it has now.
+    /// Resident memory.
     pub fn resident_mib(&self) -> Result<u64> {
         self.status("VmRSS:")
     }
 
-    /// The most memory that it ever had.
-    pub fn most_mib(&self) -> Result<u64> {
+    /// Peak resident memory.
+    pub fn peak_mib(&self) -> Result<u64> {
         self.status("VmHWM:")
     }
 

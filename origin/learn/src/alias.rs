@@ -1,17 +1,17 @@
-//! Drawing items at random.
+//! Weighted sampling of items.
 
 use crate::rng::Random;
 
-/// Draws items by weight, each in the same time (Walker's alias method).
+/// Draws items by weight in constant time (Walker's alias method).
 pub(crate) struct AliasTable {
-    /// Item → chance to stay, and where to go otherwise.
+    /// Item → probability of the item itself, and its alias.
     alias: Vec<(f32, u32)>,
-    /// `ln` of how often each item is expected among so many draws.
-    pub log_expected: Vec<f32>,
+    /// `ln` of each item's expected count among `draws` draws.
+    pub(crate) log_expected: Vec<f32>,
 }
 
 impl AliasTable {
-    /// `draws` is how many are drawn together.
+    /// `draws` is the sample size for `log_expected`.
     pub(crate) fn new(weights: &[f64], draws: usize) -> Self {
         let sum: f64 = weights.iter().sum();
         let count = weights.len() as f64;
@@ -32,11 +32,11 @@ impl AliasTable {
         Self { alias, log_expected }
     }
 
-    /// One of the items.
+    /// Draws one item.
     pub(crate) fn draw(&self, random: &mut Random) -> u32 {
         let place = random.unit() * self.alias.len() as f64;
-        let (stay, other) = self.alias[place as usize];
-        if (place.fract() as f32) < stay { place as u32 } else { other }
+        let (keep, alias) = self.alias[place as usize];
+        if (place.fract() as f32) < keep { place as u32 } else { alias }
     }
 }
 
@@ -45,13 +45,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_are_drawn_by_their_weight() {
-        let drawing = AliasTable::new(&[1.0, 0.0, 3.0, 4.0], 256);
+    fn items_are_drawn_by_weight() {
+        let table = AliasTable::new(&[1.0, 0.0, 3.0, 4.0], 256);
         let mut random = Random::new(1, "test");
         let mut drawn = [0u32; 4];
-        (0..80_000).for_each(|_| drawn[drawing.draw(&mut random) as usize] += 1);
+        (0..80_000).for_each(|_| drawn[table.draw(&mut random) as usize] += 1);
         assert_eq!(drawn[1], 0);
         assert!(drawn[0].abs_diff(10_000) < 500 && drawn[2].abs_diff(30_000) < 800, "{drawn:?}");
-        assert!((drawing.log_expected[3] - 128f32.ln()).abs() < 1e-6);
+        assert!((table.log_expected[3] - 128f32.ln()).abs() < 1e-6);
     }
 }

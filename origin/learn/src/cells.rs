@@ -1,28 +1,28 @@
-//! Items in cells of like vectors, so that neighbours can be looked for where they are likely: the coarse quantiser
-//! of an inverted file (Jégou, Douze & Schmid, "Product quantization for nearest neighbor search", TPAMI 2011,
-//! §IV), found by spherical k-means. The same on any number of cores.
+//! Cells of items with similar vectors, which limit the search for neighbours: the coarse quantiser of an inverted file
+//! (Jégou, Douze & Schmid, "Product quantization for nearest neighbor search", TPAMI 2011, §IV), by spherical k-means. The
+//! result does not depend on the number of cores.
 
 use crate::matrix::{Layout, product};
 use rayon::prelude::*;
 
-/// Items a cell, on average.
+/// Mean number of items per cell.
 const ITEMS: usize = 256;
-/// Items a cell that its centre is learnt from, and how often.
+/// Items per cell in the sample for k-means, and its iterations.
 const SAMPLE: usize = 64;
 const PASSES: usize = 6;
-/// Vectors compared with the centres at a time.
+/// Vectors that are compared with the centres together.
 const ROWS: usize = 128;
 
 /// The cells.
 pub(crate) struct Cells {
     /// The items, cell by cell, each cell's in ascending order.
-    pub items: Vec<u32>,
-    /// Where in `items` each cell begins, and where the last one ends.
-    pub bounds: Vec<usize>,
+    pub(crate) items: Vec<u32>,
+    /// The start of each cell in `items`, and the end of the last.
+    pub(crate) bounds: Vec<usize>,
 }
 
 impl Cells {
-    /// Puts the items numbered `members` into cells by their unit vectors of `size` numbers each.
+    /// Assigns the items `members` to cells by their unit vectors of length `size`.
     pub(crate) fn new(vectors: &[f32], size: usize, members: &[u32]) -> Self {
         let count = members.len().div_ceil(ITEMS).max(1);
         let of = |item: u32| &vectors[item as usize * size..][..size];
@@ -40,7 +40,7 @@ impl Cells {
             }
             for (centre, sum) in centres.chunks_exact_mut(size).zip(sums.chunks_exact(size)) {
                 let length = sum.iter().map(|number| number * number).sum::<f32>().sqrt();
-                // A cell that lost its items keeps its centre.
+                // An empty cell keeps its centre.
                 if length > 1e-6 {
                     centre.iter_mut().zip(sum).for_each(|(centre, sum)| *centre = sum / length);
                 }
@@ -53,13 +53,13 @@ impl Cells {
         Self { items: placed.into_iter().map(|(_, item)| item).collect(), bounds }
     }
 
-    /// How many there are.
+    /// Number of cells.
     pub(crate) fn count(&self) -> usize {
         self.bounds.len() - 1
     }
 }
 
-/// The centre most like each vector, the first of equals.
+/// The most similar centre of each vector; of equal ones the first.
 fn nearest(vectors: &[f32], centres: &[f32], size: usize) -> Vec<u32> {
     let count = centres.len() / size;
     let blocks = vectors.par_chunks(ROWS * size).map_init(
@@ -83,10 +83,10 @@ mod tests {
     use crate::rng::Random;
 
     #[test]
-    fn every_item_is_in_one_cell_and_like_vectors_share_theirs() {
+    fn every_item_is_in_one_cell_with_similar_vectors() {
         let (size, groups) = (8, 5usize);
         let mut random = Random::new(3, "cells");
-        // Five directions, with a little noise; every seventh item is left out.
+        // Five directions with noise; every seventh item is left out.
         let vectors: Vec<f32> = (0..3_000)
             .flat_map(|item| {
                 let mut vector: Vec<f32> = (0..size).map(|_| 0.1 * random.unit() as f32).collect();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn one_item_makes_one_cell() {
+    fn a_single_item_is_a_cell() {
         let cells = Cells::new(&[0.6, 0.8], 2, &[0]);
         assert_eq!((cells.items, cells.bounds), (vec![0], vec![0, 1]));
     }

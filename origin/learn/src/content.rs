@@ -1,16 +1,16 @@
-//! The KNN table from content: items alike in category, brand, price band and words of the name.
+//! The KNN table from content: items similar in category, brand, price band and words of the name.
 //!
-//! Each item is a bag of tokens, weighed by inverse document frequency (Spärck Jones, 1972) times the weight of
-//! the field it comes from; neighbours are the nearest by cosine. A token's list of items is cut at the most
-//! wanted thousand, so that "everything in Garden" costs no square of the catalogue.
+//! Each item is a bag of tokens, weighted by inverse document frequency (Spärck Jones, 1972) times a weight per field;
+//! neighbours are the nearest by cosine. The posting list of a token is limited to the thousand most popular items, so that
+//! frequent tokens do not cost the square of the catalogue.
 
 use crate::{DenseRow, Table, prune, rows};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is known of an item's content.
+/// The content of an item.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Content<'a> {
-    /// Name, as a person would read it.
+    /// Display name.
     pub name: &'a str,
     /// Category path, widest first, separated by ` > `.
     pub category: &'a str,
@@ -20,9 +20,9 @@ pub struct Content<'a> {
     pub price: Option<u32>,
 }
 
-/// Items of one token that are compared with each other.
+/// Length limit of a posting list.
 const MAX_POSTING: usize = 1_000;
-/// Words that say nothing about what an item is.
+/// Words without information about the item.
 const STOP_WORDS: [&str; 12] = ["a", "an", "and", "the", "of", "in", "with", "for", "to", "set", "by", "on"];
 
 fn tokens(item: &Content<'_>) -> BTreeMap<String, f32> {
@@ -41,7 +41,7 @@ fn tokens(item: &Content<'_>) -> BTreeMap<String, f32> {
         tokens.insert(format!("brand {}", item.brand.to_lowercase()), 0.7);
     }
     if let Some(price) = item.price.filter(|price| *price > 0) {
-        // Bands of half an octave, each item in two, so that a boundary parts no near prices.
+        // Bands of half an octave, two per item, so that no boundary separates similar prices.
         let band = (f64::from(price).log2() * 2.0).floor();
         tokens.insert(format!("price {band}"), 0.3);
         tokens.insert(format!("price {}", band + 1.0), 0.3);
@@ -49,7 +49,7 @@ fn tokens(item: &Content<'_>) -> BTreeMap<String, f32> {
     tokens
 }
 
-/// Learns the table, items in index order (most wanted first), `k` neighbours a row.
+/// Learns the table of items in index order (most popular first), `k` neighbours per row.
 pub fn learn(items: &[Content<'_>], k: usize) -> Table {
     let bags: Vec<BTreeMap<String, f32>> = items.iter().map(tokens).collect();
     let names: BTreeSet<&str> = bags.iter().flat_map(|bag| bag.keys().map(String::as_str)).collect();
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_alike_in_words_and_category_come_first() {
+    fn items_similar_in_words_and_category_come_first() {
         let item = |name, category, brand, price| Content { name, category, brand, price: Some(price) };
         let items = [
             item("RED RETROSPOT MUG", "Kitchen > Mugs", "Acme", 495),
@@ -108,6 +108,6 @@ mod tests {
         let first = |item: usize| table[item].first().map(|entry| entry.0);
         assert_eq!((first(0), first(1), first(2), first(5)), (Some(1), Some(0), Some(4), None));
         assert_eq!(table[0][1].0, 3, "a towel of the same pattern before a spade");
-        assert!(table[2].iter().all(|entry| entry.0 != 0), "a spade is like no mug");
+        assert!(table[2].iter().all(|entry| entry.0 != 0), "a spade is not similar to a mug");
     }
 }

@@ -1,14 +1,14 @@
-//! item2vec: one vector an item, near those of the items that stand beside it in sessions.
+//! item2vec: one vector per item, near those of the items around it in sessions.
 //!
 //! Skip-gram with negative sampling (Mikolov et al., NIPS 2013) over sessions (Barkan & Koenigstein, "Item2vec", 2016).
-//! Each item has a vector as a centre, `c`, and one as a context, `o`; a centre with the contexts `O` of its window costs
+//! Each item has a vector as a centre, `c`, and one as a context, `o`. The loss of a centre with the contexts `O` of its window:
 //!
 //! ```text
 //! −Σ_{o ∈ O} ln σ(c·o) − 5·|O|/64 · Σ_{n ∈ N} ln σ(−c·n)      N: 64 drawn ∝ events^.75, shared by 64 centres
 //! ```
-//! Sharing makes the products matrices; 5 negatives a context are what it amounts to. Four such batches are computed
-//! from the same vectors on all cores, then applied in order: the outcome does not depend on how many cores there
-//! are. Memory: `2 · dimensions` floats an item, 8 bytes a click.
+//! Shared negatives turn the products into products of matrices; their weight is that of 5 negatives per context. The
+//! gradients of four batches are computed from the same vectors on all cores, then applied in order, so the result does not
+//! depend on the number of cores. Memory: `2 · dimensions` floats per item, 8 bytes per click.
 
 use crate::rng::Random;
 use crate::{
@@ -21,19 +21,20 @@ use crate::{
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// The numbers of the training.
+/// Hyperparameters of the training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Item2vecParams {
     /// Length of a vector.
     pub dimensions: usize,
-    /// Passes over the log.
+    /// Epochs.
     pub epochs: usize,
-    /// Clicks on either side that are contexts.
+    /// Contexts on either side of a centre.
     pub window: usize,
-    /// Size of the first step; it falls to 0. Half of what is usual: steps of a group do not see each other.
+    /// Initial learning rate; it falls to 0 linearly. Half of the usual one, since the batches of a group are computed from the
+    /// same vectors.
     pub rate: f32,
-    /// Draws the first vectors, the order and the negatives.
+    /// Random seed of initial vectors, order of centres and negatives.
     pub seed: u64,
 }
 
@@ -47,35 +48,35 @@ impl Default for Item2vecParams {
 const CENTRES: usize = 64;
 /// Negatives they share.
 const NEGATIVES: usize = 64;
-/// Negatives a context is worth.
-const WORTH: f32 = 5.0;
-/// Batches computed from the same vectors.
-const TOGETHER: usize = 4;
+/// Weight of the negatives, in negatives per context.
+const NEGATIVES_PER_CONTEXT: f32 = 5.0;
+/// Batches whose gradients are computed from the same vectors.
+const BATCHES: usize = 4;
 
-/// A click with others beside it.
+/// A click in a session of several.
 #[derive(Clone, Copy)]
 struct Centre {
     session: u32,
     place: u32,
 }
 
-/// All that stays as it is while vectors change.
-struct Training<'a> {
+/// What is constant during training.
+struct SkipGram<'a> {
     sessions: &'a Sessions,
-    recipe: &'a Item2vecParams,
-    deal: Sharding,
-    drawing: AliasTable,
+    params: &'a Item2vecParams,
+    sharding: Sharding,
+    sampler: AliasTable,
 }
 
-impl Training<'_> {
-    /// Where an item's vector as a centre lies.
-    fn inner(&self, item: u32) -> u32 {
-        self.deal.place(2 * item)
+impl SkipGram<'_> {
+    /// The place of an item's vector as a centre.
+    fn centre_place(&self, item: u32) -> u32 {
+        self.sharding.place(2 * item)
     }
 
-    /// Where its vector as a context lies.
-    fn outer(&self, item: u32) -> u32 {
-        self.deal.place(2 * item + 1)
+    /// The place of its vector as a context.
+    fn context_place(&self, item: u32) -> u32 {
+        self.sharding.place(2 * item + 1)
     }
 
     fn item(&self, centre: Centre) -> u32 {
@@ -84,13 +85,13 @@ impl Training<'_> {
 
     fn contexts(&self, centre: Centre) -> impl Iterator<Item = u32> {
         let (clicks, place) = (self.sessions.get(centre.session as usize).clicks, centre.place as usize);
-        let first = place.saturating_sub(self.recipe.window);
-        let last = (place + self.recipe.window).min(clicks.len() - 1);
+        let first = place.saturating_sub(self.params.window);
+        let last = (place + self.params.window).min(clicks.len() - 1);
         (first..=last).filter(move |other| *other != place).map(move |other| clicks[other])
     }
 }
 
-fn of(vectors: &[f32], place: u32, size: usize) -> &[f32] {
+fn vector(vectors: &[f32], place: u32, size: usize) -> &[f32] {
     &vectors[place as usize * size..][..size]
 }
 
@@ -99,94 +100,98 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// The gradients of one batch, and what computing them needs.
-struct Batch {
+/// The gradients of one batch, with buffers to compute them.
+struct SkipGramBatch {
     negatives: Vec<u32>,
     gathered: Vec<f32>,
     centres: Vec<f32>,
     logits: Vec<f32>,
-    of_centres: Vec<f32>,
-    of_negatives: Vec<f32>,
-    /// Of each centre's contexts, one after another: `σ(c·o) − 1`.
-    surprise: Vec<f32>,
+    centre_gradients: Vec<f32>,
+    negative_gradients: Vec<f32>,
+    /// `σ(c·o) − 1` of each centre's contexts, contiguous.
+    error: Vec<f32>,
 }
 
-impl Batch {
+impl SkipGramBatch {
     fn new(size: usize) -> Self {
         Self {
             negatives: vec![0; NEGATIVES],
             gathered: vec![0.0; NEGATIVES * size],
             centres: vec![0.0; CENTRES * size],
             logits: vec![0.0; CENTRES * NEGATIVES],
-            of_centres: vec![0.0; CENTRES * size],
-            of_negatives: vec![0.0; NEGATIVES * size],
-            surprise: Vec::new(),
+            centre_gradients: vec![0.0; CENTRES * size],
+            negative_gradients: vec![0.0; NEGATIVES * size],
+            error: Vec::new(),
         }
     }
 
-    fn compute(&mut self, training: &Training<'_>, vectors: &[f32], batch: &[Centre], random: &mut Random) {
-        let (size, count) = (training.recipe.dimensions, batch.len());
+    fn compute(&mut self, training: &SkipGram<'_>, vectors: &[f32], batch: &[Centre], random: &mut Random) {
+        let (size, count) = (training.params.dimensions, batch.len());
         for (negative, gathered) in self.negatives.iter_mut().zip(self.gathered.chunks_exact_mut(size)) {
-            *negative = training.outer(training.drawing.draw(random));
-            gathered.copy_from_slice(of(vectors, *negative, size));
+            *negative = training.context_place(training.sampler.draw(random));
+            gathered.copy_from_slice(vector(vectors, *negative, size));
         }
         for (centre, own) in batch.iter().zip(self.centres.chunks_exact_mut(size)) {
-            own.copy_from_slice(of(vectors, training.inner(training.item(*centre)), size));
+            own.copy_from_slice(vector(vectors, training.centre_place(training.item(*centre)), size));
         }
         let gathered = (&*self.gathered, Layout::RowMajor);
         let centres = (&*self.centres, Layout::RowMajor);
         product([count, size, NEGATIVES], centres, (gathered.0, Layout::ColMajor), &mut self.logits);
         for (centre, logits) in batch.iter().zip(self.logits.chunks_exact_mut(NEGATIVES)) {
-            let worth = WORTH * training.contexts(*centre).count() as f32 / NEGATIVES as f32;
-            logits.iter_mut().for_each(|logit| *logit = worth * sigmoid(*logit));
+            let weight = NEGATIVES_PER_CONTEXT * training.contexts(*centre).count() as f32 / NEGATIVES as f32;
+            logits.iter_mut().for_each(|logit| *logit = weight * sigmoid(*logit));
         }
         let logits = &self.logits[..count * NEGATIVES];
-        product([count, NEGATIVES, size], (logits, Layout::RowMajor), gathered, &mut self.of_centres);
-        product([NEGATIVES, count, size], (logits, Layout::ColMajor), centres, &mut self.of_negatives);
-        self.surprise.clear();
+        product([count, NEGATIVES, size], (logits, Layout::RowMajor), gathered, &mut self.centre_gradients);
+        product([NEGATIVES, count, size], (logits, Layout::ColMajor), centres, &mut self.negative_gradients);
+        self.error.clear();
         for (place, centre) in batch.iter().enumerate() {
             let own = &self.centres[place * size..][..size];
-            let gradient = &mut self.of_centres[place * size..][..size];
+            let gradient = &mut self.centre_gradients[place * size..][..size];
             for item in training.contexts(*centre) {
-                let context = of(vectors, training.outer(item), size);
-                let surprise = sigmoid(dot(own, context)) - 1.0;
-                add_scaled(gradient, surprise, context);
-                self.surprise.push(surprise);
+                let context = vector(vectors, training.context_place(item), size);
+                let error = sigmoid(dot(own, context)) - 1.0;
+                add_scaled(gradient, error, context);
+                self.error.push(error);
             }
         }
     }
 
-    fn apply(&self, training: &Training<'_>, share: &mut ShardMut<'_>, batch: &[Centre], rate: f32) {
-        let size = training.recipe.dimensions;
+    fn apply(&self, training: &SkipGram<'_>, shard: &mut ShardMut<'_>, batch: &[Centre], rate: f32) {
+        let size = training.params.dimensions;
         let mut step = |place: u32, factor: f32, gradient: &[f32]| {
-            if let Some(vector) = share.at(place) {
+            if let Some(vector) = shard.vector_mut(place) {
                 add_scaled(vector, -rate * factor, gradient);
             }
         };
-        for (negative, gradient) in self.negatives.iter().zip(self.of_negatives.chunks_exact(size)) {
+        for (negative, gradient) in self.negatives.iter().zip(self.negative_gradients.chunks_exact(size)) {
             step(*negative, 1.0, gradient);
         }
-        let mut surprise = self.surprise.iter();
+        let mut error = self.error.iter();
         for (place, centre) in batch.iter().enumerate() {
-            for (item, surprise) in training.contexts(*centre).zip(&mut surprise) {
-                step(training.outer(item), *surprise, &self.centres[place * size..][..size]);
+            for (item, error) in training.contexts(*centre).zip(&mut error) {
+                step(training.context_place(item), *error, &self.centres[place * size..][..size]);
             }
-            step(training.inner(training.item(*centre)), 1.0, &self.of_centres[place * size..][..size]);
+            step(
+                training.centre_place(training.item(*centre)),
+                1.0,
+                &self.centre_gradients[place * size..][..size],
+            );
         }
     }
 }
 
 /// Learns the vectors of `items` items, scaled to length 1; the bias is 0.
-pub fn learn(sessions: &Sessions, items: usize, recipe: &Item2vecParams) -> Embedding {
-    let size = recipe.dimensions;
-    let mut random = Random::new(recipe.seed, "item2vec");
-    let drawn: Vec<f64> =
+pub fn learn(sessions: &Sessions, items: usize, params: &Item2vecParams) -> Embedding {
+    let size = params.dimensions;
+    let mut random = Random::new(params.seed, "item2vec");
+    let weights: Vec<f64> =
         sessions.events(items).into_iter().map(|events| f64::from(events).powf(0.75)).collect();
-    let drawing = AliasTable::new(&drawn, NEGATIVES);
-    let training = Training { sessions, recipe, deal: Sharding::new(2 * items), drawing };
-    let mut vectors = vec![0f32; training.deal.places() * size];
+    let sampler = AliasTable::new(&weights, NEGATIVES);
+    let training = SkipGram { sessions, params, sharding: Sharding::new(2 * items), sampler };
+    let mut vectors = vec![0f32; training.sharding.places() * size];
     for item in 0..items as u32 {
-        let start = training.inner(item) as usize * size;
+        let start = training.centre_place(item) as usize * size;
         vectors[start..start + size]
             .iter_mut()
             .for_each(|value| *value = ((random.unit() - 0.5) / size as f64) as f32);
@@ -198,30 +203,32 @@ pub fn learn(sessions: &Sessions, items: usize, recipe: &Item2vecParams) -> Embe
             (0..clicked.clicks.len() as u32).map(move |place| Centre { session, place })
         })
         .collect();
-    let groups = centres.len().div_ceil(CENTRES * TOGETHER) * recipe.epochs;
-    let mut batches: Vec<Batch> = (0..TOGETHER).map(|_| Batch::new(size)).collect();
+    let groups = centres.len().div_ceil(CENTRES * BATCHES) * params.epochs;
+    let mut batches: Vec<SkipGramBatch> = (0..BATCHES).map(|_| SkipGramBatch::new(size)).collect();
     let mut randoms: Vec<Random> =
-        (0..TOGETHER).map(|at| Random::new(recipe.seed, &format!("item2vec negatives {at}"))).collect();
+        (0..BATCHES).map(|at| Random::new(params.seed, &format!("item2vec negatives {at}"))).collect();
     let mut done = 0;
-    for _ in 0..recipe.epochs {
+    for _ in 0..params.epochs {
         random.shuffle(&mut centres);
-        for group in centres.chunks(CENTRES * TOGETHER) {
-            let rate = recipe.rate * (1.0 - done as f32 / groups as f32);
+        for group in centres.chunks(CENTRES * BATCHES) {
+            let rate = params.rate * (1.0 - done as f32 / groups as f32);
             done += 1;
             group
                 .par_chunks(CENTRES)
                 .zip(&mut batches)
                 .zip(&mut randoms)
                 .for_each(|((centres, batch), random)| batch.compute(&training, &vectors, centres, random));
-            training.deal.change(&mut vectors, size, |share| {
+            training.sharding.update(&mut vectors, size, |shard| {
                 for (centres, batch) in group.chunks(CENTRES).zip(&batches) {
-                    batch.apply(&training, share, centres, rate);
+                    batch.apply(&training, shard, centres, rate);
                 }
             });
         }
     }
-    let mut own: Vec<f32> =
-        (0..items as u32).flat_map(|item| of(&vectors, training.inner(item), size)).copied().collect();
+    let mut own: Vec<f32> = (0..items as u32)
+        .flat_map(|item| vector(&vectors, training.centre_place(item), size))
+        .copied()
+        .collect();
     own.chunks_exact_mut(size.max(1)).for_each(|vector| _ = normalise(vector));
     Embedding { dimensions: size, vectors: own, bias: vec![0.0; items] }
 }
@@ -232,8 +239,8 @@ mod tests {
     use crate::embedding::tests::{circle, same_on_any_cores};
 
     #[test]
-    fn neighbours_are_those_met_beside_it_on_any_number_of_cores() {
-        let recipe = Item2vecParams { dimensions: 16, epochs: 60, window: 2, rate: 0.05, seed: 1 };
-        same_on_any_cores(|| learn(&circle(), 60, &recipe));
+    fn neighbours_share_contexts_on_any_number_of_cores() {
+        let params = Item2vecParams { dimensions: 16, epochs: 60, window: 2, rate: 0.05, seed: 1 };
+        same_on_any_cores(|| learn(&circle(), 60, &params));
     }
 }

@@ -1,20 +1,27 @@
-//! Learning: events in, tables out. Nothing here reads a file, a clock or chance, so the same log gives the same
-//! tables, whether it comes from the store, a stream or a test.
+//! Learning: events in, tables out. It reads no file, no clock and no system randomness, so equal logs give equal tables,
+//! whether they come from the store, a stream or a test.
 //!
-//! Tables count items by their *index*: the place in the order of [`popularity::rank_items`], most wanted first,
-//! which is also the order of the snapshot's dictionary.
+//! Tables number items by *index*: their place in the order of [`popularity::Counts::rank`], most popular first.
 //!
-//! Memory for a million items: a table of 100 neighbours a row takes 0.8 GB, and three are held at the most (learnt
-//! neighbours, co-view, what walking makes of it); vectors take 0.3 GB (next-item), 1.0 GB (item2vec) or 0.5 GB (ALS,
-//! and as much for every million sessions) before that. A million clicks take 12 MB, and 16 MB while co-view counts.
-//! Whole builds of made-up shops, for 13 regions: 0.35 GB at the most with 50,000 items and 0.8 million events, 1.0 GB
-//! with 200,000 items and 1.2 million events.
+//! Memory for a million items: a table of 100 neighbours per row takes 0.8 GB, and at most three exist at a time (learned
+//! neighbours, co-view, co-view after the walk). Vectors take 0.3 GB (next-item), 1.0 GB (item2vec) or 0.5 GB (ALS, and as
+//! much per million sessions) before that. A million clicks take 12 MB, and 16 MB more while co-view is learned. Peak of
+//! whole builds of generated shops for 13 regions: 0.35 GB with 50,000 items and 0.8 million events, 1.0 GB with 200,000
+//! items and 1.2 million events.
+//!
+//! May import: `origin_data`, `snapshots`.
+
+#![forbid(unsafe_code)]
+#![deny(unreachable_pub)]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "loops over numbers, with indices that the same crate computed from the lengths"
+)]
 
 mod alias;
 pub mod als;
 pub mod blend;
 pub mod bought;
-mod candidates;
 mod cells;
 pub mod choose;
 pub mod config;
@@ -28,6 +35,7 @@ pub mod order;
 pub mod orders;
 pub mod popularity;
 pub mod repeats;
+pub mod replay;
 pub mod rng;
 pub mod sessions;
 mod sharding;
@@ -37,11 +45,10 @@ pub mod walk;
 
 use rayon::prelude::*;
 
-/// A table: one row of (neighbour, weight) an item, heaviest first.
+/// A table: one row of (neighbour, weight) per item, heaviest first.
 pub type Table = Vec<Vec<(u32, f32)>>;
 
-/// A dense row being summed: only touched entries are read or cleared, so that a row costs its entries and not
-/// the catalogue.
+/// A dense row of sums. Only touched entries are read and cleared, so a row costs its entries, not the catalogue.
 #[derive(Default)]
 pub struct DenseRow {
     values: Vec<f32>,
@@ -49,7 +56,7 @@ pub struct DenseRow {
 }
 
 impl DenseRow {
-    /// Of so many items, all 0.
+    /// A row of `items` zeros.
     pub fn new(items: usize) -> Self {
         Self { values: vec![0.0; items], touched: Vec::new() }
     }
@@ -63,7 +70,7 @@ impl DenseRow {
         *sum += value;
     }
 
-    /// Empties the row into (item, value), each value passed through `map`.
+    /// Empties the row into (item, value) pairs, with values mapped by `map`.
     pub fn drain(&mut self, mut map: impl FnMut(u32, f32) -> f32) -> Vec<(u32, f32)> {
         let values = &mut self.values;
         self.touched
@@ -86,7 +93,7 @@ pub fn prune(mut row: Vec<(u32, f32)>, k: usize) -> Vec<(u32, f32)> {
     row
 }
 
-/// Makes every item's row on all cores, each with a dense row of its own to sum in.
+/// Makes every item's row on all cores, with one dense row per thread.
 pub fn rows(items: usize, make: impl Fn(u32, &mut DenseRow) -> Vec<(u32, f32)> + Sync) -> Table {
     (0..items as u32)
         .into_par_iter()
@@ -100,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pruning_keeps_the_heaviest_and_breaks_ties_by_index() {
+    fn pruning_keeps_the_heaviest_entries_and_breaks_ties_by_index() {
         let row = vec![(9, 1.0), (3, 2.0), (1, 1.0), (5, 0.0), (4, -1.0)];
         assert_eq!(prune(row.clone(), 2), [(3, 2.0), (1, 1.0)]);
         assert_eq!(prune(row, 9), [(3, 2.0), (1, 1.0), (9, 1.0)]);

@@ -1,10 +1,10 @@
-//! Neighbours of learnt vectors: `R_i = softmax over j ≠ i of (scale · e_i·e_j + ½·b_j)`, the best kept.
+//! Nearest neighbours of learned vectors: the greatest entries of `R_i = softmax over j ≠ i of (scale · e_i·e_j + ½·b_j)`.
 //!
-//! Up to [`EXACT`] items every pair is compared, tile by tile on all cores, so time grows with the square of the items.
-//! Above it, an item is compared with those of the [`PROBES`] cells most like its own, and of all others it is
-//! assumed that they are spread around their cell's mean. Made to do so with the 17,000 items of YooChoose 1/64, HR@20 and
-//! MRR@20 without the item on screen were .574 and .254, with every pair .573 and .254. Memory is a tile a core beside the
-//! table, and above [`EXACT`] the vectors once more.
+//! Up to [`EXACT`] items every pair is compared, tile by tile on all cores, in time quadratic in the items. Above it, an item
+//! is compared with the items of the [`PROBES`] cells most similar to its own; all others are approximated by a distribution
+//! around the mean of their cell. On the 17,000 items of YooChoose 1/64 the approximation gave .574 HR@20 and .254 MRR@20
+//! without the item on screen; exact search gave .573 and .254. Memory is a tile per core and the table, and above [`EXACT`]
+//! another copy of the vectors.
 
 use crate::{
     Table,
@@ -15,40 +15,41 @@ use crate::{
 };
 use rayon::prelude::*;
 
-/// Neighbours of an item that are worth keeping for what comes after.
+/// Neighbours kept per item for the next steps of learning.
 pub const KEPT: usize = 100;
-/// The most items of which every pair is compared.
+/// Number of items up to which every pair is compared.
 pub const EXACT: usize = 100_000;
-/// Cells looked through for the neighbours of an item.
+/// Cells that are searched for the neighbours of an item.
 const PROBES: usize = 48;
-/// Rows compared at a time, and with how many.
+/// Size of a tile: rows and columns.
 const ROWS: usize = 128;
 const COLUMNS: usize = 512;
-/// Weights looked at together.
+/// Weights that are compared with the threshold together.
 const LANES: usize = 16;
 
-/// Finds the `k` nearest of every item that `taught` says the vectors know something of, among those.
-pub fn find(model: &Embedding, scale: f32, k: usize, taught: &[bool]) -> Table {
-    if taught.iter().filter(|taught| **taught).count() > EXACT {
-        approximate(model, scale, k, taught)
+/// Finds the `k` nearest neighbours of every trained item among the trained items.
+pub fn find(model: &Embedding, scale: f32, k: usize, trained: &[bool]) -> Table {
+    if trained.iter().filter(|trained| **trained).count() > EXACT {
+        approximate(model, scale, k, trained)
     } else {
-        exact(model, scale, k, taught)
+        exact(model, scale, k, trained)
     }
 }
 
-/// Half of every item's bias, less what no logit exceeds: taken away from all, it leaves the shares as they are.
-fn halved(model: &Embedding, scale: f32) -> impl Iterator<Item = f32> {
+/// Half of every item's bias minus an upper bound of the logits, which keeps exponentials in range and leaves the softmax
+/// unchanged.
+fn offsets(model: &Embedding, scale: f32) -> impl Iterator<Item = f32> {
     let most = scale + 0.5 * model.bias.iter().copied().fold(0.0, f32::max);
     model.bias.iter().map(move |bias| bias * 0.5 - most)
 }
 
-fn approximate(model: &Embedding, scale: f32, k: usize, taught: &[bool]) -> Table {
+fn approximate(model: &Embedding, scale: f32, k: usize, trained: &[bool]) -> Table {
     let size = model.dimensions;
     let members: Vec<u32> =
-        (0u32..).zip(taught).filter(|(_, taught)| **taught).map(|(item, _)| item).collect();
+        (0u32..).zip(trained).filter(|(_, trained)| **trained).map(|(item, _)| item).collect();
     let cells = Cells::new(&model.vectors, size, &members);
-    let halved: Vec<f32> = halved(model, scale).collect();
-    let bias: Vec<f32> = cells.items.iter().map(|item| halved[*item as usize]).collect();
+    let offsets: Vec<f32> = offsets(model, scale).collect();
+    let bias: Vec<f32> = cells.items.iter().map(|item| offsets[*item as usize]).collect();
     let vectors: Vec<f32> = cells
         .items
         .iter()
@@ -56,9 +57,9 @@ fn approximate(model: &Embedding, scale: f32, k: usize, taught: &[bool]) -> Tabl
         .copied()
         .collect();
     let range = |cell: usize| cells.bounds[cell]..cells.bounds[cell + 1];
-    let spreads: Vec<Spread> = (0..cells.count())
+    let spreads: Vec<CellSpread> = (0..cells.count())
         .map(|cell| {
-            Spread::of(
+            CellSpread::new(
                 &vectors[range(cell).start * size..range(cell).end * size],
                 size,
                 &bias[range(cell)],
@@ -73,8 +74,8 @@ fn approximate(model: &Embedding, scale: f32, k: usize, taught: &[bool]) -> Tabl
         let mut first = range(cell).start;
         for block in vectors[first * size..range(cell).end * size].chunks(ROWS * size) {
             let count = block.len() / size;
-            let mut rows: Vec<Row> = (first..first + count).map(|at| Row::new(at, k)).collect();
-            // What every row gives to each cell, by how the cell spreads.
+            let mut rows: Vec<RowSearch> = (first..first + count).map(|at| RowSearch::new(at, k)).collect();
+            // Estimated mass of each cell for every row.
             product(
                 [count, size, cells.count()],
                 (block, Layout::RowMajor),
@@ -89,8 +90,8 @@ fn approximate(model: &Embedding, scale: f32, k: usize, taught: &[bool]) -> Tabl
             }
             let likely = prune((0u32..).zip(shares).collect(), PROBES);
             for (row, weights) in rows.iter_mut().zip(weights.chunks_exact(cells.count())) {
-                let looked_through = likely.iter().map(|(cell, _)| weights[*cell as usize]).sum::<f32>();
-                row.sum = (row.sum - looked_through).max(0.0);
+                let searched = likely.iter().map(|(cell, _)| weights[*cell as usize]).sum::<f32>();
+                row.sum = (row.sum - searched).max(0.0);
             }
             for (probe, _) in &likely {
                 let tiles = range(*probe as usize);
@@ -104,7 +105,7 @@ fn approximate(model: &Embedding, scale: f32, k: usize, taught: &[bool]) -> Tabl
                         logits,
                     );
                     for (row, logits) in rows.iter_mut().zip(logits.chunks_exact_mut(end - start)) {
-                        row.take(start, logits, &bias[start..end], scale);
+                        row.add_tile(start, logits, &bias[start..end], scale);
                     }
                 }
             }
@@ -116,24 +117,24 @@ fn approximate(model: &Embedding, scale: f32, k: usize, taught: &[bool]) -> Tabl
     };
     let scratch = || (vec![0f32; ROWS * COLUMNS], vec![0f32; ROWS * cells.count()]);
     let found: Vec<Table> = (0..cells.count()).into_par_iter().map_init(scratch, search).collect();
-    let mut table: Table = vec![Vec::new(); taught.len()];
+    let mut table: Table = vec![Vec::new(); trained.len()];
     for (item, row) in cells.items.iter().zip(found.into_iter().flatten()) {
         table[*item as usize] = row;
     }
     table
 }
 
-/// How a cell's items lie together.
-struct Spread {
-    /// Their mean by weight.
+/// Distribution of a cell's vectors.
+struct CellSpread {
+    /// Weighted mean.
     mean: Vec<f32>,
-    /// What they weigh together beside `e^(scale · vector·mean)`: `Σ e^bias · e^(scale²·variance/2)`, as if they were
-    /// spread alike in all directions (the mean of a log-normal).
+    /// Factor of `e^(scale · vector·mean)` that estimates the cell's mass: `Σ e^bias · e^(scale²·variance/2)`, the mean of a
+    /// log-normal, for equal variance in all directions.
     mass: f32,
 }
 
-impl Spread {
-    fn of(vectors: &[f32], size: usize, bias: &[f32], scale: f32) -> Self {
+impl CellSpread {
+    fn new(vectors: &[f32], size: usize, bias: &[f32], scale: f32) -> Self {
         let sum: f32 = bias.iter().map(|bias| bias.exp()).sum();
         let mut mean = vec![0f32; size];
         for (vector, bias) in vectors.chunks_exact(size).zip(bias) {
@@ -145,23 +146,25 @@ impl Spread {
     }
 }
 
-fn exact(model: &Embedding, scale: f32, k: usize, taught: &[bool]) -> Table {
+fn exact(model: &Embedding, scale: f32, k: usize, trained: &[bool]) -> Table {
     let size = model.dimensions;
-    let bias: Vec<f32> =
-        halved(model, scale).zip(taught).map(|(bias, taught)| if *taught { bias } else { -1e9 }).collect();
+    let bias: Vec<f32> = offsets(model, scale)
+        .zip(trained)
+        .map(|(bias, trained)| if *trained { bias } else { -1e9 })
+        .collect();
     let block = |logits: &mut Vec<f32>, block: usize, vectors: &[f32]| {
         let count = vectors.len() / size;
-        let mut rows: Vec<Row> = (0..count).map(|at| Row::new(block * ROWS + at, k)).collect();
+        let mut rows: Vec<RowSearch> = (0..count).map(|at| RowSearch::new(block * ROWS + at, k)).collect();
         for (tile, others) in model.vectors.chunks(COLUMNS * size).enumerate() {
             let (first, width) = (tile * COLUMNS, others.len() / size);
             product([count, size, width], (vectors, Layout::RowMajor), (others, Layout::ColMajor), logits);
             let bias = &bias[first..first + width];
             for (row, logits) in rows.iter_mut().zip(logits.chunks_exact_mut(width)) {
-                row.take(first, logits, bias, scale);
+                row.add_tile(first, logits, bias, scale);
             }
         }
         rows.into_iter()
-            .map(|row| if taught[row.item] { row.finish() } else { Vec::new() })
+            .map(|row| if trained[row.item] { row.finish() } else { Vec::new() })
             .collect::<Table>()
     };
     let blocks: Vec<Table> = model
@@ -173,24 +176,23 @@ fn exact(model: &Embedding, scale: f32, k: usize, taught: &[bool]) -> Table {
     blocks.into_iter().flatten().collect()
 }
 
-/// A row being found, tile by tile.
-struct Row {
+/// The search for one row, tile by tile.
+struct RowSearch {
     item: usize,
     k: usize,
     sum: f32,
-    /// What a weight must exceed to be worth keeping: it rises as better ones are found, so that most are passed
-    /// over.
-    least: f32,
+    /// Threshold of the weights to keep, which rises during the search.
+    threshold: f32,
     kept: Vec<(u32, f32)>,
 }
 
-impl Row {
+impl RowSearch {
     fn new(item: usize, k: usize) -> Self {
-        Self { item, k, sum: 0.0, least: f32::MIN_POSITIVE, kept: Vec::with_capacity(4 * k) }
+        Self { item, k, sum: 0.0, threshold: f32::MIN_POSITIVE, kept: Vec::with_capacity(4 * k) }
     }
 
-    /// Takes in the products with the items from `first` on.
-    fn take(&mut self, first: usize, logits: &mut [f32], bias: &[f32], scale: f32) {
+    /// Processes the dot products with the items from `first` on.
+    fn add_tile(&mut self, first: usize, logits: &mut [f32], bias: &[f32], scale: f32) {
         logits.iter_mut().zip(bias).for_each(|(logit, bias)| *logit = exp(scale * *logit + bias));
         if let Some(own) = self.item.checked_sub(first).and_then(|at| logits.get_mut(at)) {
             *own = 0.0;
@@ -198,7 +200,7 @@ impl Row {
         for (chunk, weights) in logits.chunks(LANES).enumerate() {
             let best = weights.iter().fold(0f32, |best, weight| if *weight > best { *weight } else { best });
             self.sum += weights.iter().sum::<f32>();
-            if best > self.least {
+            if best > self.threshold {
                 self.keep(first + chunk * LANES, weights);
             }
         }
@@ -206,11 +208,11 @@ impl Row {
 
     fn keep(&mut self, first: usize, weights: &[f32]) {
         for (item, weight) in (first as u32..).zip(weights) {
-            if *weight > self.least {
+            if *weight > self.threshold {
                 self.kept.push((item, *weight));
                 if self.kept.len() == 4 * self.k {
                     self.kept = prune(std::mem::take(&mut self.kept), self.k);
-                    self.least = self.kept[self.k - 1].1;
+                    self.threshold = self.kept[self.k - 1].1;
                     self.kept.reserve(3 * self.k);
                 }
             }
@@ -230,7 +232,7 @@ mod tests {
     use super::*;
     use crate::rng::Random;
 
-    /// Unit vectors around so many centres, with biases as popularity has them.
+    /// Unit vectors around `centres` centres, with biases like those of popularity.
     fn vectors(items: usize, centres: usize) -> Embedding {
         let size = 16;
         let mut random = Random::new(5, "vectors");
@@ -252,34 +254,34 @@ mod tests {
     }
 
     #[test]
-    fn what_cells_find_is_nearly_what_all_pairs_give() {
+    fn approximate_search_is_close_to_exact_search() {
         let model = vectors(30_000, 300);
-        let mut taught = vec![true; 30_000];
-        taught[17] = false;
-        let (exact, found) = (exact(&model, 12.0, 20, &taught), approximate(&model, 12.0, 20, &taught));
+        let mut trained = vec![true; 30_000];
+        trained[17] = false;
+        let (exact, found) = (exact(&model, 12.0, 20, &trained), approximate(&model, 12.0, 20, &trained));
         assert!(found[17].is_empty() && found.iter().flatten().all(|(item, _)| *item != 17));
-        let (mut met, mut all, mut off) = (0.0, 0.0, Vec::new());
+        let (mut found_weight, mut all, mut errors) = (0.0, 0.0, Vec::new());
         for (exact, found) in exact.iter().zip(&found) {
             for (item, weight) in exact {
                 all += weight;
                 if let Some((_, other)) = found.iter().find(|(other, _)| other == item) {
-                    met += weight;
-                    off.push((other / weight).ln().abs());
+                    found_weight += weight;
+                    errors.push((other / weight).ln().abs());
                 }
             }
         }
-        assert!(met / all > 0.95, "{} of the weight is found", met / all);
-        off.sort_by(f32::total_cmp);
-        let (typical, rare) = (off[off.len() / 2], off[off.len() * 99 / 100]);
-        assert!(typical < 0.1 && rare < 0.5, "weights are e^{typical} off, and one in a hundred e^{rare}");
+        assert!(found_weight / all > 0.95, "{} of the weight is found", found_weight / all);
+        errors.sort_by(f32::total_cmp);
+        let (median, rare) = (errors[errors.len() / 2], errors[errors.len() * 99 / 100]);
+        assert!(median < 0.1 && rare < 0.5, "errors of weights: median e^{median}, 99th percentile e^{rare}");
     }
 
     #[test]
-    fn the_number_of_cores_changes_nothing() {
-        let (model, taught) = (vectors(5_000, 40), vec![true; 5_000]);
+    fn the_result_does_not_depend_on_the_number_of_cores() {
+        let (model, trained) = (vectors(5_000, 40), vec![true; 5_000]);
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| approximate(&model, 12.0, 10, &taught))
+            pool.install(|| approximate(&model, 12.0, 10, &trained))
         };
         assert_eq!(on(1), on(3));
     }

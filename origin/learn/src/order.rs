@@ -1,25 +1,25 @@
-//! The order of the dictionary: items of one neighbourhood beside each other, so that a row's indices lie close
-//! and pack into few bits, and the scorer's memory accesses with them.
+//! The order of the dictionary: items of one neighbourhood next to each other, so that the indices of a row are close, pack
+//! into few bits and keep the scorer's memory accesses local.
 //!
 //! Recursive graph bisection (Dhulipala, Kabiljo, Karrer, Ottaviano, Pupyrev and Shalita, "Compressing Graphs and
-//! Indexes with Recursive Graph Bisection", KDD 2016): the items are halved again and again, and at each halving
-//! pairs of items change sides as long as that lowers `Σ deg·log2(n / (deg + 1))`, an estimate of what the gaps
-//! cost, summed over the rows and both sides. Time is about `edges · log2 n · rounds`, memory 12 bytes an edge.
+//! Indexes with Recursive Graph Bisection", KDD 2016): the items are bisected recursively, and at each bisection pairs of
+//! items are swapped as long as that lowers `Σ deg·log2(n / (deg + 1))`, an estimate of the gaps' size in bits, summed over
+//! the rows and both halves. Time is about `edges · log2 n · rounds`, memory 12 bytes per edge.
 
 use crate::Table;
 
-/// Parts of so few items are left as they are.
+/// Size up to which a part is not bisected.
 const LEAF: usize = 16;
-/// Rounds of changing sides at each halving; most settle earlier.
+/// Most rounds of swaps per bisection; most converge earlier.
 const ROUNDS: usize = 12;
 
-/// The rows that name each item, and its own: what wants it near.
-struct Graph {
+/// For each item, the rows that have it as a neighbour, and its own.
+struct RowGraph {
     starts: Vec<usize>,
     rows: Vec<u32>,
 }
 
-impl Graph {
+impl RowGraph {
     fn new(tables: &[&Table], items: usize) -> Self {
         let edges = || {
             let named = |table: &&'_ Table| {
@@ -51,10 +51,10 @@ impl Graph {
     }
 }
 
-/// How many items of the left and the right half each row names.
+/// For each row, its numbers of neighbours in the left and the right half.
 struct Degrees {
     sides: Vec<[u32; 2]>,
-    /// log2 of small numbers.
+    /// log2 of small integers.
     logs: Vec<f32>,
 }
 
@@ -63,26 +63,25 @@ impl Degrees {
         self.logs.get(number as usize).copied().unwrap_or_else(|| (number as f32).log2())
     }
 
-    /// What one row's gaps cost with so many items in halves of `size` items.
+    /// Estimated size of a row's gaps with `left` and `right` neighbours in halves of log2 size `size`.
     fn cost(&self, [left, right]: [u32; 2], size: [f32; 2]) -> f32 {
         left as f32 * (size[0] - self.log(left + 1)) + right as f32 * (size[1] - self.log(right + 1))
     }
 }
 
-/// Items of the first tier.
+/// Size of the first tier.
 const FIRST_TIER: u32 = 1 << 14;
 
-/// Brings the most wanted items to the front, in tiers of which each ends at four times the rank of the one before,
-/// and keeps the order within a tier: most requests then read the first shards of a table. `order` holds items by
-/// rank of popularity.
+/// Moves the most popular items to the front, in tiers that each end at four times the rank of the previous one, and keeps the
+/// order within a tier, so that most requests read the first shards of a table only. `order` holds popularity ranks.
 pub fn tiers(order: &mut [u32]) {
     order.sort_by_key(|rank| (rank / FIRST_TIER).checked_ilog2().map_or(0, |log| log / 2 + 1));
 }
 
-/// The items in the order that packs well: place → item. `tables` count items by the same index.
+/// The clustered order: place → item. All `tables` use the same index.
 pub fn cluster(tables: &[&Table], items: usize) -> Vec<u32> {
-    let graph = Graph::new(tables, items);
-    let mut order = walk(tables, items);
+    let graph = RowGraph::new(tables, items);
+    let mut order = depth_first(tables, items);
     let logs = (0..4_096).map(|number| (number as f32).log2()).collect();
     let mut degrees = Degrees { sides: vec![[0; 2]; items], logs };
     let mut gains = vec![0f32; items];
@@ -90,28 +89,28 @@ pub fn cluster(tables: &[&Table], items: usize) -> Vec<u32> {
     order
 }
 
-/// All items, each soon after one whose row names it: a start from which the halving finds its way.
-fn walk(tables: &[&Table], items: usize) -> Vec<u32> {
+/// The initial order: depth first, each item soon after one that has it as a neighbour.
+fn depth_first(tables: &[&Table], items: usize) -> Vec<u32> {
     let mut order = Vec::with_capacity(items);
     let mut seen = vec![false; items];
-    let mut ahead = Vec::new();
+    let mut stack = Vec::new();
     for start in 0..items as u32 {
-        ahead.push(start);
-        while let Some(item) = ahead.pop() {
+        stack.push(start);
+        while let Some(item) = stack.pop() {
             if std::mem::replace(&mut seen[item as usize], true) {
                 continue;
             }
             order.push(item);
             for table in tables {
                 let row = table[item as usize].iter().take(LEAF).rev();
-                ahead.extend(row.map(|entry| entry.0).filter(|next| !seen[*next as usize]));
+                stack.extend(row.map(|entry| entry.0).filter(|next| !seen[*next as usize]));
             }
         }
     }
     order
 }
 
-fn bisect(graph: &Graph, part: &mut [u32], degrees: &mut Degrees, gains: &mut [f32]) {
+fn bisect(graph: &RowGraph, part: &mut [u32], degrees: &mut Degrees, gains: &mut [f32]) {
     if part.len() <= LEAF {
         return;
     }
@@ -128,7 +127,7 @@ fn bisect(graph: &Graph, part: &mut [u32], degrees: &mut Degrees, gains: &mut [f
     }
     let (left, right) = part.split_at_mut(half);
     for _ in 0..ROUNDS {
-        if change_sides(graph, left, right, degrees, gains) == 0 {
+        if swap_sides(graph, left, right, degrees, gains) == 0 {
             break;
         }
     }
@@ -136,9 +135,9 @@ fn bisect(graph: &Graph, part: &mut [u32], degrees: &mut Degrees, gains: &mut [f
     bisect(graph, right, degrees, gains);
 }
 
-/// One round; returns how many pairs changed sides.
-fn change_sides(
-    graph: &Graph,
+/// One round; returns the number of pairs swapped.
+fn swap_sides(
+    graph: &RowGraph,
     left: &mut [u32],
     right: &mut [u32],
     degrees: &mut Degrees,
@@ -157,15 +156,15 @@ fn change_sides(
             gains[*item as usize] = graph.rows(*item).iter().map(gain).sum();
         }
     }
-    // Places, not the items themselves: who stays keeps its place, and with it what earlier halvings arranged.
-    let eager = |items: &[u32]| {
+    // Sorts places, not items, so that items that stay keep the order of earlier bisections.
+    let by_gain = |items: &[u32]| {
         let mut places: Vec<u32> = (0..items.len() as u32).collect();
         let gain = |place: &u32| gains[items[*place as usize] as usize];
         places.sort_by(|a, b| gain(b).total_cmp(&gain(a)));
         places
     };
-    let mut changed = 0;
-    for (a, b) in eager(left).into_iter().zip(eager(right)) {
+    let mut swapped = 0;
+    for (a, b) in by_gain(left).into_iter().zip(by_gain(right)) {
         let (a, b) = (&mut left[a as usize], &mut right[b as usize]);
         if gains[*a as usize] + gains[*b as usize] <= 0.0 {
             break;
@@ -177,9 +176,9 @@ fn change_sides(
             }
         }
         std::mem::swap(a, b);
-        changed += 1;
+        swapped += 1;
     }
-    changed
+    swapped
 }
 
 /// The inverse of an order: item → place.
@@ -191,14 +190,14 @@ pub fn places(order: &[u32]) -> Vec<u32> {
     places
 }
 
-/// Renames the rows and neighbours of a table: `place[old] = new`.
-pub fn rename(table: Table, place: &[u32]) -> Table {
-    let mut renamed = vec![Vec::new(); table.len()];
+/// Renumbers the rows and neighbours of a table: `place[old] = new`.
+pub fn renumber(table: Table, place: &[u32]) -> Table {
+    let mut renumbered = vec![Vec::new(); table.len()];
     for (row, mut entries) in table.into_iter().enumerate() {
         entries.iter_mut().for_each(|entry| entry.0 = place[entry.0 as usize]);
-        renamed[place[row] as usize] = entries;
+        renumbered[place[row] as usize] = entries;
     }
-    renamed
+    renumbered
 }
 
 #[cfg(test)]
@@ -206,8 +205,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbourhoods_end_up_side_by_side() {
-        // Eight groups of 32, scattered: item i belongs to group i mod 8 and names its whole group.
+    fn neighbourhoods_are_contiguous() {
+        // Eight groups of 32: item i is in group i mod 8 and has its whole group as neighbours.
         let table: Table =
             (0..256u32).map(|item| (1..32).map(|step| ((item + step * 8) % 256, 1.0)).collect()).collect();
         let order = cluster(&[&table], 256);
@@ -215,12 +214,12 @@ mod tests {
         sorted.sort_unstable();
         assert_eq!(sorted, (0..256).collect::<Vec<_>>(), "every item once");
         let changes = order.windows(2).filter(|pair| pair[0] % 8 != pair[1] % 8).count();
-        assert_eq!(changes, 7, "each group in one piece");
+        assert_eq!(changes, 7, "each group is contiguous");
     }
 
     #[test]
-    fn renaming_keeps_who_names_whom() {
+    fn renumbering_keeps_the_relation() {
         let table: Table = vec![vec![(1, 0.5)], vec![(2, 0.25)], vec![]];
-        assert_eq!(rename(table, &[2, 0, 1]), [vec![(1, 0.25)], vec![], vec![(0, 0.5)]]);
+        assert_eq!(renumber(table, &[2, 0, 1]), [vec![(1, 0.25)], vec![], vec![(0, 0.5)]]);
     }
 }

@@ -1,12 +1,11 @@
-//! Popularity by region: how much each item is wanted, the latest events counting most.
+//! Popularity by region: exponentially decayed event counts.
 //!
 //! ```text
-//! wanted_i(now) = Σ over events of i of  weight(kind) · 2^(−(now − at) / half-life)
+//! popularity_i(now) = Σ over events of i of  weight(kind) · 2^(−(now − at) / half-life)
 //! ```
-//! It is counted forward (Cormode et al., "Forward Decay", ICDE 2009): an event adds `weight · 2^(at / half-life)`, so
-//! that nothing that was counted ever changes. The whole half-lives since 1970 in the exponent tell the cell, what is
-//! left is added to it as an integer. Sums of integers do not depend on the order of events: a service that counts
-//! them as they come has the very numbers of an offline build.
+//! Decay is applied forward (Cormode et al., "Forward Decay", ICDE 2009): an event adds `weight · 2^(at / half-life)`, so
+//! earlier sums never change. The integer part of `at / half-life`, counted from 1970, selects a cell; the rest is added to
+//! the cell as an integer. Integer sums do not depend on the order of events, so live counters equal those of a batch build.
 
 use origin_data::{Interner, LogEvent};
 use serde::{Deserialize, Serialize};
@@ -16,14 +15,14 @@ use snapshots::{
 };
 use std::collections::{BTreeMap, HashMap};
 
-/// How popularity is counted.
+/// Weights and half-lives.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decay {
     /// Weight of an event by its kind: impression, view, click, cart, purchase.
     pub kinds: [f32; Kind::ALL.len()],
-    /// An event counts half after so many days.
+    /// Half-life of an event, in days.
     pub half_life_days: f32,
-    /// An item's recency halves with every so many days since its newest event.
+    /// Half-life of an item's recency since its newest event, in days.
     pub recency_days: f32,
 }
 
@@ -33,16 +32,16 @@ impl Default for Decay {
     }
 }
 
-fn halved(age_ms: i64, days: f32) -> f64 {
+fn decay(age_ms: i64, days: f32) -> f64 {
     (-(age_ms.max(0) as f64) / (f64::from(days) * DAY_MS as f64)).exp2()
 }
 
-/// What one event adds is counted in so many parts.
-const PARTS: f64 = (1 << 20) as f64;
+/// Units per event of weight 1.
+const UNITS: f64 = (1 << 20) as f64;
 
-/// An item in an area, in one half-life since 1970.
+/// An item, an area and a half-life since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Key {
+pub struct CellKey {
     /// The item's number.
     pub item: u32,
     /// The area's number.
@@ -51,25 +50,25 @@ pub struct Key {
     pub period: u16,
 }
 
-/// What was counted under a [`Key`].
+/// The sum of a [`CellKey`] and the time of its newest event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     sum: u64,
     newest: i64,
 }
 
-/// The events of all items, areas and half-lives. 40 bytes for each that had any.
+/// Counts by item, area and half-life: 40 bytes per cell with events.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counts {
     decay: Decay,
-    cells: HashMap<Key, Cell>,
+    cells: HashMap<CellKey, Cell>,
 }
 
-/// What was counted of the shop so far. Items and areas have the numbers of their places.
+/// Current counts of a shop, with names. Numbers of items and areas are places in the interners.
 pub struct PopularityCounts<'a> {
-    /// Every item's events.
+    /// The counts.
     pub counts: &'a Counts,
-    /// Ids of the items; only ever appended to.
+    /// Ids of the items; append-only.
     pub items: &'a Interner,
     /// Names of the areas.
     pub areas: &'a Interner,
@@ -79,7 +78,7 @@ pub struct PopularityCounts<'a> {
 
 impl Counts {
     /// Counts a log.
-    pub fn of(events: &[LogEvent]) -> Self {
+    pub fn new(events: &[LogEvent]) -> Self {
         let mut counts = Self::default();
         for event in events {
             counts.add(event.at, event.kind, event.item, event.area);
@@ -87,7 +86,7 @@ impl Counts {
         counts
     }
 
-    /// Counts an event. Impressions say nothing about what is wanted.
+    /// Counts an event; impressions are ignored.
     pub fn add(&mut self, at: Timestamp, kind: Kind, item: u32, area: u16) {
         if kind == Kind::Impression {
             return;
@@ -96,29 +95,29 @@ impl Counts {
         let (period, rest) = (at.0.max(0) / half_life, at.0.max(0) % half_life);
         let period = u16::try_from(period).unwrap_or(u16::MAX);
         let weight = f64::from(self.decay.kinds[kind as usize]) * (rest as f64 / half_life as f64).exp2();
-        let cell = self.cells.entry(Key { item, area, period }).or_default();
-        cell.sum = cell.sum.saturating_add((weight * PARTS).round() as u64);
+        let cell = self.cells.entry(CellKey { item, area, period }).or_default();
+        cell.sum = cell.sum.saturating_add((weight * UNITS).round() as u64);
         cell.newest = cell.newest.max(at.0);
     }
 
-    /// What is counted, in the order of the keys.
-    pub fn cells(&self) -> Vec<(Key, Cell)> {
+    /// All cells, ordered by key.
+    pub fn cells(&self) -> Vec<(CellKey, Cell)> {
         let mut cells: Vec<_> = self.cells.iter().map(|(key, cell)| (*key, *cell)).collect();
         cells.sort_unstable_by_key(|(key, _)| *key);
         cells
     }
 
-    /// What [`Self::cells`] gave.
-    pub fn from_cells(cells: Vec<(Key, Cell)>) -> Self {
+    /// The inverse of [`Self::cells`].
+    pub fn from_cells(cells: Vec<(CellKey, Cell)>) -> Self {
         Self { cells: cells.into_iter().collect(), ..Self::default() }
     }
 
-    /// How many cells there are.
+    /// Number of cells.
     pub fn len(&self) -> usize {
         self.cells.len()
     }
 
-    /// Whether nothing was counted.
+    /// Whether there are no cells.
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
     }
@@ -127,41 +126,41 @@ impl Counts {
         ((f64::from(self.decay.half_life_days) * DAY_MS as f64) as i64).max(1)
     }
 
-    /// The items, of `items`, from most to least wanted anywhere; ties keep the order of their numbers.
+    /// The numbers below `items`, from most to least popular in the world; ties are in order of their numbers.
     pub fn rank(&self, items: usize, now: Timestamp) -> Vec<u32> {
-        let (wanted, _) = self.by_item(items, now, |_| true);
+        let (popularity, _) = self.by_item(items, now, |_| true);
         let mut order: Vec<u32> = (0..items as u32).collect();
-        order.sort_by(|a, b| wanted[*b as usize].total_cmp(&wanted[*a as usize]));
+        order.sort_by(|a, b| popularity[*b as usize].total_cmp(&popularity[*a as usize]));
         order
     }
 
-    /// Every item's popularity (1 the most wanted) and recency (1 an event at `now`) in one region, by item index.
-    /// `index` maps item numbers to item indices, `None` for an item without one; `in_region` tells by an area's number.
+    /// Popularity (1 for the most popular) and recency (1 for an event at `now`) in one region, by item index. `index` maps
+    /// item numbers to item indices, `None` for items without one; `in_region` selects areas by number.
     pub fn learn(
         &self,
         index: &[Option<u32>],
         now: Timestamp,
         in_region: impl Fn(u16) -> bool,
     ) -> Vec<(f32, f32)> {
-        let (wanted, newest) = self.by_item(index.len(), now, in_region);
-        let indexed = || index.iter().zip(&wanted).filter_map(|(index, wanted)| Some(((*index)?, *wanted)));
-        let most = indexed().map(|(_, wanted)| wanted).fold(0.0, f64::max);
+        let (values, newest) = self.by_item(index.len(), now, in_region);
+        let indexed = || index.iter().zip(&values).filter_map(|(index, value)| Some(((*index)?, *value)));
+        let most = indexed().map(|(_, value)| value).fold(0.0, f64::max);
         let mut table = vec![(0f32, 0f32); index.iter().flatten().count()];
         for (item, value) in indexed() {
-            // The least wanted of a long log is still wanted: never rounded to nothing.
+            // Never rounded to 0: the least popular item of a long log stays above items without events.
             let share = if most > 0.0 { value / most } else { 0.0 };
             table[item as usize].0 = if share > 0.0 { (share as f32).max(f32::MIN_POSITIVE) } else { 0.0 };
         }
         for (item, newest) in index.iter().zip(newest) {
             if let (Some(item), Some(newest)) = (item, newest) {
-                table[*item as usize].1 = halved(now.0 - newest, self.decay.recency_days) as f32;
+                table[*item as usize].1 = decay(now.0 - newest, self.decay.recency_days) as f32;
             }
         }
         table
     }
 
-    /// How much each item is wanted at `now` and when its newest event was. Areas are summed as integers, half-lives
-    /// from the oldest on: the order of the cells does not show.
+    /// By item, its popularity at `now` and the time of its newest event. Areas are summed as integers, half-lives from the
+    /// oldest on, so the order of the cells does not matter.
     fn by_item(
         &self,
         items: usize,
@@ -177,18 +176,18 @@ impl Counts {
             let newest = &mut newest[key.item as usize];
             *newest = (*newest).max(Some(cell.newest));
         }
-        let (mut wanted, mut sums) = (vec![0f64; items], vec![0u64; items]);
+        let (mut values, mut sums) = (vec![0f64; items], vec![0u64; items]);
         let half_lives = now.0.max(0) as f64 / self.half_life() as f64;
         for (period, cells) in periods {
             for (item, sum) in &cells {
                 sums[*item as usize] = sums[*item as usize].saturating_add(*sum);
             }
-            let scale = (f64::from(period) - half_lives).exp2() / PARTS;
+            let scale = (f64::from(period) - half_lives).exp2() / UNITS;
             for (item, _) in &cells {
-                wanted[*item as usize] += std::mem::take(&mut sums[*item as usize]) as f64 * scale;
+                values[*item as usize] += std::mem::take(&mut sums[*item as usize]) as f64 * scale;
             }
         }
-        (wanted, newest)
+        (values, newest)
     }
 }
 
@@ -202,9 +201,9 @@ mod tests {
     }
 
     #[test]
-    fn kinds_weigh_and_age_halves() {
+    fn kinds_are_weighted_and_age_decays() {
         let now = Timestamp(14 * DAY_MS);
-        let counts = Counts::of(&[
+        let counts = Counts::new(&[
             event(0, Kind::Purchase, 0, 0),
             event(7, Kind::Cart, 1, 1),
             event(14, Kind::View, 2, 1),
@@ -219,7 +218,7 @@ mod tests {
         let region = counts.learn(&identity, now, |area| area == 1);
         assert_eq!((region[0].0, region[1].0, region[2].0), (0.0, 1.0, 0.4));
         let without_the_first = counts.learn(&[None, Some(1), Some(0), Some(2)], now, |_| true);
-        // Whatever came since, what was wanted long ago keeps its order.
+        // Later events leave the order of earlier ones unchanged.
         let later = Timestamp(now.0 + 700 * DAY_MS);
         let mut counts = counts;
         counts.add(later, Kind::View, 3, 1);
@@ -230,7 +229,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_sum_is_that_of_the_formula_in_any_order(
+        fn sums_follow_the_formula_in_any_order(
             events in proptest::collection::vec((0i64..400, 1u8..5, 0u32..3, 0u16..2), 1..40), shift in 0..10 * DAY_MS,
         ) {
             let mut events: Vec<LogEvent> = events
@@ -241,16 +240,16 @@ mod tests {
                 })
                 .collect();
             let now = events.iter().map(|event| event.at).max().unwrap();
-            let counts = Counts::of(&events);
-            let (wanted, _) = counts.by_item(3, now, |area| area == 1);
-            for (item, found) in (0u32..).zip(wanted) {
-                let of_it = events.iter().filter(|event| event.item == item && event.area == 1);
+            let counts = Counts::new(&events);
+            let (popularity, _) = counts.by_item(3, now, |area| area == 1);
+            for (item, found) in (0u32..).zip(popularity) {
+                let own = events.iter().filter(|event| event.item == item && event.area == 1);
                 let weight = |event: &LogEvent| f64::from(Decay::default().kinds[event.kind as usize]);
-                let exact: f64 = of_it.map(|event| weight(event) * halved(now.0 - event.at.0, 7.0)).sum();
+                let exact: f64 = own.map(|event| weight(event) * decay(now.0 - event.at.0, 7.0)).sum();
                 prop_assert!((found - exact).abs() <= 1e-5 * exact.max(1e-3), "{found} for {exact}");
             }
             events.reverse();
-            prop_assert_eq!(Counts::of(&events), counts.clone());
+            prop_assert_eq!(Counts::new(&events), counts.clone());
             prop_assert_eq!(Counts::from_cells(counts.cells()), counts);
         }
     }

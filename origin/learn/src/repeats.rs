@@ -1,155 +1,173 @@
-//! How much more an item counts that the visitor has seen: estimated from what visitors of this log did next.
+//! Estimates how much more an item scores that the visitor has seen, from what visitors of this log did next.
 //!
-//! The scorer gives every candidate a number `f`, a seen one by [`Repeats`]. Read as chances (Luce's choice axiom:
+//! The scorer gives every candidate a score `f`, a seen one by [`Repeats`]. Read as chances (Luce's choice axiom:
 //! Luce, "Individual Choice Behavior", 1959), the next item is `j` with
 //!
 //! ```text
 //! P(j) = f_j^γ / Σ_k f_k^γ
 //! ```
-//! The table is learnt from clicks that came before those looked at, and its candidates are summed for each of these. `γ`, how sharply the table tells items apart, is where the clicks on items that were new
-//! to the session are the most likely; the seven numbers of [`Repeats`] are where all clicks are (maximum
-//! likelihood), with a normal prior on their logarithms of deviation 1 about the defaults. So a shop whose visitors
-//! never return to an item drives the boosts to nothing, one whose visitors do raises them, and a log too small to
-//! tell keeps the defaults. Clicks on no candidate say nothing of the odds between candidates and are passed over.
+//! The table is learned from clicks that came before those of the hold-out. `γ` is the sharpness of the distribution: the
+//! value under which the held-out clicks on items new to their session are most likely. The seven numbers of [`Repeats`]
+//! maximise the likelihood of all held-out clicks, with a normal prior on their logarithms, of deviation 1 about the
+//! defaults. So the boosts vanish in a shop whose visitors never return to an item, and rise in one whose visitors do; a
+//! log that is too short keeps the defaults. Clicks on items that are no candidates carry no information and are skipped.
 //!
-//! Position and votes found by the same likelihood lowered the hit rate on three of four logs: [`super::choose`] finds
-//! them by hits and ranks.
+//! Position and votes from the same likelihood lowered the hit rate on three of four logs: [`super::choose`] takes hits
+//! and ranks for those.
 //!
-//! Time is that of the predictions looked at; there is no chance in it.
+//! Time is that of the held-out predictions. The estimate is deterministic.
 
 use crate::{
     Table,
-    candidates::{Candidates, Recent as Seen, boost, each},
+    matrix::exp,
+    replay::{LearnedCoview, replay},
 };
 use rayon::prelude::*;
-use snapshots::strategy::{Repeats, Strategy};
+use snapshots::{
+    score::{Scratch, Seed, boosts},
+    strategy::{Repeats, Seen, Strategy},
+};
 
-/// The most recents that are looked at.
+/// The most recents of a prediction.
 const RECENTS: usize = 15;
-/// Values of γ tried.
+/// Candidate values of γ.
 const GAMMAS: [f32; 7] = [0.5, 0.6, 0.75, 0.9, 1.1, 1.3, 1.6];
-/// Numbers are kept within this factor of 1 …
+/// Bound of the numbers: within this factor of 1 …
 const WIDEST: f32 = 200.0;
-/// … and those that the scorer raises to powers within this.
+/// … and of those that the scorer raises to powers.
 const WIDEST_BASE: f32 = 8.0;
+/// Leaves the scores of seen items as they are.
+const NO_BOOST: Repeats =
+    Repeats { last_mul: 1.0, mul: 1.0, last_add: 0.0, add: 0.0, spread: 1.0, fade: 1.0, often: 1.0 };
 
-/// A recent as a candidate: its sum over that of the best candidate, and how often it was seen, up to 3.
+/// A recent as a candidate: its score as a share of the best candidate's, and how often it was seen.
 #[derive(Clone, Copy, Default)]
-struct Recent {
-    sum: f32,
+struct SeenCandidate {
+    share: f32,
     count: u8,
 }
 
-/// One click held back, as the candidates saw it come.
+/// One held-out click and the candidates of its prediction.
 #[derive(Clone)]
-struct Case {
-    recents: [Recent; RECENTS],
-    /// How many distinct recents there are.
+struct HeldOutClick {
+    recents: [SeenCandidate; RECENTS],
+    /// Number of distinct recents.
     distinct: u8,
-    /// The place of the item that came, if it was seen before.
+    /// The place of the clicked item among the recents; `None` if it is new.
     seen: Option<u8>,
-    /// `Σ (sum / best)^γ` over the candidates not seen before, for each of [`GAMMAS`].
+    /// `Σ (score / best)^γ` over the candidates not seen before, for each of [`GAMMAS`].
     masses: [f32; GAMMAS.len()],
-    /// The sum over the best of the item that came, if it was new.
+    /// The clicked item's share of the best score, if it is new.
     new: f32,
 }
 
-/// Estimates the boosts from sessions, by a `table` learnt from those before, for a strategy's position and votes.
+/// Estimates the boosts from held-out sessions, by a `table` learned from those before and a strategy's position, votes
+/// and number of recents.
 pub fn estimate(sessions: &[&[u32]], table: &Table, strategy: &Strategy) -> Repeats {
-    let one = |candidates: &mut Candidates<'_>, clicks: &&[u32]| {
-        let mut cases = Vec::new();
-        each(clicks, |recents, next| {
-            let near = candidates.near(&recents[..recents.len().min(RECENTS)]);
-            // An item seen long ago is neither new nor boosted.
-            if recents[near.len()..].iter().all(|recent| recent.0 != next) {
-                cases.extend(case(&candidates.of(near), near, next));
-            }
-        });
-        cases
+    let source = LearnedCoview(table);
+    let near = RECENTS.min(strategy.recents.into());
+    let strategy = LearnedCoview::strategy(strategy.clone(), Seen::Boost(NO_BOOST));
+    let held_out = |(scratch, candidates): &mut (Scratch, Vec<(u32, f32)>), clicks: &&[u32]| {
+        let mut held_out = Vec::new();
+        replay(
+            clicks,
+            |_| true,
+            |step| {
+                let (recents, older) = step.recents.split_at(step.recents.len().min(near));
+                // An item that fell out of the recents is neither new nor boosted.
+                if older.iter().all(|seed| seed.item != step.next) {
+                    candidates.clear();
+                    scratch
+                        .for_each(&source, &strategy, recents, |item, score| candidates.push((item, score)));
+                    held_out.extend(HeldOutClick::new(candidates, recents, step.next));
+                }
+            },
+        );
+        held_out
     };
     let sessions = sessions.par_iter().with_min_len(64);
-    let cases: Vec<Case> =
-        sessions.map_init(|| Candidates::new(table, strategy), one).flatten_iter().collect();
-    fit(&cases)
+    let clicks: Vec<HeldOutClick> = sessions.map_init(Default::default, held_out).flatten_iter().collect();
+    fit(&clicks)
 }
 
-fn case(candidates: &[(u32, f32)], recents: &[Seen], next: u32) -> Option<Case> {
-    let best = candidates.iter().map(|entry| entry.1).fold(0.0, f32::max);
-    let mut case = Case {
-        recents: [Recent::default(); RECENTS],
-        distinct: recents.len() as u8,
-        seen: recents.iter().position(|recent| recent.0 == next).map(|place| place as u8),
-        masses: [0.0; GAMMAS.len()],
-        new: 0.0,
-    };
-    for (recent, (_, count)) in case.recents.iter_mut().zip(recents) {
-        recent.count = *count;
-    }
-    for (item, sum) in candidates {
-        let share = sum / best.max(f32::MIN_POSITIVE);
-        if let Some(place) = recents.iter().position(|recent| recent.0 == *item) {
-            case.recents[place].sum = share;
-            continue;
+impl HeldOutClick {
+    /// `None` if the clicked item is no candidate.
+    fn new(candidates: &[(u32, f32)], recents: &[Seed], next: u32) -> Option<Self> {
+        let best = candidates.iter().map(|entry| entry.1).fold(0.0, f32::max);
+        let mut click = Self {
+            recents: [SeenCandidate::default(); RECENTS],
+            distinct: recents.len() as u8,
+            seen: recents.iter().position(|seed| seed.item == next).map(|place| place as u8),
+            masses: [0.0; GAMMAS.len()],
+            new: 0.0,
+        };
+        for (recent, seed) in click.recents.iter_mut().zip(recents) {
+            recent.count = seed.count;
         }
-        case.new = if *item == next { share } else { case.new };
-        let log = share.max(1e-9).ln();
-        case.masses.iter_mut().zip(GAMMAS).for_each(|(mass, gamma)| *mass += super::matrix::exp(gamma * log));
+        for (item, score) in candidates {
+            let share = score / best.max(f32::MIN_POSITIVE);
+            if let Some(place) = recents.iter().position(|seed| seed.item == *item) {
+                click.recents[place].share = share;
+                continue;
+            }
+            click.new = if *item == next { share } else { click.new };
+            let log = share.max(1e-9).ln();
+            click.masses.iter_mut().zip(GAMMAS).for_each(|(mass, gamma)| *mass += exp(gamma * log));
+        }
+        (click.seen.is_some() || click.new > 0.0).then_some(click)
     }
-    (case.seen.is_some() || case.new > 0.0).then_some(case)
 }
 
-/// The numbers in an array, by their logarithms.
+/// The logarithms of the numbers.
 fn logs(repeats: &Repeats) -> [f32; 7] {
     let Repeats { last_mul, mul, last_add, add, spread, fade, often } = *repeats;
     [last_mul, mul, last_add, add, spread, fade, often].map(f32::ln)
 }
 
-fn numbers(logs: &[f32; 7]) -> Repeats {
+/// The numbers of these logarithms.
+fn from_logs(logs: &[f32; 7]) -> Repeats {
     let [last_mul, mul, last_add, add, spread, fade, often] = logs.map(f32::exp);
     Repeats { last_mul, mul, last_add, add, spread, fade, often }
 }
 
-fn boosted(case: &Case, place: usize, repeats: &Repeats) -> f32 {
-    let recent = case.recents[place];
-    let (mul, add) = boost(repeats, place, case.distinct.into(), recent.count);
-    recent.sum * mul + add
-}
-
-/// `ln` of the likelihood of what came, less what is the same for all numbers.
-fn likelihood(cases: &[Case], at: usize, repeats: &Repeats) -> f64 {
-    let part = |cases: &[Case]| {
-        let one = |case: &Case| {
-            let mut mass = case.masses[at];
+/// `ln` of the likelihood of the clicks, less terms that do not depend on the numbers. `at` is the place of γ.
+fn likelihood(clicks: &[HeldOutClick], at: usize, repeats: &Repeats) -> f64 {
+    let part = |clicks: &[HeldOutClick]| {
+        let one = |click: &HeldOutClick| {
+            let boosts = boosts(repeats, click.distinct.into());
+            let mut mass = click.masses[at];
             let mut own = 1.0;
-            for place in 0..usize::from(case.distinct) {
-                let chance = boosted(case, place, repeats).max(1e-9).powf(GAMMAS[at]);
+            for place in 0..usize::from(click.distinct) {
+                let SeenCandidate { share, count } = click.recents[place];
+                let (mul, add) = boosts(place, count);
+                let chance = (share * mul + add).max(1e-9).powf(GAMMAS[at]);
                 mass += chance;
-                own = if case.seen == Some(place as u8) { chance } else { own };
+                own = if click.seen == Some(place as u8) { chance } else { own };
             }
             f64::from((own / mass).ln())
         };
-        cases.iter().map(one).sum::<f64>()
+        clicks.iter().map(one).sum::<f64>()
     };
-    // Summed part by part in order, so that the number of cores changes nothing.
-    cases.par_chunks(1_024).map(part).collect::<Vec<f64>>().into_iter().sum()
+    // Summed part by part in order, so that the result does not depend on the number of cores.
+    clicks.par_chunks(1_024).map(part).collect::<Vec<f64>>().into_iter().sum()
 }
 
-fn fit(cases: &[Case]) -> Repeats {
+fn fit(clicks: &[HeldOutClick]) -> Repeats {
     let start = logs(&Repeats::default());
     let sharpness = |at: usize| -> f64 {
-        let new = cases.iter().filter(|case| case.seen.is_none());
-        new.map(|case| f64::from(GAMMAS[at] * case.new.ln() - case.masses[at].ln())).sum()
+        let new = clicks.iter().filter(|click| click.seen.is_none());
+        new.map(|click| f64::from(GAMMAS[at] * click.new.ln() - click.masses[at].ln())).sum()
     };
     let at = (0..GAMMAS.len()).max_by(|a, b| sharpness(*a).total_cmp(&sharpness(*b))).unwrap_or(0);
     let score = |logs: &[f32; 7]| {
         let prior: f32 = logs.iter().zip(&start).map(|(log, start)| (log - start).powi(2)).sum();
-        likelihood(cases, at, &numbers(logs)) - f64::from(prior) / 2.0
+        likelihood(clicks, at, &from_logs(logs)) - f64::from(prior) / 2.0
     };
-    // Uphill along one number after another, by steps that grow as they succeed and shrink as they fail.
+    // Coordinate ascent, by steps that grow as they succeed and shrink as they fail.
     let (mut best, mut steps) = (start, [0.5f32; 7]);
     let mut most = score(&best);
     for _ in 0..60 {
-        if cases.is_empty() || steps.iter().all(|step| step.abs() < 0.02) {
+        if clicks.is_empty() || steps.iter().all(|step| step.abs() < 0.02) {
             break;
         }
         for number in 0..7 {
@@ -165,8 +183,8 @@ fn fit(cases: &[Case]) -> Repeats {
             }
         }
     }
-    // Three digits say all there is to say.
-    numbers(&best.map(|log| {
+    // Three significant digits suffice.
+    from_logs(&best.map(|log| {
         let digits = 10f32.powf(2.0 - (log / std::f32::consts::LN_10).floor());
         ((log.exp() * digits).round() / digits).ln()
     }))
@@ -183,8 +201,8 @@ mod tests {
     };
     use snapshots::time::Timestamp;
 
-    /// Visitors click five of 40 items that lie beside each other, and go back to the item before the last with
-    /// this chance, or click the same again with that.
+    /// Visitors walk along 40 items. With probability `back` they return to the item before the last, with probability
+    /// `again` they click the last item again.
     fn log(sessions: u32, back: f64, again: f64) -> Sessions {
         let mut random = Random::new(1, "repeats");
         let mut log = Sessions::default();
@@ -211,15 +229,15 @@ mod tests {
 
     fn estimated(log: &Sessions) -> Repeats {
         let learn =
-            |sessions: &Sessions, recipe: &coview::CoviewParams| coview::learn(sessions, 40, recipe, 20);
-        HoldoutSplit::of(log).estimate(Hyperparameters::default(), learn).repeats
+            |sessions: &Sessions, params: &coview::CoviewParams| coview::learn(sessions, 40, params, 20);
+        HoldoutSplit::new(log).estimate(Hyperparameters::default(), learn).repeats
     }
 
     #[test]
-    fn boosts_follow_what_visitors_do() {
+    fn boosts_follow_the_behaviour_of_visitors() {
         let [never, goes_back, stays] =
             [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5)].map(|(back, again)| estimated(&log(3_000, back, again)));
-        // What the newest of two items and the other one get, with the sum of the best new candidate, which gets 1.
+        // Scores of the newest of two recents and of the other, if their sums equal that of the best new candidate, 1.
         let of_second = |repeats: &Repeats| repeats.mul * repeats.spread + repeats.add;
         let of_newest = |repeats: &Repeats| repeats.last_mul * repeats.spread + repeats.last_add;
         assert!(of_second(&never) < 0.2 && of_newest(&never) < 0.2, "{never:?}");
@@ -228,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_too_small_to_tell_keeps_the_defaults() {
+    fn a_short_log_keeps_the_defaults() {
         assert_eq!(estimated(&Sessions::default()), Repeats::default());
         let few = estimated(&log(20, 0.3, 0.1));
         for (log, start) in logs(&few).into_iter().zip(logs(&Repeats::default())) {
@@ -237,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_cores_changes_nothing() {
+    fn the_result_does_not_depend_on_the_number_of_cores() {
         let log = log(2_000, 0.3, 0.1);
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

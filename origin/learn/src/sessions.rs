@@ -1,23 +1,23 @@
-//! Cutting a log into sessions: what one visitor met in one go.
+//! Splits a log into sessions.
 
 use origin_data::LogEvent;
 use snapshots::{event::Kind, time::Timestamp};
 
-/// Silence that ends a session where the log does not name sessions.
-pub const SILENCE_MS: i64 = 30 * 60_000;
-/// Longest run of clicks that counts as one session. A bot or a wholesale order of thousands of lines is cut
-/// into runs of this length, so that pairs stay linear in the log.
+/// Inactivity that ends a session without an id.
+pub const SESSION_TIMEOUT_MS: i64 = 30 * 60_000;
+/// Most clicks of a session. Longer ones, of bots or wholesale orders, are split, so that the number of pairs stays linear in
+/// the log.
 pub const MAX_CLICKS: usize = 200;
 
-/// Sessions, oldest first by their last click, their clicks one after another.
+/// Sessions, ordered by the time of their last click, with contiguous clicks.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     clicks: Vec<u32>,
-    ends: Vec<End>,
+    ends: Vec<SessionEnd>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct End {
+struct SessionEnd {
     clicks: usize,
     at: Timestamp,
     weight: f32,
@@ -26,20 +26,20 @@ struct End {
 /// One session.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Session<'a> {
-    /// Item indices in the order they were met, repeats included.
+    /// Item indices, oldest first, with repeats.
     pub clicks: &'a [u32],
-    /// Time of the last.
+    /// Time of the last click.
     pub at: Timestamp,
-    /// How much it counts as evidence; 1 unless said otherwise.
+    /// Weight as evidence; 1 by default.
     pub weight: f32,
 }
 
-/// Cuts those events, ordered by time, whose kind is wanted into what one visitor did in one go. Each run is the
-/// places of its events, at most [`MAX_CLICKS`]; runs are ordered by the time of their last event.
-pub fn runs(events: &[LogEvent], wanted: impl Fn(Kind) -> bool) -> Vec<Vec<u32>> {
+/// Splits the events of the kinds that `includes` selects, ordered by time, into sessions. Each is given by the places of its
+/// events, at most [`MAX_CLICKS`]; they are ordered by the time of their last event.
+pub fn split(events: &[LogEvent], includes: impl Fn(Kind) -> bool) -> Vec<Vec<u32>> {
     let mut order: Vec<u32> =
-        (0..events.len() as u32).filter(|place| wanted(events[*place as usize].kind)).collect();
-    // A named session is one whatever the silence in it; a nameless event without visitor stands alone.
+        (0..events.len() as u32).filter(|place| includes(events[*place as usize].kind)).collect();
+    // A session with an id has no timeout; an event without session and visitor is a session of its own.
     let owner = |place: u32| {
         let event = &events[place as usize];
         (event.session, if event.session == 0 { event.visitor } else { 0 })
@@ -47,22 +47,22 @@ pub fn runs(events: &[LogEvent], wanted: impl Fn(Kind) -> bool) -> Vec<Vec<u32>>
     order.sort_by_key(|place| owner(*place));
     let mut runs: Vec<Vec<u32>> = Vec::new();
     for group in order.chunk_by(|a, b| owner(*a) == owner(*b) && owner(*a) != (0, 0)) {
-        let named = owner(group[0]).0 != 0;
-        let joined =
-            |a: &u32, b: &u32| named || events[*b as usize].at.0 - events[*a as usize].at.0 <= SILENCE_MS;
+        let has_id = owner(group[0]).0 != 0;
+        let joined = |a: &u32, b: &u32| {
+            has_id || events[*b as usize].at.0 - events[*a as usize].at.0 <= SESSION_TIMEOUT_MS
+        };
         runs.extend(group.chunk_by(joined).flat_map(|run| run.chunks(MAX_CLICKS)).map(<[u32]>::to_vec));
     }
-    // By the log's own order, not by owner: owners are hashes that differ from store to store.
+    // Ties are in order of the log, not of the owner: owners are hashes that differ between stores.
     runs.sort_by_key(|run| (events[run[run.len() - 1] as usize].at, run[0]));
     runs
 }
 
 impl Sessions {
-    /// Cuts events, ordered by time, into sessions. `index` maps the log's items to item indices; impressions
-    /// are left out.
-    pub fn cut(events: &[LogEvent], index: &[u32]) -> Self {
+    /// Splits events, ordered by time, into sessions. `index` maps the log's items to item indices; impressions are ignored.
+    pub fn from_events(events: &[LogEvent], index: &[u32]) -> Self {
         let mut sessions = Self::default();
-        for run in runs(events, |kind| kind != Kind::Impression) {
+        for run in split(events, |kind| kind != Kind::Impression) {
             let at = events[run[run.len() - 1] as usize].at;
             sessions.push(run.iter().map(|place| index[events[*place as usize].item as usize]), at);
         }
@@ -71,13 +71,13 @@ impl Sessions {
 
     /// Appends a session that ended `at`, not before the last one.
     pub fn push(&mut self, clicks: impl IntoIterator<Item = u32>, at: Timestamp) {
-        self.push_weighed(clicks, at, 1.0);
+        self.push_weighted(clicks, at, 1.0);
     }
 
-    /// Appends a session that counts `weight` times.
-    pub fn push_weighed(&mut self, clicks: impl IntoIterator<Item = u32>, at: Timestamp, weight: f32) {
+    /// Appends a session with a weight.
+    pub fn push_weighted(&mut self, clicks: impl IntoIterator<Item = u32>, at: Timestamp, weight: f32) {
         self.clicks.extend(clicks);
-        self.ends.push(End { clicks: self.clicks.len(), at, weight });
+        self.ends.push(SessionEnd { clicks: self.clicks.len(), at, weight });
     }
 
     /// The sessions, oldest first.
@@ -88,33 +88,33 @@ impl Sessions {
     /// The session at a place.
     pub fn get(&self, place: usize) -> Session<'_> {
         let start = place.checked_sub(1).map_or(0, |before| self.ends[before].clicks);
-        let End { clicks: end, at, weight } = self.ends[place];
+        let SessionEnd { clicks: end, at, weight } = self.ends[place];
         Session { clicks: &self.clicks[start..end], at, weight }
     }
 
-    /// How many there are.
+    /// Number of sessions.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no sessions.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// How many clicks they hold.
+    /// Number of clicks.
     pub fn clicks(&self) -> usize {
         self.clicks.len()
     }
 
-    /// The place of the first of the last sessions that hold at most so many clicks.
+    /// The place of the first of the last sessions that hold at most this many clicks.
     pub fn before_last(&self, clicks: usize) -> usize {
         let until = self.clicks().saturating_sub(clicks);
         let start = |place: usize| place.checked_sub(1).map_or(0, |before| self.ends[before].clicks);
         (0..self.len()).find(|place| start(*place) >= until).unwrap_or(self.len())
     }
 
-    /// How often each of `items` items was clicked.
+    /// Number of clicks by item, for `items` items.
     pub fn events(&self, items: usize) -> Vec<u32> {
         let mut events = vec![0; items];
         for item in &self.clicks {
@@ -123,7 +123,7 @@ impl Sessions {
         events
     }
 
-    /// Time of the oldest and of the newest session's end; `None` when there is no session.
+    /// End times of the oldest and the newest session; `None` without sessions.
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
         Some((self.ends.first()?.at, self.ends.last()?.at))
     }
@@ -138,29 +138,29 @@ mod tests {
         LogEvent { at, kind: Kind::View, item, visitor, session, area: 0, quantity: 1 }
     }
 
-    fn cut(events: &[LogEvent]) -> Vec<Vec<u32>> {
-        Sessions::cut(events, &[0, 1, 2, 3]).iter().map(|session| session.clicks.to_vec()).collect()
+    fn sessions(events: &[LogEvent]) -> Vec<Vec<u32>> {
+        Sessions::from_events(events, &[0, 1, 2, 3]).iter().map(|session| session.clicks.to_vec()).collect()
     }
 
     #[test]
-    fn silence_ends_a_nameless_session_and_names_hold_one_together() {
-        let visitor = [event(0, 7, 0, 0), event(30, 7, 0, 1), event(61, 7, 0, 2)];
-        assert_eq!(cut(&visitor), [vec![0, 1], vec![2]]);
-        let named = [event(0, 7, 5, 0), event(20, 9, 5, 1), event(999, 7, 5, 2)];
-        assert_eq!(cut(&named), [[0, 1, 2]]);
-        let nobody = [event(0, 0, 0, 0), event(0, 0, 0, 1)];
-        assert_eq!(cut(&nobody), [[0], [1]]);
+    fn a_timeout_ends_sessions_without_an_id() {
+        let without_id = [event(0, 7, 0, 0), event(30, 7, 0, 1), event(61, 7, 0, 2)];
+        assert_eq!(sessions(&without_id), [vec![0, 1], vec![2]]);
+        let with_id = [event(0, 7, 5, 0), event(20, 9, 5, 1), event(999, 7, 5, 2)];
+        assert_eq!(sessions(&with_id), [[0, 1, 2]]);
+        let anonymous = [event(0, 0, 0, 0), event(0, 0, 0, 1)];
+        assert_eq!(sessions(&anonymous), [[0], [1]]);
     }
 
     #[test]
-    fn the_order_is_the_logs_whatever_the_hashes() {
+    fn order_does_not_depend_on_the_hashes() {
         let log = |a, b| [event(0, a, 0, 0), event(0, b, 0, 1), event(1, b, 0, 2), event(1, a, 0, 3)];
-        assert_eq!(cut(&log(1, 2)), cut(&log(2, 1)));
-        assert_eq!(cut(&log(1, 2)), [[0, 3], [1, 2]]);
+        assert_eq!(sessions(&log(1, 2)), sessions(&log(2, 1)));
+        assert_eq!(sessions(&log(1, 2)), [[0, 3], [1, 2]]);
     }
 
     #[test]
-    fn the_last_sessions_hold_so_many_clicks_or_fewer() {
+    fn the_last_sessions_hold_at_most_the_given_clicks() {
         let mut sessions = Sessions::default();
         for length in [2, 3, 1] {
             sessions.push(vec![0; length], Timestamp(0));
@@ -170,10 +170,10 @@ mod tests {
     }
 
     #[test]
-    fn huge_sessions_are_cut_and_impressions_teach_nothing() {
+    fn long_sessions_are_split_and_impressions_are_ignored() {
         let bot: Vec<_> = (0..450).map(|at| event(at, 1, 1, 0)).collect();
-        assert_eq!(cut(&bot).iter().map(Vec::len).collect::<Vec<_>>(), [200, 200, 50]);
-        let shown = LogEvent { kind: Kind::Impression, ..event(0, 1, 1, 0) };
-        assert!(cut(&[shown]).is_empty());
+        assert_eq!(sessions(&bot).iter().map(Vec::len).collect::<Vec<_>>(), [200, 200, 50]);
+        let impression = LogEvent { kind: Kind::Impression, ..event(0, 1, 1, 0) };
+        assert!(sessions(&[impression]).is_empty());
     }
 }

@@ -1,42 +1,42 @@
-//! Vectors that all cores change at once, each those of its share, with the same outcome on any number of cores.
+//! Vectors in shards that cores update in parallel, with a result that does not depend on the number of cores.
 
 use rayon::prelude::*;
 
-/// Shares there are: more than cores, so that none waits long.
-const SHARES: usize = 16;
+/// Number of shards: more than cores, for even load.
+const SHARDS: usize = 16;
 
-/// Which vector is whose. The most wanted items come first in an index and change most: dealt out like cards,
-/// every share has as many of them.
+/// Assigns vectors to shards round robin: popular items, which have the lowest indices and most updates, are spread evenly.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sharding {
-    share: usize,
+    /// Places per shard.
+    size: usize,
 }
 
 impl Sharding {
-    /// Deals so many vectors.
+    /// Assigns `vectors` vectors.
     pub(crate) fn new(vectors: usize) -> Self {
-        Self { share: vectors.div_ceil(SHARES).max(1) }
+        Self { size: vectors.div_ceil(SHARDS).max(1) }
     }
 
-    /// Places that the dealt vectors take, some of them empty.
+    /// Number of places, some of which are empty.
     pub(crate) fn places(self) -> usize {
-        self.share * SHARES
+        self.size * SHARDS
     }
 
     /// The place of a vector.
     pub(crate) fn place(self, vector: u32) -> u32 {
-        vector % SHARES as u32 * self.share as u32 + vector / SHARES as u32
+        vector % SHARDS as u32 * self.size as u32 + vector / SHARDS as u32
     }
 
-    /// Lets `change` see every share of `vectors`, each of `size` numbers.
-    pub(crate) fn change(self, vectors: &mut [f32], size: usize, change: impl Fn(&mut ShardMut<'_>) + Sync) {
-        vectors.par_chunks_mut((self.share * size).max(1)).enumerate().for_each(|(at, vectors)| {
-            change(&mut ShardMut { first: (at * self.share) as u32, size, vectors });
+    /// Calls `update` in parallel with every shard of `vectors`, each of length `size`.
+    pub(crate) fn update(self, vectors: &mut [f32], size: usize, update: impl Fn(&mut ShardMut<'_>) + Sync) {
+        vectors.par_chunks_mut((self.size * size).max(1)).enumerate().for_each(|(at, vectors)| {
+            update(&mut ShardMut { first: (at * self.size) as u32, size, vectors });
         });
     }
 }
 
-/// One core's vectors.
+/// The vectors of one shard.
 pub(crate) struct ShardMut<'a> {
     first: u32,
     size: usize,
@@ -44,8 +44,8 @@ pub(crate) struct ShardMut<'a> {
 }
 
 impl ShardMut<'_> {
-    /// The vector at a place; `None` where it is of another share.
-    pub(crate) fn at(&mut self, place: u32) -> Option<&mut [f32]> {
+    /// The vector at a place; `None` if it is in another shard.
+    pub(crate) fn vector_mut(&mut self, place: u32) -> Option<&mut [f32]> {
         let start = place.checked_sub(self.first)? as usize * self.size;
         self.vectors.get_mut(start..start + self.size)
     }
@@ -56,13 +56,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_vector_is_of_one_share() {
+    fn every_vector_is_in_one_shard() {
         for count in [1u32, 15, 16, 17, 100] {
-            let deal = Sharding::new(count as usize);
-            let mut vectors = vec![0.0; deal.places() * 2];
-            deal.change(&mut vectors, 2, |share| {
+            let sharding = Sharding::new(count as usize);
+            let mut vectors = vec![0.0; sharding.places() * 2];
+            sharding.update(&mut vectors, 2, |shard| {
                 (0..count).for_each(|vector| {
-                    if let Some(own) = share.at(deal.place(vector)) {
+                    if let Some(own) = shard.vector_mut(sharding.place(vector)) {
                         own.iter_mut().for_each(|value| *value += (vector + 1) as f32);
                     }
                 });

@@ -1,29 +1,31 @@
-//! Frames: how a group of events lies in a segment.
+//! Frames: the format of a group of events in a segment.
 //!
 //! ```text
 //! frame    checksum u64 | length u32 | span u32 | first u64 | records          little-endian
 //! record   head u8 | at | id | item | area | visitor u64 | session u64 [quantity] [price f64] [currency]
 //!          [placement] [request]
 //! ```
-//! `checksum` is xxh3-64 of all that follows it, `length` the bytes of the records, `first` the position of the first
-//! event, and `first + span` that of the next frame's: where events were erased, a frame spans more than it holds.
-//! The head's low three bits are the kind, the others say which of the bracketed fields follow. `at` is the
-//! milliseconds since the record before (zigzag), numbers are LEB128, texts their length and bytes. Items, areas,
-//! currencies and placements are *names*: numbers, counted over the segment, each followed by its text where it is
-//! first used. So a segment can be read from its beginning with nothing else at hand.
+//! - `checksum` is xxh3-64 of everything after it, and `length` is the size of the records in bytes.
+//! - `first` is the position of the first event and `first + span` that of the next frame. If events were erased, a frame
+//!   has fewer records than its span.
+//! - The low three bits of `head` are the kind; the others say which of the bracketed fields are present.
+//! - `at` is the difference from the previous record in milliseconds (zigzag). Numbers are LEB128; a text is its length
+//!   and its bytes.
+//! - Items, areas, currencies and placements are *names*: each has a number in its segment, followed by its text where the
+//!   number first occurs. A segment can therefore be decoded from its beginning without other data.
 
 use origin_data::Interner;
 use snapshots::{event::Kind, time::Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Bytes of a frame before its records.
-pub const HEADER: usize = 24;
-/// A frame is closed once its records have so many bytes.
-pub const FULL: usize = 1 << 20;
-/// No frame has more bytes of records: [`FULL`] and the largest record.
-pub const MAX: usize = FULL + (64 << 10);
-/// Longest text of a record.
-const MAX_TEXT: usize = 1 << 10;
+/// Size of a frame's header in bytes.
+pub const HEADER_BYTES: usize = 24;
+/// Size of the records, in bytes, at which a frame is full.
+pub const FULL_BYTES: usize = 1 << 20;
+/// Largest size of the records in bytes: [`FULL_BYTES`] and the largest record.
+pub const MAX_BYTES: usize = FULL_BYTES + (64 << 10);
+/// Longest text of a record in bytes.
+const MAX_TEXT_BYTES: usize = 1 << 10;
 
 const QUANTITY: u8 = 1 << 3;
 const PRICE: u8 = 1 << 4;
@@ -34,42 +36,42 @@ const REQUEST: u8 = 1 << 7;
 /// One event of the log. Absent texts are empty.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Record<'a> {
-    /// When it happened.
+    /// Time of the event.
     pub at: Timestamp,
-    /// What was done.
+    /// Kind of the event.
     pub kind: Kind,
-    /// Makes a retry count once.
+    /// The event's id, by which retries are deduplicated.
     pub id: &'a str,
     /// The item's id.
     pub item: &'a str,
     /// The area, in lower case.
     pub area: &'a str,
-    /// Who did it, as a hash; 0 when unknown.
+    /// Keyed hash of the visitor's id; 0 if unknown.
     pub visitor: u64,
-    /// The visit, as a hash; 0 when the event named none.
+    /// Keyed hash of the session's id; 0 if unknown.
     pub session: u64,
-    /// How many of the item, at least 1.
+    /// Quantity, at least 1.
     pub quantity: u32,
-    /// Price of one.
+    /// Unit price.
     pub price: Option<f64>,
     /// ISO 4217 code of the price.
     pub currency: &'a str,
-    /// Where on the shop the item was shown.
+    /// Placement in which the item was shown.
     pub placement: &'a str,
-    /// Id of the answer that led here.
+    /// Request id of the recommendation that led to the event.
     pub request: &'a str,
 }
 
-/// A frame that is being written.
+/// Encodes events into a frame.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub struct FrameBuilder {
     records: Vec<u8>,
     span: u32,
     at: i64,
 }
 
-impl Draft {
-    /// Adds an event.
+impl FrameBuilder {
+    /// Adds an event. `names` are those of the segment; new ones are interned.
     pub fn add(&mut self, record: &Record<'_>, names: &mut Interner) {
         let out = &mut self.records;
         let head = record.kind as u8
@@ -79,8 +81,8 @@ impl Draft {
             | if record.placement.is_empty() { 0 } else { PLACEMENT }
             | if record.request.is_empty() { 0 } else { REQUEST };
         out.push(head);
-        let passed = record.at.0.wrapping_sub(self.at);
-        write_number(((passed << 1) ^ (passed >> 63)).cast_unsigned(), out);
+        let elapsed = record.at.0.wrapping_sub(self.at);
+        write_number(((elapsed << 1) ^ (elapsed >> 63)).cast_unsigned(), out);
         self.at = record.at.0;
         write_text(record.id, out);
         write_name(record.item, names, out);
@@ -102,19 +104,19 @@ impl Draft {
         self.span += 1;
     }
 
-    /// Events added.
+    /// Number of events added.
     pub fn span(&self) -> u32 {
         self.span
     }
 
-    /// Whether it is time to close it.
+    /// Whether the frame should be finished.
     pub fn is_full(&self) -> bool {
-        self.records.len() >= FULL
+        self.records.len() >= FULL_BYTES
     }
 
-    /// Appends the frame to `out` and begins the next; nothing when there is nothing in it. `span` as in the head
-    /// of the module, at least [`Self::span`].
-    pub fn close(&mut self, first: u64, span: u32, out: &mut Vec<u8>) {
+    /// Appends the frame to `out`, unless it has no events, and starts the next one. `span` is the number of positions
+    /// that the frame covers, at least [`Self::span`].
+    pub fn finish(&mut self, first: u64, span: u32, out: &mut Vec<u8>) {
         if self.span > 0 {
             let start = out.len();
             out.extend_from_slice(&[0; 8]);
@@ -128,14 +130,14 @@ impl Draft {
         self.clear();
     }
 
-    /// Drops what was added.
+    /// Drops the events that were added.
     pub fn clear(&mut self) {
         self.records.clear();
         (self.span, self.at) = (0, 0);
     }
 }
 
-/// A whole frame whose checksum holds.
+/// A complete frame with a valid checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// Position of its first event.
@@ -146,31 +148,42 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The frame at the beginning of `bytes`; `None` when no whole one lies there.
+    /// The frame at the beginning of `bytes`; `None` if there is no complete and valid one.
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
         let u64_at = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
         let (checksum, sizes, first) = (u64_at(0)?, u64_at(8)?, u64_at(16)?);
         let (length, span) = (sizes as u32 as usize, sizes >> 32);
         let next = first.checked_add(span)?;
-        if length == 0 || length > MAX || span == 0 {
+        if length == 0 || length > MAX_BYTES || span == 0 {
             return None;
         }
-        let body = bytes.get(8..HEADER + length)?;
-        (xxh3_64(body) == checksum).then(|| Self { first, next, records: &body[HEADER - 8..] })
+        let body = bytes.get(8..HEADER_BYTES + length)?;
+        (xxh3_64(body) == checksum).then(|| Self { first, next, records: &body[HEADER_BYTES - 8..] })
     }
 
-    /// Bytes of the whole frame.
+    /// Number of positions that the frame covers.
+    pub fn span(&self) -> u32 {
+        // The header has 32 bits for it.
+        (self.next - self.first) as u32
+    }
+
+    /// Size of the frame in bytes, with its header.
     pub fn size(&self) -> usize {
-        HEADER + self.records.len()
+        HEADER_BYTES + self.records.len()
     }
 
-    /// Hands out its events, each with the numbers of its item and its area in `names`, to which the frame's new names
-    /// are added.
-    /// `false` when the records make no sense, which only another writer than this can bring about.
-    pub fn records(&self, names: &mut Vec<Box<str>>, mut take: impl FnMut(&Record<'_>, u32, u32)) -> bool {
+    /// Calls `visit` for each event with the numbers of its item and its area in `names`, the segment's names so far, to
+    /// which the frame's new names are added.
+    ///
+    /// Returns `false` if the records cannot be decoded. As the checksum is valid, another version must have written them.
+    pub fn read_records(
+        &self,
+        names: &mut Vec<Box<str>>,
+        mut visit: impl FnMut(&Record<'_>, u32, u32),
+    ) -> bool {
         let mut cursor = Cursor { rest: self.records, at: 0 };
         while !cursor.rest.is_empty() {
-            if cursor.record(names, &mut take).is_none() {
+            if cursor.record(names, &mut visit).is_none() {
                 return false;
             }
         }
@@ -187,12 +200,12 @@ impl<'a> Cursor<'a> {
     fn record(
         &mut self,
         names: &mut Vec<Box<str>>,
-        take: &mut impl FnMut(&Record<'_>, u32, u32),
+        visit: &mut impl FnMut(&Record<'_>, u32, u32),
     ) -> Option<()> {
         let head = self.bytes(1)?[0];
         let kind = Kind::from_u8(head & 7)?;
-        let passed = self.number()?;
-        self.at = self.at.wrapping_add((passed >> 1).cast_signed() ^ -(passed & 1).cast_signed());
+        let elapsed = self.number()?;
+        self.at = self.at.wrapping_add((elapsed >> 1).cast_signed() ^ -(elapsed & 1).cast_signed());
         let id = self.text()?;
         let (item, area) = (self.name(names)?, self.name(names)?);
         let (visitor, session) = (self.u64()?, self.u64()?);
@@ -216,7 +229,7 @@ impl<'a> Cursor<'a> {
             placement: text(placement),
             request,
         };
-        take(&record, item, area);
+        visit(&record, item, area);
         Some(())
     }
 
@@ -243,11 +256,11 @@ impl<'a> Cursor<'a> {
     }
 
     fn text(&mut self) -> Option<&'a str> {
-        let length = usize::try_from(self.number()?).ok().filter(|length| *length <= MAX_TEXT)?;
+        let length = usize::try_from(self.number()?).ok().filter(|length| *length <= MAX_TEXT_BYTES)?;
         str::from_utf8(self.bytes(length)?).ok()
     }
 
-    /// The number of a name that is in `names` now.
+    /// The number of a name; a new name is added to `names`.
     fn name(&mut self, names: &mut Vec<Box<str>>) -> Option<u32> {
         let number = u32::try_from(self.number()?).ok()?;
         match (number as usize).cmp(&names.len()) {
@@ -259,7 +272,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Writes the number of a name, and its text where the segment first has it.
+/// Writes the number of a name, followed by its text if it is new in the segment.
 fn write_name(name: &str, names: &mut Interner, out: &mut Vec<u8>) {
     let known = names.len();
     let number = names.intern(name);
@@ -277,9 +290,9 @@ fn write_number(mut number: u64, out: &mut Vec<u8>) {
     out.push(number as u8);
 }
 
-/// Longer texts than [`MAX_TEXT`] never come here: events are checked where they arrive. They would be cut.
+/// Texts longer than [`MAX_TEXT_BYTES`] are truncated. Validation rejects such events before they get here.
 fn write_text(text: &str, out: &mut Vec<u8>) {
-    let fits = (0..=text.len().min(MAX_TEXT)).rev().find(|at| text.is_char_boundary(*at));
+    let fits = (0..=text.len().min(MAX_TEXT_BYTES)).rev().find(|at| text.is_char_boundary(*at));
     let text = &text[..fits.unwrap_or_default()];
     write_number(text.len() as u64, out);
     out.extend_from_slice(text.as_bytes());
@@ -290,9 +303,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// An event with texts of its own.
+    /// An event that owns its texts.
     #[derive(Clone, Debug)]
-    struct Owned {
+    struct OwnedRecord {
         texts: [String; 6],
         numbers: (i64, u64, u64),
         kind: u8,
@@ -300,7 +313,7 @@ mod tests {
         price: Option<f64>,
     }
 
-    impl Owned {
+    impl OwnedRecord {
         fn record(&self) -> Record<'_> {
             let [id, item, area, currency, placement, request] = self.texts.each_ref().map(String::as_str);
             let (at, visitor, session) = self.numbers;
@@ -324,10 +337,10 @@ mod tests {
         }
     }
 
-    fn events() -> impl Strategy<Value = Vec<Owned>> {
+    fn events() -> impl Strategy<Value = Vec<OwnedRecord>> {
         let texts = ["[a-z]{0,3}", "[a-c]{1,2}", "[a-b]{0,1}", "[A-B]{0,1}", "[c-d]{0,2}", "\\PC{0,9}"];
         let one = (texts, any::<(i64, u64, u64)>(), 0u8..5, 1u32.., proptest::option::of(0.0..1e9)).prop_map(
-            |(texts, numbers, kind, quantity, price)| Owned { texts, numbers, kind, quantity, price },
+            |(texts, numbers, kind, quantity, price)| OwnedRecord { texts, numbers, kind, quantity, price },
         );
         proptest::collection::vec(one, 1..20)
     }
@@ -335,32 +348,32 @@ mod tests {
     fn read(bytes: &[u8], names: &mut Vec<Box<str>>) -> Option<(u64, u64, Vec<String>)> {
         let frame = Frame::read(bytes)?;
         let mut found = Vec::new();
-        let sound = frame.records(names, |record, _, _| found.push(format!("{record:?}")));
-        sound.then_some((frame.first, frame.next, found))
+        let valid = frame.read_records(names, |record, _, _| found.push(format!("{record:?}")));
+        valid.then_some((frame.first, frame.next, found))
     }
 
-    fn write(events: &[Owned], first: u64, names: &mut Interner) -> Vec<u8> {
-        let (mut open, mut out) = (Draft::default(), Vec::new());
-        events.iter().for_each(|event| open.add(&event.record(), names));
-        open.close(first, open.span(), &mut out);
+    fn write(events: &[OwnedRecord], first: u64, names: &mut Interner) -> Vec<u8> {
+        let (mut builder, mut out) = (FrameBuilder::default(), Vec::new());
+        events.iter().for_each(|event| builder.add(&event.record(), names));
+        builder.finish(first, builder.span(), &mut out);
         out
     }
 
     proptest! {
         #[test]
-        fn what_was_written_reads_the_same(one in events(), two in events(), first in 0..u64::MAX / 2) {
-            let (mut numbers, mut names) = (Interner::default(), Vec::new());
+        fn written_events_round_trip(one in events(), two in events(), first in 0..u64::MAX / 2) {
+            let (mut written, mut names) = (Interner::default(), Vec::new());
             for events in [&one, &two] {
-                let bytes = write(events, first, &mut numbers);
+                let bytes = write(events, first, &mut written);
                 let expected: Vec<_> = events.iter().map(|event| format!("{:?}", event.record())).collect();
                 let next = first + events.len() as u64;
                 prop_assert_eq!(read(&bytes, &mut names), Some((first, next, expected)));
             }
-            prop_assert_eq!(names.len(), numbers.len());
+            prop_assert_eq!(names.len(), written.len());
         }
 
         #[test]
-        fn a_flipped_bit_or_a_missing_end_is_found(events in events(), at in any::<prop::sample::Index>(), bit in 0u8..8) {
+        fn flipped_bits_and_missing_ends_are_detected(events in events(), at in any::<prop::sample::Index>(), bit in 0u8..8) {
             let bytes = write(&events, 7, &mut Interner::default());
             let at = at.index(bytes.len());
             prop_assert_eq!(Frame::read(&bytes[..at]), None);
@@ -370,9 +383,9 @@ mod tests {
         }
 
         #[test]
-        fn records_with_a_byte_changed_read_or_are_refused(events in events(), at in any::<prop::sample::Index>(), to: u8) {
+        fn records_with_a_changed_byte_decode_or_are_rejected(events in events(), at in any::<prop::sample::Index>(), to: u8) {
             let mut bytes = write(&events, 7, &mut Interner::default());
-            let at = HEADER + at.index(bytes.len() - HEADER);
+            let at = HEADER_BYTES + at.index(bytes.len() - HEADER_BYTES);
             bytes[at] = to;
             let checksum = xxh3_64(&bytes[8..]);
             bytes[..8].copy_from_slice(&checksum.to_le_bytes());
@@ -384,10 +397,10 @@ mod tests {
         }
 
         #[test]
-        fn any_records_read_or_are_refused(records in proptest::collection::vec(any::<u8>(), 1..300), span in 1u32..) {
-            let mut open = Draft { records, span, at: 0 };
+        fn arbitrary_records_decode_or_are_rejected(records in proptest::collection::vec(any::<u8>(), 1..300), span in 1u32..) {
+            let mut builder = FrameBuilder { records, span, at: 0 };
             let mut bytes = Vec::new();
-            open.close(0, span, &mut bytes);
+            builder.finish(0, span, &mut bytes);
             let _ = read(&bytes, &mut Vec::new());
             let _ = read(&bytes[8..], &mut Vec::new());
         }

@@ -1,73 +1,76 @@
-//! The event log: where every event is kept, once, in the order of arrival.
+//! The event log: append-only segments that hold every event once, in order of arrival.
 //!
 //! ```text
-//! log/lock                       held by the one process that writes
+//! log/lock                       held by the process that writes
 //! log/00000000000000000000.log   segments, named by the position of their first event
 //! ```
-//! A *position* counts events from 0 and is never given to another event. A segment is a run of frames, each with its
-//! length and checksum ([`frame`]); what one group of events was made durable by is one frame, or a few. A frame that
-//! a kill left unfinished at the end is cut off when the log is next opened for writing: nothing in it was acknowledged.
-//! A damaged frame anywhere else is an error that names segment and offset.
+//! A *position* numbers events from 0 and is never reused. A segment is a sequence of frames, each with its length and
+//! checksum ([`frame`]). A group commit writes one or more frames. If the process is killed while it writes, the last
+//! frame is incomplete; opening the log for writing truncates it, because none of its events was acknowledged. Damage
+//! anywhere else is an error that names the segment and the offset.
 //!
-//! One process writes ([`Writer`]), any number read meanwhile ([`Reader`]): whole frames only, and an old segment
-//! that is rewritten, to erase or to forget, is replaced by renaming.
+//! One process writes ([`Writer`]); any number of readers follow ([`Reader`]) and see whole frames only. Erasure and
+//! retention [`rewrite`] closed segments, which are replaced by a rename.
+//!
+//! May import: `origin_data` and `snapshots`.
 
-mod commit;
+mod error;
 pub mod frame;
-mod ids;
-mod names;
+mod global_names;
+mod group_commit;
 mod read;
+mod recent_ids;
 mod rewrite;
 mod write;
 
-use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use commit::{Ingest, QUEUE, Refused, Stored};
+pub use error::{LogError, Result};
 pub use frame::Record;
-use ids::Ids;
-pub use names::SegmentNames;
-pub use read::{Place, Reader};
+pub use global_names::GlobalNames;
+pub use group_commit::{AppendCounts, AppendError, GroupCommit};
+pub use read::{LocalNames, Reader};
+use recent_ids::RecentIds;
 pub use rewrite::rewrite;
-pub use write::{Cut, Writer, visitor_hash};
+pub use write::{TruncatedTail, Writer, visitor_hash};
 
 /// When an event counts as stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fsync {
-    /// When the disk has it (`fdatasync`): what was acknowledged survives a power cut.
+    /// After `fdatasync`: acknowledged events survive a power cut.
     #[default]
     Always,
-    /// When the system has it: what was acknowledged survives a kill of the process, but a power cut loses what was
-    /// written in the last half minute or so.
+    /// After `write`: acknowledged events survive a kill of the process, but a power cut loses those of the last 30
+    /// seconds or so.
     Os,
 }
 
-/// How the log is written.
+/// Settings of the log: `[log]` in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Options {
+pub struct LogOptions {
     /// When an event counts as stored.
     pub fsync: Fsync,
-    /// An event whose id is among this many last ones is not stored again. A million take 10 to 40 MB.
+    /// Number of latest events among which a repeated id is dropped as a duplicate. A million ids take 10 to 40 MB.
     pub ids: usize,
-    /// Bytes after which a segment is closed.
+    /// Size in bytes at which a segment is closed.
     pub segment: u64,
-    /// Days after which events are removed; absent, they are kept.
+    /// Days after which events are removed; absent, they are kept forever.
     pub retention_days: Option<u32>,
 }
 
-impl Default for Options {
+impl Default for LogOptions {
     fn default() -> Self {
         Self { fsync: Fsync::Always, ids: 3_500_000, segment: 64 << 20, retention_days: None }
     }
 }
 
-impl Options {
-    /// Knows every id there is: for imports, which may come again after any time.
-    pub fn of_imports() -> Self {
+impl LogOptions {
+    /// Options that deduplicate against the whole log, because a file may be imported again at any time.
+    pub fn for_import() -> Self {
         Self { ids: usize::MAX, ..Self::default() }
     }
 }
@@ -77,16 +80,16 @@ impl Options {
 pub struct Segment {
     /// Position of its first event.
     pub first: u64,
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
 }
 
-/// The log's directory in a data directory.
+/// The log's directory inside a data directory.
 pub fn dir(data_dir: &Path) -> PathBuf {
     data_dir.join("log")
 }
 
-/// The segments, oldest first; none where there is no log yet.
+/// The segments, oldest first; empty if there is no log yet.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -94,11 +97,11 @@ pub fn segments(dir: &Path) -> Result<Vec<Segment>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("cannot read the log {}", dir.display())),
+        Err(error) => return Err(LogError::file("read the log", dir)(error)),
     };
     let mut segments = Vec::new();
     for entry in entries {
-        let path = entry?.path();
+        let path = entry.map_err(LogError::file("read the log", dir))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if let Some(first) = name.strip_suffix(".log").and_then(|number| number.parse().ok()) {
             segments.push(Segment { first, path });

@@ -1,51 +1,50 @@
-//! Rewriting closed segments: to erase a visitor, and to forget what is too old.
+//! Rewriting closed segments, to erase a visitor or to apply the retention period.
 
-use crate::frame::{Draft, Frame};
-use crate::{Record, Segment};
-use anyhow::{Context, Result, bail};
+use crate::frame::{Frame, FrameBuilder};
+use crate::{LogError, Record, Result, Segment};
 use origin_data::{
     Interner,
     files::{replace_file, sync_directory},
 };
 use std::fs;
 
-/// Leaves the events out of a closed segment that `keep` does not want; how many those were. Positions stay. A segment
-/// that would hold nothing is removed. A kill leaves the old file or the new one.
+/// Removes the events for which `keep` is false from a closed segment and returns their number. The other events keep
+/// their positions. A segment without events is deleted. If the process is killed, the file is the old or the new one.
 ///
 /// # Errors
 /// The segment cannot be read or written, or is damaged.
 pub fn rewrite(segment: &Segment, keep: impl Fn(&Record<'_>) -> bool) -> Result<u64> {
-    let path = segment.path.display();
-    let bytes = fs::read(&segment.path).with_context(|| format!("cannot read the log's segment {path}"))?;
-    let (mut names, mut numbers) = (Vec::new(), Interner::default());
-    let (mut open, mut out, mut offset, mut gone) = (Draft::default(), Vec::new(), 0, 0);
+    let path = &segment.path;
+    let bytes = fs::read(path).map_err(LogError::file("read the log's segment", path))?;
+    let (mut old_names, mut new_names) = (Vec::new(), Interner::default());
+    let (mut builder, mut out, mut offset, mut removed) = (FrameBuilder::default(), Vec::new(), 0, 0);
     while offset < bytes.len() {
         let Some(frame) = Frame::read(&bytes[offset..]) else {
-            bail!("the log's segment {path} is damaged at byte {offset}: restore the file from a backup");
+            return Err(LogError::Damaged { path: path.clone(), offset: offset as u64 });
         };
-        let sound = frame.records(&mut names, |record, _, _| {
+        let valid = frame.read_records(&mut old_names, |record, _, _| {
             if keep(record) {
-                open.add(record, &mut numbers);
+                builder.add(record, &mut new_names);
             } else {
-                gone += 1;
+                removed += 1;
             }
         });
-        if !sound {
-            bail!("the log's segment {path}: the frame at byte {offset} holds no events of this version");
+        if !valid {
+            return Err(LogError::Unreadable { path: path.clone(), offset: offset as u64 });
         }
-        open.close(frame.first, u32::try_from(frame.next - frame.first)?, &mut out);
+        builder.finish(frame.first, frame.span(), &mut out);
         offset += frame.size();
     }
-    if gone == 0 {
+    if removed == 0 {
         return Ok(0);
     }
-    let dir = segment.path.parent().context("a segment lies in a directory")?;
     if out.is_empty() {
-        fs::remove_file(&segment.path)
-            .and_then(|()| sync_directory(dir))
-            .with_context(|| format!("cannot remove the log's segment {path}"))?;
+        let folder = path.parent().unwrap_or(std::path::Path::new("."));
+        fs::remove_file(path)
+            .and_then(|()| sync_directory(folder))
+            .map_err(LogError::file("remove the log's segment", path))?;
     } else {
-        replace_file(&segment.path, &out)?;
+        replace_file(path, &out)?;
     }
-    Ok(gone)
+    Ok(removed)
 }

@@ -22,15 +22,16 @@ fn event(id: &str) -> Event {
     }
 }
 
-fn small() -> Options {
-    Options { segment: 400, ids: 1_000, fsync: Fsync::Os, ..Options::default() }
+/// Options for many small segments.
+fn small_segments() -> LogOptions {
+    LogOptions { segment: 400, ids: 1_000, fsync: Fsync::Os, ..LogOptions::default() }
 }
 
-fn open(dir: &Path, options: Options) -> Writer {
+fn open(dir: &Path, options: LogOptions) -> Writer {
     Writer::open(dir, [7; 32], options).unwrap()
 }
 
-/// Writes groups of events named by their number.
+/// Writes one group per range; each event's id is its number.
 fn write(writer: &mut Writer, groups: impl IntoIterator<Item = std::ops::Range<u32>>) {
     for group in groups {
         group.for_each(|number| assert!(writer.add(&event(&number.to_string()))));
@@ -49,9 +50,9 @@ fn numbers(numbers: std::ops::Range<u32>) -> Vec<String> {
 }
 
 #[test]
-fn segments_follow_each_other_and_any_position_can_be_read_from() {
+fn reads_across_segments_from_any_position() {
     let dir = tempfile::tempdir().unwrap();
-    let mut writer = open(dir.path(), small());
+    let mut writer = open(dir.path(), small_segments());
     write(&mut writer, (0..30).map(|group| group * 4..group * 4 + 4));
     assert!(segments(dir.path()).unwrap().len() > 5);
     assert_eq!(ids(dir.path(), 0), numbers(0..120));
@@ -59,17 +60,17 @@ fn segments_follow_each_other_and_any_position_can_be_read_from() {
         assert_eq!(ids(dir.path(), u64::from(group) * 4), numbers(group * 4..120));
     }
     drop(writer);
-    let mut writer = open(dir.path(), small());
-    assert_eq!((writer.position(), writer.cut()), (120, None));
+    let mut writer = open(dir.path(), small_segments());
+    assert_eq!((writer.position(), writer.truncated_tail()), (120, None));
     assert!(!writer.add(&event("7")), "stored already");
     write(&mut writer, once(120..130));
     assert_eq!(ids(dir.path(), 0), numbers(0..130));
 }
 
 #[test]
-fn a_reader_goes_on_while_another_writes() {
+fn a_reader_follows_a_writer() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut writer, mut reader) = (open(dir.path(), small()), Reader::new(dir.path(), 0));
+    let (mut writer, mut reader) = (open(dir.path(), small_segments()), Reader::new(dir.path(), 0));
     let mut seen = Vec::new();
     for round in 0..20 {
         write(&mut writer, [round * 10..round * 10 + 7, round * 10 + 7..round * 10 + 10]);
@@ -80,12 +81,12 @@ fn a_reader_goes_on_while_another_writes() {
 }
 
 #[test]
-fn names_count_within_their_segment() {
+fn names_are_numbered_per_segment() {
     let dir = tempfile::tempdir().unwrap();
-    write(&mut open(dir.path(), small()), (0..60).map(|one| one..one + 1));
+    write(&mut open(dir.path(), small_segments()), (0..60).map(|one| one..one + 1));
     let mut names = std::collections::HashMap::new();
     Reader::new(dir.path(), 0)
-        .read(|record, Place { segment, item, area }| {
+        .read(|record, LocalNames { segment, item, area }| {
             assert_eq!(*names.entry((segment, item)).or_insert(record.item.to_owned()), record.item);
             assert_eq!(*names.entry((segment, area)).or_insert(record.area.to_owned()), "gb");
         })
@@ -94,10 +95,10 @@ fn names_count_within_their_segment() {
 }
 
 #[test]
-fn an_unfinished_end_is_cut_off_and_said_and_its_ids_come_again() {
+fn an_incomplete_group_is_truncated_reported_and_may_be_sent_again() {
     let whole = {
         let dir = tempfile::tempdir().unwrap();
-        write(&mut open(dir.path(), Options::default()), [0..5, 5..9]);
+        write(&mut open(dir.path(), LogOptions::default()), [0..5, 5..9]);
         fs::read(segment_path(dir.path(), 0)).unwrap()
     };
     let first = frame::Frame::read(&whole).unwrap().size();
@@ -107,10 +108,10 @@ fn an_unfinished_end_is_cut_off_and_said_and_its_ids_come_again() {
         bytes.resize(length, 0);
         fs::write(segment_path(dir.path(), 0), &bytes).unwrap();
         let kept = if length < whole.len() { 5 } else { 9 };
-        assert_eq!(ids(dir.path(), 0), numbers(0..kept), "read beside the writer, at {length}");
-        let mut writer = open(dir.path(), Options::default());
-        let good = if kept == 5 { first } else { whole.len() };
-        assert_eq!(writer.cut().map_or(0, |cut| cut.bytes), (length - good) as u64);
+        assert_eq!(ids(dir.path(), 0), numbers(0..kept), "before truncation, at {length}");
+        let mut writer = open(dir.path(), LogOptions::default());
+        let valid = if kept == 5 { first } else { whole.len() };
+        assert_eq!(writer.truncated_tail().map_or(0, |tail| tail.bytes), (length - valid) as u64);
         assert_eq!(writer.position(), u64::from(kept));
         write(&mut writer, once(kept..12));
         assert_eq!(ids(dir.path(), 0), numbers(0..12));
@@ -118,9 +119,9 @@ fn an_unfinished_end_is_cut_off_and_said_and_its_ids_come_again() {
 }
 
 #[test]
-fn damage_in_the_middle_is_an_error_that_names_the_place() {
+fn damage_before_the_end_is_an_error_with_segment_and_offset() {
     let dir = tempfile::tempdir().unwrap();
-    write(&mut open(dir.path(), small()), (0..30).map(|group| group * 4..group * 4 + 4));
+    write(&mut open(dir.path(), small_segments()), (0..30).map(|group| group * 4..group * 4 + 4));
     let all = segments(dir.path()).unwrap();
     for segment in [&all[1], all.last().unwrap()] {
         let whole = fs::read(&segment.path).unwrap();
@@ -134,56 +135,56 @@ fn damage_in_the_middle_is_an_error_that_names_the_place() {
         let error = format!("{:#}", Reader::new(dir.path(), 0).read(|_, _| {}).unwrap_err());
         let name = segment.path.file_name().unwrap().to_str().unwrap();
         assert!(error.contains(name) && error.contains("byte 0"), "{error}");
-        assert!(Writer::open(dir.path(), [7; 32], small()).is_err());
+        assert!(Writer::open(dir.path(), [7; 32], small_segments()).is_err());
         fs::write(&segment.path, &whole).unwrap();
     }
 }
 
 #[test]
-fn a_second_writer_is_told_who_writes() {
+fn a_second_writer_is_refused_with_the_process_id_of_the_first() {
     let dir = tempfile::tempdir().unwrap();
-    let writer = open(dir.path(), small());
-    let error = Writer::open(dir.path(), [7; 32], small()).unwrap_err().to_string();
+    let writer = open(dir.path(), small_segments());
+    let error = Writer::open(dir.path(), [7; 32], small_segments()).unwrap_err().to_string();
     assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
     drop(writer);
-    open(dir.path(), small());
+    open(dir.path(), small_segments());
 }
 
 #[test]
-fn rewriting_leaves_out_and_keeps_positions() {
+fn rewriting_removes_events_and_keeps_positions() {
     let dir = tempfile::tempdir().unwrap();
-    let mut writer = open(dir.path(), small());
+    let mut writer = open(dir.path(), small_segments());
     write(&mut writer, (0..30).map(|group| group * 4..group * 4 + 4));
-    let gone = visitor_hash(&[7; 32], "visitor-2");
+    let visitor = visitor_hash(&[7; 32], "visitor-2");
     let closed = writer.rotate().unwrap();
-    let erased: u64 =
-        closed.iter().map(|segment| rewrite(segment, |record| record.visitor != gone).unwrap()).sum();
-    // Of the numbers up to 120 the 90 of two digits.
-    assert_eq!(erased, 90);
+    let removed: u64 =
+        closed.iter().map(|segment| rewrite(segment, |record| record.visitor != visitor).unwrap()).sum();
+    // The visitor of an event follows from the length of its id: these are the ids 10 to 99.
+    assert_eq!(removed, 90);
     let left = [numbers(0..10), numbers(100..120)].concat();
     assert_eq!(ids(dir.path(), 0), left);
     assert_eq!(ids(dir.path(), 50), left[10..]);
     write(&mut writer, once(120..125));
     assert_eq!(ids(dir.path(), 120), numbers(120..125));
     drop(writer);
-    let mut writer = open(dir.path(), small());
+    let mut writer = open(dir.path(), small_segments());
     assert_eq!(writer.position(), 125);
     for segment in writer.rotate().unwrap() {
         rewrite(&segment, |_| false).unwrap();
     }
     drop(writer);
-    assert_eq!(open(dir.path(), small()).position(), 125, "an empty log gives no position twice");
+    assert_eq!(open(dir.path(), small_segments()).position(), 125, "an emptied log does not reuse positions");
     assert_eq!(ids(dir.path(), 0), numbers(0..0));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_bytes_as_a_log_read_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn arbitrary_bytes_read_as_an_incomplete_group(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(segment_path(dir.path(), 0), &bytes).unwrap();
         Reader::new(dir.path(), 0).read(|_, _| {}).unwrap();
-        let mut writer = open(dir.path(), small());
+        let mut writer = open(dir.path(), small_segments());
         write(&mut writer, once(0..3));
         prop_assert_eq!(ids(dir.path(), 0), numbers(0..3));
     }

@@ -1,139 +1,142 @@
-//! Writing the log: one process, whole groups, each event once.
+//! Writing the log: one process at a time, in groups, each event once.
 
-use crate::frame::Draft;
-use crate::{Fsync, Ids, Options, Reader, Record, Segment, segment_path, segments};
-use anyhow::{Context, Result, anyhow, bail};
+use crate::frame::FrameBuilder;
+use crate::{
+    Fsync, LogError, LogOptions, Reader, RecentIds, Record, Result, Segment, segment_path, segments,
+};
 use origin_data::{Interner, files::sync_directory};
 use snapshots::event::Event;
 use snapshots::time::DAY_MS;
 use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A segment is closed after this long, so that what is to be forgotten does not wait for it to fill.
-const SEGMENT_TIME: Duration = Duration::from_millis(DAY_MS as u64);
+/// A segment is closed at this age even if it is not full, because erasure and retention rewrite closed segments only.
+const MAX_SEGMENT_AGE: Duration = Duration::from_millis(DAY_MS as u64);
 
-/// How long another process may hold the lock before it is said to.
+/// How long to wait for the lock of another process.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What opening the log cut off its end.
+/// An incomplete group that [`Writer::open`] removed from the end of the log. None of its events was acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// Of which file.
+pub struct TruncatedTail {
+    /// Path of the segment.
     pub path: PathBuf,
-    /// How many bytes: part of a group that was never acknowledged.
+    /// Number of bytes removed.
     pub bytes: u64,
 }
 
-/// The one who writes a log. Dropping it lets another process write.
+/// Writes a log. It holds the log's lock until it is dropped.
 #[derive(Debug)]
 pub struct Writer {
     dir: PathBuf,
     key: [u8; 32],
-    options: Options,
-    ids: Ids,
+    options: LogOptions,
+    ids: RecentIds,
     names: Interner,
     file: File,
     segment: Segment,
-    /// When the segment was opened, here.
-    since: Instant,
-    /// Bytes of the segment that are whole frames.
+    /// When this writer opened the segment.
+    opened_at: Instant,
+    /// Size of the segment in bytes, up to the last commit.
     length: u64,
-    /// Position of the next event.
+    /// Position after the last commit.
     next: u64,
-    cut: Option<Cut>,
-    /// Frames that are not written yet, and the one that is open.
+    truncated_tail: Option<TruncatedTail>,
+    /// Finished frames of the uncommitted group.
     buffer: Vec<u8>,
-    open: Draft,
-    /// Position of the open frame's first event.
-    first: u64,
-    /// What to take back if writing fails: hashes of ids, and how many names there were.
-    added: Vec<u64>,
-    named: usize,
-    /// Why nothing can be written any more.
-    broken: Option<String>,
+    /// The frame that events are added to.
+    frame: FrameBuilder,
+    /// Position of the first event in `frame`.
+    frame_first: u64,
+    /// Hashes of the uncommitted ids, for a rollback.
+    uncommitted_ids: Vec<u64>,
+    /// Number of names at the last commit, for a rollback.
+    committed_names: usize,
+    /// Why no further write is possible.
+    failure: Option<String>,
     _lock: File,
 }
 
 impl Writer {
-    /// Opens the log in `dir`, creating it when it is missing, and cuts off what a kill left unfinished. `key` hashes
-    /// visitors.
+    /// Opens the log in `dir`, creates it if it is missing, and truncates an incomplete group at its end. `key` is the
+    /// key of the visitor hashes.
     ///
     /// # Errors
-    /// Another process writes it, the directory cannot be written, or a segment is damaged.
-    pub fn open(dir: &Path, key: [u8; 32], options: Options) -> Result<Self> {
-        fs::create_dir_all(dir).with_context(|| format!("cannot create the log {}", dir.display()))?;
+    /// Another process writes the log, the directory cannot be written, or a segment is damaged.
+    pub fn open(dir: &Path, key: [u8; 32], options: LogOptions) -> Result<Self> {
+        fs::create_dir_all(dir).map_err(LogError::file("create the log", dir))?;
         let lock = lock(dir)?;
         let mut seed = [0; 8];
         seed.copy_from_slice(&key[..8]);
-        let mut ids = Ids::new(options.ids, u64::from_le_bytes(seed));
+        let mut ids = RecentIds::new(options.ids, u64::from_le_bytes(seed));
         let all = segments(dir)?;
         let newest = all.last().map_or(0, |segment| segment.first);
         let from = newest.saturating_sub(options.ids as u64);
         let mut reader =
             Reader::new(dir, all.iter().rev().map(|one| one.first).find(|first| *first <= from).unwrap_or(0));
         reader.read(|record, _| {
-            ids.add(record.id);
+            ids.insert(record.id);
         })?;
         let next = reader.position();
-        let (segment, whole, names) = match reader.end() {
-            Some(end) => (end.segment, end.whole, end.names),
+        let (segment, length, names) = match reader.into_end() {
+            Some(end) => (end.segment, end.length, end.names),
             None => (Segment { first: 0, path: segment_path(dir, 0) }, 0, Vec::new()),
         };
-        let known = names.len();
+        let count = names.len();
         let names: Interner = names.into_iter().collect();
-        if names.len() != known {
-            bail!(
-                "the log's segment {} names an item or area twice: restore it from a backup",
-                segment.path.display()
-            );
+        // A segment defines each name once.
+        if names.len() != count {
+            return Err(LogError::Unreadable { path: segment.path, offset: 0 });
         }
         let file = create(&segment.path)?;
-        let context = || format!("cannot use the log's segment {}", segment.path.display());
-        let bytes = file.metadata().with_context(context)?.len() - whole;
+        let bytes =
+            file.metadata().map_err(LogError::file("use the log's segment", &segment.path))?.len() - length;
         if bytes > 0 {
-            file.set_len(whole).and_then(|()| file.sync_all()).with_context(context)?;
+            file.set_len(length)
+                .and_then(|()| file.sync_all())
+                .map_err(LogError::file("use the log's segment", &segment.path))?;
         }
-        sync_directory(dir).with_context(|| format!("cannot write {}", dir.display()))?;
+        sync_directory(dir).map_err(LogError::file("write", dir))?;
         Ok(Self {
             dir: dir.to_owned(),
             key,
             options,
             ids,
-            named: names.len(),
+            committed_names: names.len(),
             names,
             file,
-            since: Instant::now(),
-            length: whole,
+            opened_at: Instant::now(),
+            length,
             next,
-            cut: (bytes > 0).then(|| Cut { path: segment.path.clone(), bytes }),
+            truncated_tail: (bytes > 0).then(|| TruncatedTail { path: segment.path.clone(), bytes }),
             segment,
             buffer: Vec::new(),
-            open: Draft::default(),
-            first: next,
-            added: Vec::new(),
-            broken: None,
+            frame: FrameBuilder::default(),
+            frame_first: next,
+            uncommitted_ids: Vec::new(),
+            failure: None,
             _lock: lock,
         })
     }
 
-    /// What opening cut off.
-    pub fn cut(&self) -> Option<&Cut> {
-        self.cut.as_ref()
+    /// The incomplete group that [`Self::open`] removed, if there was one.
+    pub fn truncated_tail(&self) -> Option<&TruncatedTail> {
+        self.truncated_tail.as_ref()
     }
 
-    /// Position of the next event that will be durable.
+    /// The position after the last durable event.
     pub fn position(&self) -> u64 {
         self.next
     }
 
-    /// Adds an event to the group that [`Self::commit`] makes durable; `false` when its id is stored already.
+    /// Adds an event to the group that [`Self::commit`] makes durable; `false` if its id is known already.
     pub fn add(&mut self, event: &Event) -> bool {
-        let Some(id) = self.ids.add(&event.id) else { return false };
-        self.added.push(id);
+        let Some(id) = self.ids.insert(&event.id) else { return false };
+        self.uncommitted_ids.push(id);
         let area = area(event.region.as_deref().unwrap_or_default());
         let visitor = event.visitor.as_deref().unwrap_or_default();
         let session = event.session.as_deref().unwrap_or_default();
@@ -151,89 +154,90 @@ impl Writer {
             placement: event.placement.as_deref().unwrap_or_default(),
             request: event.request.as_deref().unwrap_or_default(),
         };
-        self.open.add(&record, &mut self.names);
-        if self.open.is_full() {
-            self.close_frame();
+        self.frame.add(&record, &mut self.names);
+        if self.frame.is_full() {
+            self.finish_frame();
         }
         true
     }
 
-    fn close_frame(&mut self) {
-        let span = self.open.span();
-        self.open.close(self.first, span, &mut self.buffer);
-        self.first += u64::from(span);
+    fn finish_frame(&mut self) {
+        let span = self.frame.span();
+        self.frame.finish(self.frame_first, span, &mut self.buffer);
+        self.frame_first += u64::from(span);
     }
 
-    /// Makes what was added durable, all of it or none; the position after it.
+    /// Makes the added events durable, all of them or none, and returns the position after them.
     ///
     /// # Errors
-    /// The disk is full or fails; nothing that was added since the last commit is stored then, and it may be added
-    /// again. After a failed `fdatasync` nobody knows what the disk holds: the log has to be opened anew.
+    /// Writing failed, for example because the disk is full. No event since the last commit is stored, and all may be
+    /// added again. After a failed `fdatasync` the content of the disk is unknown, so every later commit fails until the
+    /// log is reopened.
     pub fn commit(&mut self) -> Result<u64> {
-        self.close_frame();
-        if let Some(why) = &self.broken {
-            let why = why.clone();
-            self.take_back();
-            bail!(why);
+        self.finish_frame();
+        if let Some(failure) = &self.failure {
+            let failure = failure.clone();
+            self.roll_back();
+            return Err(LogError::WriterFailed(failure));
         }
         if !self.buffer.is_empty()
             && let Err(error) = self.write()
         {
-            self.take_back();
-            return Err(error)
-                .with_context(|| format!("cannot write the log's segment {}", self.segment.path.display()));
+            self.roll_back();
+            return Err(LogError::file("write the log's segment", &self.segment.path)(error));
         }
         self.length += self.buffer.len() as u64;
-        self.next = self.first;
+        self.next = self.frame_first;
         self.buffer.clear();
-        self.added.clear();
-        if self.length >= self.options.segment || self.since.elapsed() > SEGMENT_TIME {
-            // What was added is stored; a disk without room for another file says so at the next commit.
+        self.uncommitted_ids.clear();
+        if self.length >= self.options.segment || self.opened_at.elapsed() > MAX_SEGMENT_AGE {
+            // The group is durable. If no new segment can be created, the next commit tries again.
             let _ = self.rotate();
         }
-        self.named = self.names.len();
+        self.committed_names = self.names.len();
         Ok(self.next)
     }
 
-    fn write(&mut self) -> Result<()> {
+    fn write(&mut self) -> io::Result<()> {
         if let Err(error) = self.file.write_all_at(&self.buffer, self.length) {
-            if let Err(worse) = self.file.set_len(self.length) {
-                self.broken =
-                    Some(format!("what was half written cannot be cut off again ({worse}); restart"));
+            if let Err(truncate) = self.file.set_len(self.length) {
+                self.failure = Some(format!(
+                    "a partial write to the log could not be removed ({truncate}); restart verge"
+                ));
             }
-            return Err(error.into());
+            return Err(error);
         }
         if self.options.fsync == Fsync::Always
             && let Err(error) = self.file.sync_data()
         {
-            self.broken = Some(format!("the disk failed before ({error}); mend it and restart"));
-            return Err(error.into());
+            self.failure = Some(format!("an earlier fdatasync of the log failed ({error}); restart verge"));
+            return Err(error);
         }
         Ok(())
     }
 
-    fn take_back(&mut self) {
-        self.added.drain(..).for_each(|hash| self.ids.forget(hash));
-        self.names.truncate(self.named);
+    fn roll_back(&mut self) {
+        self.uncommitted_ids.drain(..).for_each(|hash| self.ids.remove(hash));
+        self.names.truncate(self.committed_names);
         self.buffer.clear();
-        self.open.clear();
-        self.first = self.next;
+        self.frame.clear();
+        self.frame_first = self.next;
     }
 
-    /// Closes the segment, if it holds anything, and begins another. Returns the closed ones.
+    /// Closes the current segment, unless it is empty, and starts another. Returns all closed segments.
     ///
     /// # Errors
-    /// The directory cannot be written; then the segment stays the one that is written.
+    /// The directory cannot be written; the current segment stays open.
     pub fn rotate(&mut self) -> Result<Vec<Segment>> {
         if self.length > 0 {
-            self.file.sync_all().context("cannot close a segment of the log")?;
+            self.file.sync_all().map_err(LogError::file("close the log's segment", &self.segment.path))?;
             let segment = Segment { first: self.next, path: segment_path(&self.dir, self.next) };
             let file = create(&segment.path)?;
-            sync_directory(&self.dir).with_context(|| format!("cannot write {}", self.dir.display()))?;
+            sync_directory(&self.dir).map_err(LogError::file("write", &self.dir))?;
             (self.file, self.segment, self.length) = (file, segment, 0);
             self.names = Interner::default();
-            self.named = 0;
-            self.since = Instant::now();
+            self.committed_names = 0;
+            self.opened_at = Instant::now();
         }
         let mut closed = segments(&self.dir)?;
         closed.retain(|segment| segment.first < self.segment.first);
@@ -247,42 +251,42 @@ fn create(path: &Path) -> Result<File> {
         .create(true)
         .truncate(false)
         .open(path)
-        .with_context(|| format!("cannot write the log's segment {}", path.display()))
+        .map_err(LogError::file("write the log's segment", path))
 }
 
-/// Takes the lock, and writes into it who holds it.
+/// Locks the log and writes the command and process id into the lock file.
 fn lock(dir: &Path) -> Result<File> {
     let path = dir.join("lock");
     let mut file = create(&path)?;
-    let began = Instant::now();
+    let start = Instant::now();
     loop {
         match file.try_lock() {
             Ok(()) => break,
-            // A process that was just killed may not have ended yet.
-            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_TIMEOUT => {
+            // A process that was killed a moment ago may still hold the lock.
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_TIMEOUT => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err(TryLockError::WouldBlock) => {
                 let holder = fs::read_to_string(&path).unwrap_or_default();
-                return Err(anyhow!(
-                    "{} writes the log {} already; one process at a time does. Stop it, or send it the events by \
-                     POST /v1/events",
-                    if holder.is_empty() { "another process" } else { holder.trim() },
-                    dir.display()
-                ));
+                let holder = match holder.trim() {
+                    "" => "another process".to_owned(),
+                    holder => holder.to_owned(),
+                };
+                return Err(LogError::Locked { holder, dir: dir.to_owned() });
             }
             Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                return Err(LogError::file("lock", &path)(error));
             }
         }
     }
     let command: Vec<String> = std::env::args().skip(1).collect();
-    file.set_len(0)?;
-    writeln!(file, "`verge {}` (process {})", command.join(" "), std::process::id())?;
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "`verge {}` (process {})", command.join(" "), std::process::id()))
+        .map_err(LogError::file("write", &path))?;
     Ok(file)
 }
 
-/// Areas are compared in lower case.
+/// The area in lower case.
 fn area(name: &str) -> Cow<'_, str> {
     let name = name.trim();
     if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
@@ -292,17 +296,17 @@ fn area(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// What a visitor's id is in a log with this key; 0 for none.
+/// The keyed hash that stands for a visitor's id in a log with this key; 0 if the id is empty.
 pub fn visitor_hash(key: &[u8; 32], id: &str) -> u64 {
     if id.is_empty() { 0 } else { hash(key, &["visitor", id]) }
 }
 
-/// A hash of `parts` that is never 0, which stands for "unknown".
+/// The keyed hash of `parts`; never 0, which stands for "unknown".
 fn hash(key: &[u8; 32], parts: &[&str]) -> u64 {
     let mut hasher = blake3::Hasher::new_keyed(key);
     for part in parts {
         hasher.update(part.as_bytes());
-        hasher.update(&[0]); // No identifier holds a control character.
+        hasher.update(&[0]); // Ids contain no control characters, so parts cannot run into each other.
     }
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&hasher.finalize().as_bytes()[..8]);

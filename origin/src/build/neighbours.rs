@@ -1,5 +1,5 @@
-//! The neighbours that vectors gave and the numbers that the log chose, kept beside the models: finding them is most of a
-//! build, and an hour changes them little. A build of the tables alone takes them from here.
+//! A file of learned neighbours and chosen hyperparameters, next to the models. They take most of a build's time and change
+//! little in an hour, so `verge build --tables` reads them from here.
 
 use anyhow::{Context, Result};
 use origin_data::Dataset;
@@ -14,19 +14,19 @@ use std::{collections::HashMap, path::Path};
 const FILE: &str = "neighbours.zst";
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct SavedNeighbours {
     ids: Vec<String>,
-    /// Of each id, places in `ids` and weights.
+    /// By id, its neighbours by their places in `ids`, with weights.
     rows: Table,
     coview: coview::CoviewParams,
     strategies: Vec<Strategy>,
 }
 
-/// Keeps a table of indices under the ids of its items, with the numbers of a settled recipe.
+/// Saves a table under the ids of its items, with the hyperparameters of a settled recipe.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn keep(
+pub fn save(
     table: &Table,
     prepared: &TrainingData,
     log: &Dataset,
@@ -35,27 +35,28 @@ pub fn keep(
 ) -> Result<()> {
     let ids = prepared.order.iter().map(|item| log.items[*item as usize].id.clone()).collect();
     let strategies = recipe.strategies.clone();
-    let kept = Kept { ids, rows: table.clone(), coview: recipe.coview, strategies };
-    let bytes = rmp_serde::to_vec(&kept).context("cannot write neighbours")?;
+    let saved = SavedNeighbours { ids, rows: table.clone(), coview: recipe.coview, strategies };
+    let bytes = rmp_serde::to_vec(&saved).context("cannot write neighbours")?;
     replace_file(&data_dir.join(FILE), &zstd::encode_all(&bytes[..], 1)?)?;
     Ok(())
 }
 
-/// The table that was kept, for the items of a log; those that came since have no neighbours in it. A recipe that
-/// names no strategies is settled by the numbers that were kept.
+/// Loads the saved table for the items of a log; newer items have no neighbours in it. A recipe without strategies gets the
+/// saved hyperparameters.
 ///
 /// # Errors
-/// There is none, or it is damaged: a whole build makes it.
-pub fn kept(
+/// The file is missing or damaged; a full build writes it.
+pub fn load(
     prepared: &TrainingData,
     log: &Dataset,
     recipe: &Recipe,
     data_dir: &Path,
 ) -> Result<(Recipe, Table)> {
     let path = data_dir.join(FILE);
-    let read =
-        || -> Result<Kept> { Ok(rmp_serde::from_slice(&zstd::decode_all(&std::fs::read(&path)?[..])?)?) };
-    let Kept { ids, rows, coview, strategies } = read().with_context(|| {
+    let read = || -> Result<SavedNeighbours> {
+        Ok(rmp_serde::from_slice(&zstd::decode_all(&std::fs::read(&path)?[..])?)?)
+    };
+    let SavedNeighbours { ids, rows, coview, strategies } = read().with_context(|| {
         format!("cannot read {}; run `verge build` without --tables first", path.display())
     })?;
     let of_id: HashMap<&str, u32> =
@@ -96,24 +97,24 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_and_numbers_are_found_again() {
+    fn neighbours_and_hyperparameters_are_loaded_for_a_changed_catalogue() {
         let dir = tempfile::tempdir().unwrap();
         let before = log(&["a", "b", "c"]);
         let prepared = TrainingData::new(&before).unwrap();
-        let asked = Recipe { k: 9, ..Recipe::default() };
-        assert!(kept(&prepared, &before, &asked, dir.path()).is_err());
+        let unsettled = Recipe { k: 9, ..Recipe::default() };
+        assert!(load(&prepared, &before, &unsettled, dir.path()).is_err());
         let at = |prepared: &TrainingData, item: usize| prepared.index[item];
         let mut table = vec![Vec::new(); 3];
         table[at(&prepared, 0) as usize] = vec![(at(&prepared, 1), 2.0), (at(&prepared, 2), 1.0)];
         let coview = coview::CoviewParams { a: 0.75, ..coview::CoviewParams::default() };
-        let settled = Recipe { coview, strategies: vec![Strategy::default()], ..asked.clone() };
-        keep(&table, &prepared, &before, &settled, dir.path()).unwrap();
-        assert_eq!(kept(&prepared, &before, &asked, dir.path()).unwrap(), (settled, table));
+        let settled = Recipe { coview, strategies: vec![Strategy::default()], ..unsettled.clone() };
+        save(&table, &prepared, &before, &settled, dir.path()).unwrap();
+        assert_eq!(load(&prepared, &before, &unsettled, dir.path()).unwrap(), (settled, table));
         let after = log(&["0", "a", "c"]);
         let prepared = TrainingData::new(&after).unwrap();
-        let own = Recipe { strategies: vec![Strategy::default(); 2], ..asked };
-        let (recipe, table) = kept(&prepared, &after, &own, dir.path()).unwrap();
-        assert_eq!(recipe, own, "a recipe's own numbers are left alone");
+        let own = Recipe { strategies: vec![Strategy::default(); 2], ..unsettled };
+        let (recipe, table) = load(&prepared, &after, &own, dir.path()).unwrap();
+        assert_eq!(recipe, own, "a recipe with strategies stays as it is");
         assert_eq!(table[at(&prepared, 1) as usize], [(at(&prepared, 2), 1.0)]);
         assert!(table[at(&prepared, 0) as usize].is_empty());
     }

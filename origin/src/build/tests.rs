@@ -21,7 +21,7 @@ fn log(items: u32) -> Dataset {
     let click = |number: u32| LogEvent {
         at: Timestamp(i64::from(number) * 1_000),
         kind: Kind::Click,
-        // Items with a high number are met less often.
+        // Items with higher numbers are viewed less often.
         item: (number * 7_919 % items).min(number * 104_729 % items),
         visitor: u64::from(number / 6) + 1,
         session: 0,
@@ -36,18 +36,18 @@ fn log(items: u32) -> Dataset {
 }
 
 #[test]
-fn tables_above_the_limit_are_cut_and_read_as_whole() {
+fn sharded_tables_read_as_whole_ones() {
     let (log, recipe) = (log(400), Recipe { k: 20, ..Recipe::default() });
     let regions = Regions::automatic(&log.events, &log.areas, usize::MAX);
     let build = |whole| {
-        let packing = PackOptions { whole, shard: 4_096, ..PackOptions::default() };
-        build(&log, &regions, &recipe, packing, |_| {}).unwrap()
+        let options = PackOptions { whole, shard: 4_096, ..PackOptions::default() };
+        build(&log, &regions, &recipe, options, |_| {}).unwrap()
     };
-    let (whole, cut) = (build(1 << 20), build(0));
-    let shards = || cut.manifests[0].blobs.iter().filter(|blob| blob.rows.is_some());
+    let (whole, sharded) = (build(1 << 20), build(0));
+    let shards = || sharded.manifests[0].blobs.iter().filter(|blob| blob.rows.is_some());
     assert!(!whole.manifests[0].is_sharded() && shards().count() > 3);
-    assert!(shards().all(|blob| blob.bytes <= 4_096), "{:?}", cut.manifests[0].blobs);
-    let (whole, cut) = (whole.open(WORLD).unwrap(), cut.open(WORLD).unwrap());
+    assert!(shards().all(|blob| blob.bytes <= 4_096), "{:?}", sharded.manifests[0].blobs);
+    let (whole, sharded) = (whole.open(WORLD).unwrap(), sharded.open(WORLD).unwrap());
     let rows = |snapshot: &Snapshot, item| {
         let mut row = Vec::new();
         for table in [&snapshot.coview, &snapshot.knn] {
@@ -56,12 +56,12 @@ fn tables_above_the_limit_are_cut_and_read_as_whole() {
         row
     };
     for item in 0..400 {
-        assert_eq!(rows(&whole, item), rows(&cut, item), "row {item}");
+        assert_eq!(rows(&whole, item), rows(&sharded, item), "row {item}");
     }
 }
 
 #[test]
-fn of_a_large_catalogue_the_most_wanted_stay() {
+fn pruning_a_catalogue_keeps_the_most_popular_items() {
     let mut small = log(400);
     let all = small.clone();
     assert_eq!(prune(&mut small, 1 << 20), (0, 0));
@@ -73,18 +73,18 @@ fn of_a_large_catalogue_the_most_wanted_stay() {
             && small.events.len() == all.events.len() - events
     );
     let order: Vec<u32> = (0..small.items.len() as u32).collect();
-    assert!(Catalogue::new(&small.items, &order).bytes() <= 2_500);
-    let met = |log: &Dataset, id: &str| {
+    assert!(CatalogueSections::new(&small.items, &order).bytes() <= 2_500);
+    let events = |log: &Dataset, id: &str| {
         log.events.iter().filter(|event| log.items[event.item as usize].id == id).count()
     };
     for item in &small.items {
-        assert_eq!(met(&small, &item.id), met(&all, &item.id), "{}", item.id);
+        assert_eq!(events(&small, &item.id), events(&all, &item.id), "{}", item.id);
     }
     let share = small.events.len() as f64 / all.events.len() as f64;
-    assert!(share > small.items.len() as f64 / 400.0, "the least wanted were to go");
+    assert!(share > small.items.len() as f64 / 400.0, "the least popular items are removed");
 }
 
-/// What `recommend` answers to a visitor who looked at two items.
+/// The recommendations for a visitor with two recents.
 fn recommended(snapshot: &Snapshot, now: Timestamp) -> Answer<'_> {
     let (query, mut recents) = (Query { limit: 20, ..Query::default() }, Recents::default());
     recents.touch("item-00003", Kind::View, now);
@@ -93,14 +93,14 @@ fn recommended(snapshot: &Snapshot, now: Timestamp) -> Answer<'_> {
 }
 
 #[test]
-fn a_lite_snapshot_of_a_small_shop_answers_as_the_whole_and_else_holds_the_most_wanted() {
+fn a_lite_snapshot_answers_as_the_whole_one_or_holds_its_most_popular_items() {
     let log = log(400);
     let regions = Regions::automatic(&log.events, &log.areas, usize::MAX);
     let recipe = Recipe { k: 20, ..Recipe::default() };
     let built = build(&log, &regions, &recipe, PackOptions::default(), |_| {}).unwrap();
     let whole = built.open(WORLD).unwrap();
     let lite = |bytes: usize| {
-        let blob = lite::of(&whole, bytes).write().unwrap();
+        let blob = lite::lite(&whole, bytes).write().unwrap();
         assert!(blob.len() <= bytes, "{} of {bytes} bytes", blob.len());
         let snapshot = Snapshot::open(&[blob.into()]).unwrap();
         snapshot.verify().unwrap();

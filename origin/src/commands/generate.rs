@@ -16,30 +16,30 @@ use std::{
     time::Instant,
 };
 
-const EXPLAINED: &str = "\
-The shop has 12 departments, two levels of categories, makers, collections and prices in GBP. Items are
-wanted by Zipf's law and differently from country to country; some are new, some are sold out. Visitors
-from 12 countries come back, look at similar items and at items that go together, put some into the cart
-and buy some of these. The same options give the same bytes.
+const LONG_HELP: &str = "\
+The shop has 12 departments, two levels of categories, brands, collections and prices in GBP. The
+popularity of items follows Zipf's law and differs by country; some items are new, some are out of
+stock. Visitors from 12 countries return, view similar and complementary items, put some into the cart
+and buy some of those. The same options give the same bytes.
 
 EXAMPLES
   verge generate --items 10000 --sessions 100000 --into-store
   verge generate --items 500 --sessions 2000 --seed 7 | head
   verge generate --items 1000000 --sessions 10000000 -o big.jsonl";
 
-/// Make a shop up: its catalogue and the log of its visits
+/// Generate a demo shop: a catalogue and an event log
 #[derive(Debug, Args)]
-#[command(after_long_help = EXPLAINED)]
+#[command(after_long_help = LONG_HELP)]
 pub struct GenerateArgs {
     /// Items in the catalogue
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=50_000_000))]
     items: u32,
 
-    /// Visits, of eight events each on average
+    /// Sessions, with eight events each on average
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
     sessions: u64,
 
-    /// Another seed is another shop
+    /// Random seed; each seed gives another shop
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
@@ -47,15 +47,15 @@ pub struct GenerateArgs {
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: u32,
 
-    /// When the last visit begins at the latest
+    /// Latest start of a session
     #[arg(long, value_parser = parse_time, default_value = "2025-01-01T00:00:00Z", value_name = "RFC3339")]
     until: Timestamp,
 
-    /// Where the jsonl goes, items first, then events; - is standard output
+    /// File to write as JSONL, items first, then events; - is standard output
     #[arg(short, long, default_value = "-", value_name = "FILE", conflicts_with = "into_store")]
     output: PathBuf,
 
-    /// Straight into the store instead
+    /// Write into the store instead of a file
     #[arg(long)]
     into_store: bool,
 }
@@ -85,7 +85,7 @@ pub fn run(args: &GenerateArgs, config: &Config) -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     let rate = events as f64 / seconds.max(0.001);
     eprintln!(
-        "{} items, {} visits, {events} events in {seconds:.1} s ({rate:.0} events/s)",
+        "{} items, {} sessions, {events} events in {seconds:.1} s ({rate:.0} events/s)",
         args.items, args.sessions
     );
     Ok(())

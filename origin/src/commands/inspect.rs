@@ -1,4 +1,4 @@
-//! `verge inspect`: what is in a snapshot, for people and tools.
+//! `verge inspect`: prints the content of a snapshot, as text or JSON.
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -14,50 +14,47 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Show what a snapshot holds: sections, sizes, counts, some rows.
+/// Show the content of a snapshot: sections, sizes, counts, some rows.
 ///
-/// SNAPSHOT is a manifest (snapshots/manifest/gb, with its blobs beside it), or one blob. Beside the bits a
-/// neighbour takes stand the bits it needs: log2 of C(items, neighbours) by row if any items could be neighbours,
-/// and the entropy of the weights' levels. Where packing takes less than that, the neighbours of an item are no
-/// random items.
+/// SNAPSHOT is a manifest (snapshots/manifest/gb, with the folder snapshots/blob), or a blob. For each table, the output
+/// compares the bits per neighbour with two bounds: log2 C(items, neighbours) per row, as if neighbours were random
+/// items, and the entropy of the quantised weights. Packing can use less than their sum, because neighbours are not random.
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
     /// A manifest or a blob
     snapshot: PathBuf,
-    /// Rows to show: those of that many of the most wanted items
+    /// Number of popular items whose rows are shown
     #[arg(long, default_value_t = 3)]
     rows: usize,
-    /// Print all but the rows as JSON
+    /// Print JSON, without the rows
     #[arg(long)]
     json: bool,
 }
 
-/// One section.
 #[derive(Debug, Serialize)]
 struct SectionReport {
     name: String,
     version: u32,
     bytes: usize,
-    /// Share of all sections' bytes.
+    /// Share of the bytes of all sections, 0 to 1.
     share: f64,
     intact: bool,
-    /// Of a table only.
+    /// Present for tables only.
     #[serde(skip_serializing_if = "Option::is_none")]
     neighbours: Option<TableReport>,
 }
 
-/// How near a table is to what its content needs.
+/// Size of a table, compared with information-theoretic bounds. All but `count` are in bits per neighbour.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct TableReport {
     count: usize,
     bits_each: f64,
-    /// log2 C(items, row) over all rows, a neighbour.
+    /// log2 C(items, row length), as if neighbours were random items.
     uniform_ids_bound: f64,
-    /// Entropy of the weights relative to their row's greatest, a neighbour.
+    /// Entropy of the weights, each divided by the largest of its row.
     weights_entropy: f64,
 }
 
-/// A snapshot.
 #[derive(Debug, Serialize)]
 struct Report {
     region: String,
@@ -77,7 +74,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// Runs the command.
 ///
 /// # Errors
-/// The file is neither, or is damaged; the text names the section.
+/// The file is neither a manifest nor a blob, or it is damaged; the text names the section.
 pub fn run(args: &InspectArgs) -> Result<()> {
     let out = &mut stdout().lock();
     let path = &args.snapshot;
@@ -92,11 +89,11 @@ pub fn run(args: &InspectArgs) -> Result<()> {
             writeln!(out, "blob  region '{}'  built {}", envelope.region, envelope.built_at)?;
             print_sections(out, &sections)?;
         }
-        return refuse_damaged(&sections);
+        return check_intact(&sections);
     }
     let manifest = Manifest::parse(&bytes).with_context(|| path.display().to_string())?;
     let Some(base) = path.parent().and_then(Path::parent) else {
-        bail!("{}: expected to lie in a folder 'manifest' beside 'blob'", path.display());
+        bail!("{}: a manifest must be in a folder 'manifest' next to a folder 'blob'", path.display());
     };
     let blobs = manifest.blobs.iter().map(|blob| Ok(read(&base.join(blob_key(&blob.hash)))?.into()));
     let blobs: Vec<Bytes> = blobs.collect::<Result<_>>()?;
@@ -114,7 +111,7 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &report)?;
         writeln!(out)?;
-        return refuse_damaged(&report.sections);
+        return check_intact(&report.sections);
     }
     writeln!(out, "region {}  version {}  built {}", report.region, report.version, report.built_at)?;
     for (area, region) in &report.regions {
@@ -126,18 +123,18 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     }
     print_sections(out, &report.sections)?;
     writeln!(out, "\nitems      {}", report.items)?;
-    writeln!(out, "popular    {} items had events in the region", report.popular_items)?;
+    writeln!(out, "popular    {} items with events in the region", report.popular_items)?;
     writeln!(out, "strategies {}", report.strategies.join(", "))?;
     for item in snapshot.popularity.order().take(args.rows) {
         print_rows(out, &snapshot, item)?;
     }
-    refuse_damaged(&report.sections)
+    check_intact(&report.sections)
 }
 
 fn section_reports(sections: &[Section], snapshot: Option<&Snapshot>) -> Vec<SectionReport> {
     let total: usize = sections.iter().map(|section| section.bytes.len()).sum();
     let reports = sections.iter().map(|section| {
-        // Each shard by itself: its weights have levels of their own.
+        // Each shard quantises its weights separately.
         let table = rows::TABLES.into_iter().find(|table| *table == section.name);
         let rows = table.and_then(|table| Rows::open(table, &section.bytes).ok());
         SectionReport {
@@ -148,13 +145,13 @@ fn section_reports(sections: &[Section], snapshot: Option<&Snapshot>) -> Vec<Sec
             intact: section.is_intact(),
             neighbours: rows
                 .zip(snapshot)
-                .map(|(rows, of)| table_report(&rows, of.len(), section.bytes.len())),
+                .map(|(rows, snapshot)| table_report(&rows, snapshot.len(), section.bytes.len())),
         }
     });
     reports.collect()
 }
 
-/// log2 of the number of sets of `chosen` among `items`.
+/// log2 of the binomial coefficient C(items, chosen).
 fn log2_choose(items: usize, chosen: usize) -> f64 {
     (0..chosen.min(items)).map(|step| ((items - step) as f64 / (chosen - step) as f64).log2()).sum()
 }
@@ -166,7 +163,7 @@ fn table_report(table: &Rows, items: usize, bytes: usize) -> TableReport {
         let mut weights = Vec::new();
         table.for_each(item, |_, weight| weights.push(weight));
         let most = weights.iter().copied().fold(0f32, f32::max);
-        // Rounded, because scaling a level by its row leaves the last bits to chance.
+        // Rounded, because scaling by the row's maximum makes the last bits arbitrary.
         for weight in &weights {
             *levels.entry((weight / most * 1e4).round() as u32).or_default() += 1;
         }
@@ -208,7 +205,7 @@ fn print_sections(out: &mut impl Write, sections: &[SectionReport]) -> Result<()
     Ok(())
 }
 
-fn refuse_damaged(sections: &[SectionReport]) -> Result<()> {
+fn check_intact(sections: &[SectionReport]) -> Result<()> {
     match sections.iter().find(|section| !section.intact) {
         Some(section) => bail!("section '{}' is damaged: its checksum differs", section.name),
         None => Ok(()),
@@ -240,7 +237,7 @@ mod tests {
     use crate::commands::inspect::log2_choose;
 
     #[test]
-    fn the_bound_is_the_logarithm_of_the_number_of_sets() {
+    fn log2_choose_equals_the_logarithm_of_known_binomials() {
         assert!((log2_choose(5, 2) - 10f64.log2()).abs() < 1e-9);
         assert!((log2_choose(52, 5) - 2_598_960f64.log2()).abs() < 1e-9);
         assert_eq!(log2_choose(3, 0), 0.0);

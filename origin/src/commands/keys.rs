@@ -1,4 +1,4 @@
-//! `verge keys`: who may speak to the service.
+//! `verge keys`: API keys of the service.
 
 use crate::{
     config::Config,
@@ -8,31 +8,31 @@ use anyhow::{Result, bail};
 use snapshots::time::Timestamp;
 use std::io::Write;
 
-/// Make, list and revoke the keys that callers of `verge serve` need.
+/// Create, list and revoke the API keys of `verge serve`.
 ///
-/// A running service takes changes over within a second. To rotate a key, add another of the same role, hand it
-/// to the caller, and revoke the old one.
+/// A running service applies changes within a second. To rotate a key, add another one of the same role, give it to the
+/// client, and revoke the old one.
 #[derive(Debug, clap::Args)]
 pub struct KeysArgs {
     #[command(subcommand)]
-    what: What,
+    command: KeysCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
-    /// Make a key and print it, once: only its hash is kept
+enum KeysCommand {
+    /// Create a key and print it; only its hash is stored, so it cannot be shown again
     Add {
-        /// Who gets it
+        /// Name of the holder
         name: String,
-        /// What it may do
+        /// Permissions of the key
         #[arg(long, value_enum)]
         role: Role,
     },
-    /// Show every key by name and id, never its text
+    /// List all keys by name and id, without their text
     List,
-    /// Make a key useless
+    /// Revoke a key
     Revoke {
-        /// Its name, or its id where several have the name
+        /// Its name, or its id if several keys have the name
         key: String,
     },
 }
@@ -40,28 +40,28 @@ enum What {
 /// Runs the command.
 ///
 /// # Errors
-/// There is no such key, or the store cannot be used.
+/// There is no such key, or the store cannot be read or written.
 pub fn run(args: &KeysArgs, config: &Config) -> Result<()> {
     let mut store = Store::open(&config.data_dir)?;
     let mut out = std::io::stdout().lock();
-    match &args.what {
-        What::Add { name, .. } if !snapshots::event::is_printable(name, 64) => {
-            bail!("the name of a key is 1 to 64 printable bytes")
+    match &args.command {
+        KeysCommand::Add { name, .. } if !snapshots::event::is_printable(name, 64) => {
+            bail!("the name of a key must have 1 to 64 bytes, all printable")
         }
-        What::Add { name, role } => {
+        KeysCommand::Add { name, role } => {
             let now = Timestamp(jiff::Timestamp::now().as_millisecond());
             writeln!(out, "{}", store.add_key(name, *role, now)?)?;
         }
-        What::List => {
-            writeln!(out, "{:<8}  {:<9}  {:<24}  name", "id", "role", "made")?;
+        KeysCommand::List => {
+            writeln!(out, "{:<8}  {:<9}  {:<24}  name", "id", "role", "created")?;
             for key in store.keys()? {
-                let (id, made) = (key.hash.short(), key.created_at.to_string());
-                writeln!(out, "{id:<8}  {:<9}  {made:<24}  {}", key.role.name(), key.name)?;
+                let (id, created) = (key.hash.short(), key.created_at.to_string());
+                writeln!(out, "{id:<8}  {:<9}  {created:<24}  {}", key.role.name(), key.name)?;
             }
         }
-        What::Revoke { key } => {
+        KeysCommand::Revoke { key } => {
             let key = store.revoke_key(key)?;
-            writeln!(out, "{} ({}) is revoked", key.name, key.hash.short())?;
+            writeln!(out, "revoked {} ({})", key.name, key.hash.short())?;
         }
     }
     Ok(())

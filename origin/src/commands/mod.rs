@@ -1,6 +1,6 @@
-//! A command a module: `pub struct XArgs` (clap's `Args`) and `pub fn run(&XArgs, &Config)`.
+//! The commands of `verge`, one per module: `pub struct XArgs` (clap's `Args`) and `pub fn run(&XArgs, &Config)`.
 //!
-//! May import: everything below; nothing but [`crate::cli`] imports a command.
+//! May import: everything but `cli`. Only [`crate::cli`] imports a command.
 
 pub mod build;
 pub mod evaluate;

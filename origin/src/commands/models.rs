@@ -1,4 +1,4 @@
-//! `verge models`: the models that were built.
+//! `verge models`: the model registry.
 
 use crate::{
     config::Config,
@@ -9,37 +9,37 @@ use anyhow::Result;
 use snapshots::time::Timestamp;
 use std::io::Write;
 
-/// List, compare, promote and roll back the models that were built.
+/// List, compare, promote and roll back models.
 #[derive(Debug, clap::Args)]
 pub struct ModelsArgs {
     #[command(subcommand)]
-    what: What,
+    command: ModelsCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
-    /// Show every model, the newest last
+enum ModelsCommand {
+    /// List all models, newest last
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show where two models differ, and judge them on the same held-out sessions of the store
+    /// Show the differences of two recipes, and compare the models on the same held-out sessions
     ///
-    /// On the sessions that came after both, as they were built; where those are too few, by learning both recipes anew
-    /// without the last day, which takes as long as two builds.
+    /// Both are evaluated as built, on the sessions after their training data. If there are too few, both are retrained
+    /// without the last day and evaluated on it, which takes as long as two builds.
     Compare {
-        /// A model's id, or the beginning of it
+        /// Id of a model, or its beginning
         a: String,
-        /// Another's
+        /// Id of another model, or its beginning
         b: String,
     },
-    /// Serve a model: `verge publish` sends it from then on
+    /// Make a model the serving one, which `verge publish` sends
     Promote {
-        /// The model's id, or the beginning of it
+        /// Id of the model, or its beginning
         id: String,
     },
-    /// Serve the model that served before the present one
+    /// Make the model that served before the current one the serving one again
     Rollback,
 }
 
@@ -50,8 +50,8 @@ enum What {
 pub fn run(args: &ModelsArgs, config: &Config) -> Result<()> {
     let registry = Registry::new(&config.data_dir);
     let mut out = std::io::stdout().lock();
-    match &args.what {
-        What::List { json } => {
+    match &args.command {
+        ModelsCommand::List { json } => {
             let (models, serving) = (registry.list()?, registry.serving()?);
             if *json {
                 serde_json::to_writer_pretty(&mut out, &models)?;
@@ -59,24 +59,24 @@ pub fn run(args: &ModelsArgs, config: &Config) -> Result<()> {
             }
             print(&mut out, &models, serving.as_ref())
         }
-        What::Compare { a, b } => {
-            let compared = compare(&registry, &Store::open(&config.data_dir)?, a, b)?;
+        ModelsCommand::Compare { a, b } => {
+            let comparison = compare(&registry, &Store::open(&config.data_dir)?, a, b)?;
             let serving = registry.serving()?;
-            print(&mut out, &compared.models, serving.as_ref())?;
-            compared.differences.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-            let [a, b] = &compared.models;
-            writeln!(out, "{} beside {}, {}:", b.id, a.id, compared.how)?;
-            compared.ahead.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+            print(&mut out, &comparison.models, serving.as_ref())?;
+            comparison.recipe_differences.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+            let [a, b] = &comparison.models;
+            writeln!(out, "{} minus {}, {}:", b.id, a.id, comparison.method)?;
+            comparison.metric_differences.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
             Ok(())
         }
-        What::Promote { id } => {
+        ModelsCommand::Promote { id } => {
             let model = registry.find(id)?;
             registry.promote(&model.id)?;
-            Ok(writeln!(out, "{} serves; `verge publish` sends it", model.id)?)
+            Ok(writeln!(out, "{} is now serving; run `verge publish` to send it", model.id)?)
         }
-        What::Rollback => {
+        ModelsCommand::Rollback => {
             let id = registry.roll_back()?;
-            Ok(writeln!(out, "{id} serves again; `verge publish` sends it")?)
+            Ok(writeln!(out, "{id} is serving again; run `verge publish` to send it")?)
         }
     }
 }
@@ -87,7 +87,7 @@ fn print(out: &mut impl Write, models: &[Model], serving: Option<&Model>) -> Res
         "{:<20} {:<17} {:<10} {:<23} {:>10} {:>7} {:>7} {:>7}",
         "model", "built", "version", "events", "", "items", "HR@20", "MRR@20"
     )?;
-    let short = |at: Timestamp, length: usize| at.to_string().chars().take(length).collect::<String>();
+    let prefix = |at: Timestamp, length: usize| at.to_string().chars().take(length).collect::<String>();
     for model in models {
         let mean = |name: &str| match &model.judged {
             Some(judged) => {
@@ -99,14 +99,14 @@ fn print(out: &mut impl Write, models: &[Model], serving: Option<&Model>) -> Res
             out,
             "{:<20} {:<17} {:<10} {:<23} {:>10} {:>7} {:>7} {:>7}{}",
             model.id,
-            short(model.built_at, 16),
+            prefix(model.built_at, 16),
             model.version,
-            format!("{}…{}", short(model.from, 10), short(model.to, 10)),
+            format!("{}…{}", prefix(model.from, 10), prefix(model.to, 10)),
             model.events,
             model.items,
             mean("HR@20"),
             mean("MRR@20"),
-            if serving.is_some_and(|serving| serving.id == model.id) { "  serves" } else { "" }
+            if serving.is_some_and(|serving| serving.id == model.id) { "  serving" } else { "" }
         )?;
     }
     Ok(())

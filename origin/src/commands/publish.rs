@@ -1,4 +1,4 @@
-//! `verge publish` and `verge rollback`: what was built, to where the edge reads it.
+//! `verge publish` and `verge rollback`.
 
 use crate::{
     config::Config,
@@ -9,30 +9,30 @@ use anyhow::Result;
 use origin_data::clock::now;
 use std::{collections::BTreeSet, path::PathBuf};
 
-/// Send what changed to the edge.
+/// Send changed snapshots to the edge.
 ///
-/// It is the model that serves, with popularity, stock and prices as of now. Blobs go first and are read back; each
-/// region's manifest is written last. KV is configured under [kv] in
-/// verge.toml (`account`, `namespace`, or `base` for another address) or by VERGE_KV_ACCOUNT,
-/// VERGE_KV_NAMESPACE, VERGE_KV_BASE; the token by VERGE_KV_TOKEN.
+/// The snapshots are those of the serving model, with the current popularity, stock, prices and rules. Blobs are written
+/// first and read back; each region's manifest is written last. Workers KV is configured under [kv] in verge.toml
+/// (`account`, `namespace`, or `base` for another API) or by VERGE_KV_ACCOUNT, VERGE_KV_NAMESPACE and VERGE_KV_BASE; the
+/// token by VERGE_KV_TOKEN.
 #[derive(Debug, clap::Args)]
 pub struct PublishArgs {
     #[command(flatten)]
     target: Target,
-    /// Where the snapshots are [default: snapshots in the data directory]
+    /// Directory of the snapshots, sent as they are [default: snapshots in the data directory]
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
-    /// Manifests kept a region, to roll back to
+    /// Manifests to keep per region for rollbacks
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
     keep: u8,
-    /// Also remove the regions that are no longer built
+    /// Remove regions that are no longer built
     #[arg(long)]
     prune: bool,
 }
 
-/// Serve the snapshot that was published before the present one.
+/// Restore the snapshot that was published before the current one.
 ///
-/// Again goes one further back. The next `verge publish` goes forward.
+/// A second rollback goes one further back. The next `verge publish` sends the serving model again.
 #[derive(Debug, clap::Args)]
 pub struct RollbackArgs {
     #[command(flatten)]
@@ -44,14 +44,14 @@ pub struct RollbackArgs {
 
 #[derive(Debug, clap::Args)]
 struct Target {
-    /// `kv`, or a directory
+    /// Destination: `kv` or a directory
     #[arg(long, value_name = "kv|DIR")]
     to: String,
 }
 
 impl Target {
     fn open(&self, config: &Config) -> Result<Box<dyn Destination + Send>> {
-        publish::open(&self.to, &config.kv)
+        Ok(publish::open(&self.to, &config.kv)?)
     }
 }
 
@@ -65,17 +65,17 @@ pub fn run(args: &PublishArgs, config: &Config) -> Result<()> {
         None => up_to_date(&config.data_dir, config.stream, config.items)?,
     };
     let to = args.target.open(config)?;
-    let _alone = lock_publishing(&config.data_dir)?;
-    let known = &mut BTreeSet::new();
-    let outcome =
-        publish(&built, &*to, now(), args.keep.into(), args.prune, known, |line| println!("{line}"))?;
-    if !outcome.unbuilt_regions.is_empty() {
-        let names = outcome.unbuilt_regions.join(", ");
-        eprintln!("verge: still published but not built: {names}; --prune removes them");
+    let _lock = lock_publishing(&config.data_dir)?;
+    let verified = &mut BTreeSet::new();
+    let report =
+        publish(&built, &*to, now(), args.keep.into(), args.prune, verified, |line| println!("{line}"))?;
+    if !report.unbuilt_regions.is_empty() {
+        let names = report.unbuilt_regions.join(", ");
+        eprintln!("verge: published regions that are no longer built: {names}; --prune removes them");
     }
-    match outcome.wrote {
+    match report.keys_written {
         0 => println!("nothing changed: 0 keys written to {}", to.name()),
-        wrote => println!("{wrote} keys, {} bytes written to {}", outcome.bytes, to.name()),
+        keys => println!("{keys} keys, {} bytes written to {}", report.bytes_written, to.name()),
     }
     Ok(())
 }
@@ -86,7 +86,7 @@ pub fn run(args: &PublishArgs, config: &Config) -> Result<()> {
 /// As [`roll_back`].
 pub fn run_rollback(args: &RollbackArgs, config: &Config) -> Result<()> {
     for (region, version) in roll_back(&*args.target.open(config)?, args.region.as_deref())? {
-        println!("manifest/{region}  back to version {version}");
+        println!("manifest/{region}  rolled back to version {version}");
     }
     Ok(())
 }

@@ -1,27 +1,28 @@
-//! `verge serve`: the origin as a service that a shop leaves running.
+//! `verge serve`: the origin as a service.
 
 use crate::{
     config::Config,
-    serve::{serve, state::Service},
+    serve::{serve, state::service::Service},
 };
 use anyhow::{Context, Result};
 use std::{net::SocketAddr, time::Duration};
 use tracing::level_filters::LevelFilter;
 
-/// How long background work may go on once all requests are finished.
-const LEFT_OVER: Duration = Duration::from_secs(5);
+/// How long background work may continue after the last request.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Take events and items over HTTP, keep the tables current, and publish.
+/// Receive events and items over HTTP, keep the tables current, and publish.
 ///
-/// Every address but /healthz, /readyz and /openapi.json takes a key (`verge keys add`), sent as `Authorization: Bearer
-/// KEY`; people log in at /admin.
-/// SIGTERM and Ctrl-C let requests under way finish. The log is JSON, a line an entry, on standard error.
+/// All paths but /healthz, /readyz and /openapi.json require an API key (`verge keys add`), sent as `Authorization: Bearer
+/// KEY`. Operators log in at /admin.
+///
+/// On SIGTERM or Ctrl-C the service finishes open requests and exits. It logs JSON lines to standard error.
 #[derive(Debug, clap::Args)]
 pub struct ServeArgs {
     /// Address and port [default: 127.0.0.1:8080, or `listen` under [serve]]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// What is logged: error, warn, info, debug (each request), trace or off
+    /// Log level: error, warn, info, debug (each request), trace or off
     #[arg(long, value_name = "LEVEL", env = "VERGE_LOG", default_value = "info")]
     log: LevelFilter,
 }
@@ -29,7 +30,7 @@ pub struct ServeArgs {
 /// Runs the command until a signal ends it.
 ///
 /// # Errors
-/// The data directory cannot be used, or the address cannot be listened on.
+/// The data directory cannot be opened, or the service cannot listen on the address.
 pub fn run(args: &ServeArgs, config: &Config) -> Result<()> {
     tracing_subscriber::fmt()
         .json()
@@ -45,8 +46,8 @@ pub fn run(args: &ServeArgs, config: &Config) -> Result<()> {
     let service = Service::open(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
-    let served = runtime.block_on(serve(service));
-    // A feed that is being read or models that are being compared can be cut off: the store keeps whole transactions.
-    runtime.shutdown_timeout(LEFT_OVER);
-    served
+    let result = runtime.block_on(serve(service));
+    // Feed imports and model comparisons can be aborted, because the store's transactions are atomic.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    result
 }

@@ -1,50 +1,49 @@
-//! `verge tune`: finds a shop's own numbers on the end of its own log.
+//! `verge tune`: searches hyperparameters on the latest part of a shop's log.
 
 use crate::{
     config::Config,
-    evaluate::split::{Cut, Split},
+    evaluate::split::{Split, SplitAt},
     store::{Store, recipe},
     tune::{Bench, Budget, Search},
 };
 use anyhow::{Result, bail};
 use origin_data::files::replace_file;
-use origin_learn::config::Recipe;
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-/// Find the numbers that fit this shop, by judging on the end of its log.
+/// Search the hyperparameters that fit this shop, by evaluation on the latest part of its log.
 ///
-/// Writes recipe.toml into the data directory, which `verge build` takes from then on, and every trial into
-/// tune.jsonl beside it. With --trials, the same log and seed give the same recipe.
+/// Writes recipe.toml into the data directory, where `verge build` reads it, and all trials into tune.jsonl. If only
+/// --trials ends the search, the same log and seed give the same recipe.
 #[derive(Debug, clap::Args)]
 pub struct TuneArgs {
-    /// A file in place of the store: one session a line, item ids separated by white space, the oldest first
+    /// File to use instead of the store: one session per line, oldest first, as item ids separated by white space
     #[arg(long, value_name = "FILE")]
     train: Option<PathBuf>,
-    /// Trials to make
+    /// Number of trials
     #[arg(long, default_value_t = 300)]
     trials: usize,
-    /// Stop after so many seconds, whatever the trials
+    /// Stop after this many seconds, even if there are trials left
     #[arg(long)]
     seconds: Option<u64>,
-    /// Share of the events, from the end, to judge on
+    /// Share of the events, the latest ones, to evaluate on
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     last_share: f64,
-    /// Days at the end of the log to judge on, in place of a share
+    /// Evaluate on the last N days instead of a share
     #[arg(long, value_name = "N", conflicts_with = "last_share")]
     last_days: Option<f64>,
-    /// Predictions a trial makes at most
+    /// Most predictions per trial
     #[arg(long, value_name = "N", default_value_t = 40_000)]
     predictions: usize,
-    /// Draws the trials
+    /// Random seed of the search
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The recipe to start from [default: recipe.toml in the data directory, if there is one]
+    /// Recipe to start from [default: recipe.toml in the data directory, if it exists]
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// Where to put the recipe found [default: recipe.toml in the data directory]
+    /// File to write the best recipe to [default: recipe.toml in the data directory]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -52,7 +51,7 @@ pub struct TuneArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// There is nothing to learn from, or a file cannot be read or written.
+/// There are too few events, or a file cannot be read or written.
 pub fn run(args: &TuneArgs, config: &Config) -> Result<()> {
     let start = Instant::now();
     let mut step = |text: &str| eprintln!("{:>7.2} s  {text}", start.elapsed().as_secs_f64());
@@ -60,15 +59,14 @@ pub fn run(args: &TuneArgs, config: &Config) -> Result<()> {
         Some(file) => Split::from_files(file, file)?.train,
         None => Store::open(&config.data_dir)?.with_items_from(config.items).log()?,
     };
-    let cut = args.last_days.map_or(Cut::Share(args.last_share), Cut::Days);
+    let cut = args.last_days.map_or(SplitAt::Share(args.last_share), SplitAt::Days);
     let split = Split::by_time(log, cut)?;
-    let base = match (&args.recipe, &args.train) {
-        (None, Some(_)) => Recipe::default(),
-        (file, _) => recipe::choose(file.as_deref(), &config.data_dir, None)?,
-    };
+    let base = recipe::choose(args.recipe.as_deref(), &config.data_dir, None)?;
     let bench = Bench::new(&split, &base, args.predictions.max(1), &mut step)?;
     if bench.predictions == 0 {
-        bail!("no session held back has two clicks on items that are known; hold more back");
+        bail!(
+            "no held-out session has two clicks on items of the training data; raise --last-share or --last-days"
+        );
     }
     let out = args.out.clone().unwrap_or_else(|| config.data_dir.join(recipe::FILE));
     let until = args.seconds.map(|seconds| start + Duration::from_secs(seconds));

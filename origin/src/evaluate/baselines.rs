@@ -1,4 +1,4 @@
-//! What a shop could have without learning tables: popularity, and rows for the last item, or for a cart.
+//! Baselines: popularity, and item-to-item rules for the last item or for a cart.
 //!
 //! The item-to-item rules are those of Ludewig & Jannach (2018): item-KNN by cosine with λ 20, association rules
 //! that count pairs of a session, sequential rules that count a pair `1 / distance` in the order of the clicks,
@@ -6,12 +6,12 @@
 
 use crate::evaluate::{
     measures::SHOWN,
-    protocol::{Ask, Model, Ranker},
+    protocol::{Ranker, Recommender, VisitorState},
 };
 use origin_learn::{DenseRow, Table, prune, rows, sessions::Sessions};
 
-/// Sessions by item, and items by the number of their events: what baselines learn from.
-pub struct Training<'a> {
+/// The training data of baselines: sessions by item, and items by their number of events.
+pub struct SessionIndex<'a> {
     /// The sessions, oldest first.
     pub sessions: &'a Sessions,
     /// Events of every item.
@@ -22,7 +22,7 @@ pub struct Training<'a> {
     pub order: Vec<u32>,
 }
 
-impl<'a> Training<'a> {
+impl<'a> SessionIndex<'a> {
     /// Indexes the sessions.
     pub fn new(sessions: &'a Sessions, events: &'a [u32]) -> Self {
         let mut holding = vec![Vec::new(); events.len()];
@@ -39,45 +39,45 @@ impl<'a> Training<'a> {
         Self { sessions, events, holding, order }
     }
 
-    /// Appends the most popular until [`SHOWN`] are shown: they are next in the order of equal scores.
-    pub fn fill(&self, ask: &Ask<'_>, out: &mut Vec<u32>) {
+    /// Appends the most popular items until there are [`SHOWN`].
+    pub fn fill(&self, state: &VisitorState<'_>, out: &mut Vec<u32>) {
         out.truncate(SHOWN);
         for item in &self.order {
             if out.len() == SHOWN {
                 return;
             }
-            if ask.lets_pass(*item) && !out.contains(item) {
+            if state.allows(*item) && !out.contains(item) {
                 out.push(*item);
             }
         }
     }
 }
 
-/// The items with the most events, whatever the session.
-pub struct Popular<'a>(pub &'a Training<'a>);
+/// The most popular items, whatever the session.
+pub struct Popular<'a>(pub &'a SessionIndex<'a>);
 
-impl Model for Popular<'_> {
+impl Recommender for Popular<'_> {
     fn name(&self) -> String {
         "popular".to_owned()
     }
 
     fn ranker(&self) -> Ranker<'_> {
-        Box::new(|ask, out| {
+        Box::new(|state, out| {
             out.clear();
-            self.0.fill(ask, out);
+            self.0.fill(state, out);
         })
     }
 }
 
-/// The visitor's own items, the most often met first, then the popular.
-pub struct Own<'a> {
-    /// What it is called.
+/// The visitor's own items, the most frequent first, then the most popular.
+pub struct OwnItems<'a> {
+    /// Its name in reports.
     pub name: &'static str,
-    /// What is popular.
-    pub training: &'a Training<'a>,
+    /// The training data.
+    pub training: &'a SessionIndex<'a>,
 }
 
-impl Model for Own<'_> {
+impl Recommender for OwnItems<'_> {
     fn name(&self) -> String {
         self.name.to_owned()
     }
@@ -85,9 +85,9 @@ impl Model for Own<'_> {
     fn ranker(&self) -> Ranker<'_> {
         let mut items: Vec<u32> = Vec::new();
         let mut own: Vec<(usize, u32, u32)> = Vec::new();
-        Box::new(move |ask, out| {
+        Box::new(move |state, out| {
             items.clear();
-            items.extend(ask.bought.iter().chain(ask.clicks).filter(|item| ask.lets_pass(**item)));
+            items.extend(state.bought.iter().chain(state.clicks).filter(|item| state.allows(**item)));
             items.sort_unstable();
             own.clear();
             own.extend(items.chunk_by(|a, b| a == b).map(|same| {
@@ -97,31 +97,30 @@ impl Model for Own<'_> {
             own.sort_by_key(|(times, events, _)| std::cmp::Reverse((*times, *events)));
             out.clear();
             out.extend(own.iter().map(|(_, _, item)| *item));
-            self.training.fill(ask, out);
+            self.training.fill(state, out);
         })
     }
 }
 
-/// Ranks by a table's rows: the last item's, or the sum of those of the cart, and where there is none, of what was
-/// bought.
-pub struct Rules<'a> {
+/// Ranks by the rows of a table: the row of the last item, or the sum over the cart or, without a cart, over the items bought.
+pub struct ItemRules<'a> {
     name: &'static str,
-    training: &'a Training<'a>,
+    training: &'a SessionIndex<'a>,
     table: Table,
     sums: bool,
 }
 
 /// Clicks that a sequential rule spans.
 const STEPS: usize = 10;
-/// Items kept a row; one more than shown, since one may have to be left out.
+/// Items kept per row: one more than shown, since one may be excluded.
 const KEPT: usize = SHOWN + 1;
-/// Items kept a row where rows are added up.
+/// Items kept per row where rows are summed.
 const KEPT_TO_SUM: usize = 500;
 
-impl<'a> Rules<'a> {
+impl<'a> ItemRules<'a> {
     fn learn(
         name: &'static str,
-        training: &'a Training<'a>,
+        training: &'a SessionIndex<'a>,
         sums: bool,
         pairs: impl Fn(u32, &[u32], &mut dyn FnMut(u32, f32)) + Sync,
         scale: impl Fn(u32, u32) -> f32 + Sync,
@@ -136,17 +135,17 @@ impl<'a> Rules<'a> {
         Self { name, training, table, sums }
     }
 
-    /// Cosine of the sessions that hold the items.
-    pub fn item_knn(training: &'a Training<'a>) -> Self {
+    /// Cosine similarity of the sets of sessions that hold the items.
+    pub fn item_knn(training: &'a SessionIndex<'a>) -> Self {
         Self::cosine("item-KNN", training, false)
     }
 
-    /// The same of orders, added up over the cart.
-    pub fn bought_together(training: &'a Training<'a>) -> Self {
+    /// The same over orders, summed over the cart.
+    pub fn bought_together(training: &'a SessionIndex<'a>) -> Self {
         Self::cosine("co-purchase", training, true)
     }
 
-    fn cosine(name: &'static str, training: &'a Training<'a>, sums: bool) -> Self {
+    fn cosine(name: &'static str, training: &'a SessionIndex<'a>, sums: bool) -> Self {
         let regular = |item: u32| (training.holding[item as usize].len() as f32 + 20.0).sqrt();
         let pairs = |item: u32, clicks: &[u32], add: &mut dyn FnMut(u32, f32)| {
             for (place, other) in clicks.iter().enumerate() {
@@ -159,8 +158,8 @@ impl<'a> Rules<'a> {
         Self::learn(name, training, sums, pairs, scale)
     }
 
-    /// How often two clicks fell into one session.
-    pub fn association_rules(training: &'a Training<'a>) -> Self {
+    /// Pairs of clicks in one session.
+    pub fn association_rules(training: &'a SessionIndex<'a>) -> Self {
         let pairs = |item: u32, clicks: &[u32], add: &mut dyn FnMut(u32, f32)| {
             for (place, _) in clicks.iter().enumerate().filter(|click| *click.1 == item) {
                 for (_, other) in clicks.iter().enumerate().filter(|click| click.0 != place) {
@@ -171,8 +170,8 @@ impl<'a> Rules<'a> {
         Self::learn("association rules", training, false, pairs, |_, _| 1.0)
     }
 
-    /// How often, and how soon, one click followed another.
-    pub fn sequential_rules(training: &'a Training<'a>) -> Self {
+    /// Pairs of clicks in order, weighted by `1 / distance`.
+    pub fn sequential_rules(training: &'a SessionIndex<'a>) -> Self {
         let pairs = |item: u32, clicks: &[u32], add: &mut dyn FnMut(u32, f32)| {
             for (place, _) in clicks.iter().enumerate().filter(|click| *click.1 == item) {
                 for (distance, other) in (1u8..).zip(&clicks[place + 1..]).take(STEPS) {
@@ -184,28 +183,28 @@ impl<'a> Rules<'a> {
     }
 }
 
-impl Model for Rules<'_> {
+impl Recommender for ItemRules<'_> {
     fn name(&self) -> String {
         self.name.to_owned()
     }
 
     fn ranker(&self) -> Ranker<'_> {
         let mut sums = DenseRow::new(if self.sums { self.table.len() } else { 0 });
-        Box::new(move |ask, out| {
+        Box::new(move |state, out| {
             out.clear();
-            let seeds = if ask.clicks.is_empty() { ask.bought } else { ask.clicks };
+            let seeds = if state.clicks.is_empty() { state.bought } else { state.clicks };
             if self.sums {
                 for (item, weight) in seeds.iter().flat_map(|seed| &self.table[*seed as usize]) {
                     sums.add(*item, *weight);
                 }
                 let mut all = sums.drain(|_, sum| sum);
-                all.retain(|entry| ask.lets_pass(entry.0));
+                all.retain(|entry| state.allows(entry.0));
                 out.extend(prune(all, SHOWN).iter().map(|entry| entry.0));
             } else {
                 let row = seeds.last().map_or(&[][..], |item| &self.table[*item as usize]);
-                out.extend(row.iter().map(|entry| entry.0).filter(|item| ask.lets_pass(*item)));
+                out.extend(row.iter().map(|entry| entry.0).filter(|item| state.allows(*item)));
             }
-            self.training.fill(ask, out);
+            self.training.fill(state, out);
         })
     }
 }
@@ -215,29 +214,30 @@ mod tests {
     use super::*;
     use snapshots::time::Timestamp;
 
-    fn first(model: &dyn Model, clicks: &[u32], without: &[u32]) -> Vec<u32> {
+    fn ranked(model: &dyn Recommender, clicks: &[u32], excluded: &[u32]) -> Vec<u32> {
         let mut out = Vec::new();
-        (model.ranker())(&Ask::of(clicks, without), &mut out);
+        let state = VisitorState { bought: &[], clicks, recents: &[], excluded };
+        (model.ranker())(&state, &mut out);
         out
     }
 
     #[test]
-    fn each_ranks_by_its_rule() {
+    fn each_baseline_ranks_by_its_definition() {
         let mut sessions = Sessions::default();
         for clicks in [[0, 1, 2], [3, 1, 0], [3, 0, 1], [3, 3, 2]] {
             sessions.push(clicks, Timestamp(0));
         }
         let events = [3, 3, 2, 4];
-        let training = Training::new(&sessions, &events);
-        assert_eq!(first(&Popular(&training), &[2], &[]), [3, 0, 1, 2]);
-        assert_eq!(first(&Popular(&training), &[3], &[3]), [0, 1, 2]);
-        assert_eq!(first(&Own { name: "own", training: &training }, &[2, 1, 2], &[]), [2, 1, 3, 0]);
+        let training = SessionIndex::new(&sessions, &events);
+        assert_eq!(ranked(&Popular(&training), &[2], &[]), [3, 0, 1, 2]);
+        assert_eq!(ranked(&Popular(&training), &[3], &[3]), [0, 1, 2]);
+        assert_eq!(ranked(&OwnItems { name: "own", training: &training }, &[2, 1, 2], &[]), [2, 1, 3, 0]);
         // 0 and 1 share three sessions; 3 shares two with either.
-        assert_eq!(first(&Rules::item_knn(&training), &[3, 0], &[]), [1, 3, 2, 0]);
+        assert_eq!(ranked(&ItemRules::item_knn(&training), &[3, 0], &[]), [1, 3, 2, 0]);
         // Pairs of 3: twice itself, two with each of 0, 1 and 2.
-        assert_eq!(first(&Rules::association_rules(&training), &[3], &[3]), [0, 1, 2]);
+        assert_eq!(ranked(&ItemRules::association_rules(&training), &[3], &[3]), [0, 1, 2]);
         // After 0: 1 twice at once, 2 once at two. After 1: 2 and 0, each once at once.
-        assert_eq!(first(&Rules::sequential_rules(&training), &[0], &[]), [1, 2, 3, 0]);
-        assert_eq!(first(&Rules::sequential_rules(&training), &[1], &[1]), [0, 2, 3]);
+        assert_eq!(ranked(&ItemRules::sequential_rules(&training), &[0], &[]), [1, 2, 3, 0]);
+        assert_eq!(ranked(&ItemRules::sequential_rules(&training), &[1], &[1]), [0, 2, 3]);
     }
 }

@@ -1,7 +1,6 @@
-//! What is measured, summed by session so that sessions can be drawn again.
+//! The measures, summed per session for the bootstrap.
 //!
-//! With `T` the very next item and `R` the distinct items that remain of the session, of a ranked list of which
-//! the first `n` are looked at:
+//! `T` is the next item, `R` the distinct items that remain of the session, `n` the cutoff of the ranked list:
 //!
 //! ```text
 //! hit rate   1 if T is among the n                    precision  |shown ∩ R| / n
@@ -11,24 +10,27 @@
 //! This is the usual protocol of session-based recommendation (Ludewig & Jannach, "Evaluation of session-based
 //! recommendation algorithms", UMUAI 2018).
 
-use origin_learn::rng::Random;
+use origin_learn::{
+    replay::{CUTOFF, hit},
+    rng::Random,
+};
 use rayon::prelude::*;
 
-/// Lengths of the list that are judged.
-pub const CUTOFFS: [usize; 3] = [5, 10, 20];
+/// Cutoffs of the ranked list.
+pub const CUTOFFS: [usize; 3] = [5, 10, SHOWN];
 /// The longest of them.
-pub const SHOWN: usize = 20;
+pub const SHOWN: usize = CUTOFF;
 /// Names of the measures at each cutoff, in their order.
 pub const MEASURES: [&str; 5] = ["HR", "MRR", "NDCG", "precision", "recall"];
-/// Targets with fewer training events than these are counted apart; the last are cold: none at all.
+/// Classes of targets that are also counted apart: those with fewer training events than this. Cold ones have none.
 pub const SCARCE: [(&str, u32); 3] = [("< 10 events", 10), ("< 5 events", 5), ("cold", 1)];
-/// How often the sessions are drawn again for the intervals.
+/// Resamples of the bootstrap.
 const DRAWS: usize = 500;
 
 const AT: usize = MEASURES.len() * CUTOFFS.len();
 const COLUMNS: usize = 2 + AT + 2 * SCARCE.len();
 
-/// Sums over predictions: their number, the popularity shown, every measure at every cutoff, then number and
+/// Sums over predictions: their number, the popularity of the items shown, every measure at every cutoff, then number and
 /// hits of scarce targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sums([f64; COLUMNS]);
@@ -40,8 +42,8 @@ impl Default for Sums {
 }
 
 impl Sums {
-    /// Counts one prediction: the distinct items that remain, the next one first, what was shown, and the
-    /// training events of the target. `popularity` is the mean popularity of what was shown.
+    /// Counts one prediction, given the distinct items that remain, the next one first, the items shown, the training events
+    /// of the next one and the mean popularity of the items shown.
     pub fn count(&mut self, remaining: &[u32], shown: &[u32], target_events: u32, popularity: f64) {
         let Some(target) = remaining.first() else { return };
         self.0[0] += 1.0;
@@ -49,8 +51,8 @@ impl Sums {
         let rank = shown.iter().position(|item| item == target).map(|place| place + 1);
         let discount = |place: usize| 1.0 / ((place + 2) as f64).log2();
         let (mut found, mut gain, mut ideal) = (0.0, 0.0, 0.0);
-        let mut judged = CUTOFFS.iter().enumerate();
-        let mut next = judged.next();
+        let mut cutoffs = CUTOFFS.iter().enumerate();
+        let mut next = cutoffs.next();
         for place in 0..SHOWN {
             if shown.get(place).is_some_and(|item| remaining.contains(item)) {
                 found += 1.0;
@@ -58,18 +60,13 @@ impl Sums {
             }
             ideal += if place < remaining.len() { discount(place) } else { 0.0 };
             let Some((column, cutoff)) = next.filter(|(_, cutoff)| **cutoff == place + 1) else { continue };
-            let hit = rank.filter(|rank| rank <= cutoff);
-            let values = [
-                if hit.is_some() { 1.0 } else { 0.0 },
-                hit.map_or(0.0, |rank| 1.0 / rank as f64),
-                gain / ideal,
-                found / *cutoff as f64,
-                found / remaining.len() as f64,
-            ];
+            let [hit, reciprocal_rank] = hit(rank, *cutoff);
+            let values =
+                [hit, reciprocal_rank, gain / ideal, found / *cutoff as f64, found / remaining.len() as f64];
             for (measure, value) in values.into_iter().enumerate() {
                 self.0[2 + measure * CUTOFFS.len() + column] += value;
             }
-            next = judged.next();
+            next = cutoffs.next();
         }
         self.count_scarce(target_events, rank.is_some());
     }
@@ -83,18 +80,18 @@ impl Sums {
         }
     }
 
-    /// Counts a target that no training event names: apart, since the measures leave such items out.
+    /// Counts a cold target, which only its own class of [`SCARCE`] includes.
     pub fn count_cold(&mut self, hit: bool) {
         self.0[COLUMNS - 2] += 1.0;
         self.0[COLUMNS - 1] += f64::from(u8::from(hit));
     }
 
-    /// How many predictions there were.
+    /// Number of predictions.
     pub fn predictions(&self) -> f64 {
         self.0[0]
     }
 
-    /// Mean popularity of what was shown, 1 that of the most popular item.
+    /// Mean popularity of the items shown; 1 is that of the most popular item.
     pub fn popularity(&self) -> f64 {
         self.0[1] / self.0[0].max(1.0)
     }
@@ -120,8 +117,8 @@ impl<'a> std::iter::Sum<&'a Sums> for Sums {
     }
 }
 
-/// The whole once more, `DRAWS` times, from sessions drawn with replacement (Efron's bootstrap). The same
-/// `seed` draws the same sessions, so two models judged on the same sessions can be compared draw by draw.
+/// Totals of resamples of the sessions with replacement (Efron's bootstrap). The same `seed` gives the same resamples, so
+/// two recommenders evaluated on the same sessions can be compared resample by resample.
 pub fn bootstrap(sessions: &[Sums], seed: u64) -> Vec<Sums> {
     let draw = |draw: usize| {
         let mut random = Random::new(seed, &format!("draw {draw}"));
@@ -130,7 +127,7 @@ pub fn bootstrap(sessions: &[Sums], seed: u64) -> Vec<Sums> {
     (0..DRAWS).into_par_iter().map(draw).collect()
 }
 
-/// The middle 95 % of some values.
+/// The central 95 % interval of values.
 pub fn interval(values: impl Iterator<Item = f64>) -> [f64; 2] {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -143,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn measures_are_those_of_their_definition() {
+    fn measures_follow_their_definitions() {
         let mut sums = Sums::default();
         // The next item is shown sixth, another that remains second, a third one not at all.
         sums.count(&[6, 2, 99], &[1, 2, 3, 4, 5, 6], 7, 0.5);
@@ -159,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_hold_the_mean_and_shrink_with_sessions() {
+    fn intervals_contain_the_mean_and_shrink_with_sessions() {
         let sessions = |count: usize| -> Vec<Sums> {
             let hit = |place: usize| if place.is_multiple_of(2) { 1 } else { 2 };
             (0..count)

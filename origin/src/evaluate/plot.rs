@@ -1,6 +1,6 @@
-//! An SVG of HR and MRR at 20: a bar a model, with its interval.
+//! An SVG of HR and MRR at 20: one bar per model, with its interval.
 
-use crate::evaluate::{protocol::Variant, report::Report};
+use crate::evaluate::{protocol::Variant, report::EvaluationReport};
 use std::fmt::Write;
 
 const ROW: usize = 24;
@@ -9,7 +9,7 @@ const BAR: usize = 300;
 const GAP: usize = 70;
 
 /// Draws a report.
-pub fn svg(report: &Report) -> String {
+pub fn svg(report: &EvaluationReport) -> String {
     let mut body = String::new();
     let mut y = 30;
     for variant in Variant::ALL {

@@ -1,4 +1,4 @@
-//! What is asked of a model, and judging what it shows: sessions revealed click by click, or orders.
+//! The protocol of an evaluation: sessions replayed click by click, or orders, predicted by a recommender.
 
 use crate::evaluate::{
     measures::{SHOWN, Sums},
@@ -6,60 +6,55 @@ use crate::evaluate::{
 };
 use origin_learn::{
     orders::{self, Order},
+    replay::{SessionRecents, replay},
     train::TrainingData,
 };
 use rayon::prelude::*;
-use snapshots::event::Kind;
+use snapshots::{event::Kind, score::Seed};
 use std::{collections::HashMap, time::Instant};
 
-/// Something that ranks items from the clicks of a session. Items are indices, so an equal score goes to the
-/// lower one: the more wanted.
-pub trait Model: Sync {
-    /// What it is called in reports.
+/// Ranks items for a visitor. Items are indices in order of popularity; of equal scores the lower index comes first.
+pub trait Recommender: Sync {
+    /// Its name in reports.
     fn name(&self) -> String;
-    /// A function, with memory of its own, that fills the last argument with the best [`SHOWN`] items, best
+    /// A function with memory of its own that replaces the content of its last argument by the best [`SHOWN`] items, best
     /// first.
     fn ranker(&self) -> Ranker<'_>;
 }
 
-/// See [`Model::ranker`].
-pub type Ranker<'a> = Box<dyn FnMut(&Ask<'_>, &mut Vec<u32>) + 'a>;
+/// See [`Recommender::ranker`].
+pub type Ranker<'a> = Box<dyn FnMut(&VisitorState<'_>, &mut Vec<u32>) + 'a>;
 
-/// What is known of a visitor when a model is asked.
+/// What is known of a visitor at a prediction.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct VisitorState<'a> {
     /// Items of earlier orders, oldest first.
     pub bought: &'a [u32],
-    /// Clicks of this session, or what lies in the cart, oldest first. They or `bought` hold something.
+    /// Clicks of this session, or the items of the cart, oldest first. Either they or `bought` are not empty.
     pub clicks: &'a [u32],
-    /// What the clicks are.
-    pub kind: Kind,
-    /// What may not be shown.
-    pub without: &'a [u32],
+    /// The distinct items of both, newest first.
+    pub recents: &'a [Seed],
+    /// Items that must not be shown.
+    pub excluded: &'a [u32],
 }
 
-impl<'a> Ask<'a> {
-    /// Of a session of views alone.
-    pub fn of(clicks: &'a [u32], without: &'a [u32]) -> Self {
-        Self { bought: &[], clicks, kind: Kind::View, without }
-    }
-
+impl VisitorState<'_> {
     /// Whether an item may be shown.
-    pub fn lets_pass(&self, item: u32) -> bool {
-        !self.without.contains(&item)
+    pub fn allows(&self, item: u32) -> bool {
+        !self.excluded.contains(&item)
     }
 }
 
-/// What is to be predicted.
+/// What is predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum Variant {
     /// The next click; the item on screen, which is the last click, may be recommended.
     #[serde(rename = "a")]
     A,
-    /// The next click; the item on screen never is recommended, and a session that goes on with it counts as a miss.
+    /// The next click; the item on screen is never recommended, so a repeated click is a miss.
     #[serde(rename = "b")]
     B,
-    /// The second half of an order from the first, which is never recommended, and from the visitor's earlier orders.
+    /// The second half of an order, from the first half, which is never recommended, and the visitor's earlier orders.
     #[serde(rename = "rest")]
     Rest,
     /// The visitor's next order from the earlier ones.
@@ -86,7 +81,7 @@ impl Variant {
         matches!(self, Self::Rest | Self::Order)
     }
 
-    /// What it asks, for people.
+    /// Its description in reports.
     pub fn title(self) -> &'static str {
         match self {
             Self::A => "Variant (a): the item on screen may be recommended",
@@ -99,7 +94,7 @@ impl Variant {
     }
 }
 
-/// An order to judge on.
+/// An order to predict.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Basket {
     /// Items of the visitor's earlier orders, oldest first.
@@ -108,8 +103,8 @@ pub struct Basket {
     pub items: Vec<u32>,
 }
 
-/// The later orders by visitor, each with what the visitor bought before, be it in `earlier` or in `later`.
-/// Visitors come in the order of their first later order; one without a name has no earlier orders.
+/// The later orders by visitor, each with the items that the visitor bought before it, in `earlier` or in `later`.
+/// Visitors are ordered by their first later order; orders without a visitor have no earlier ones.
 pub fn baskets(earlier: &[Order], later: &[Order]) -> Vec<Vec<Basket>> {
     let mut bought: HashMap<u64, Vec<u32>> = HashMap::new();
     for order in earlier.iter().filter(|order| order.bought && order.visitor != 0) {
@@ -134,23 +129,23 @@ pub fn baskets(earlier: &[Order], later: &[Order]) -> Vec<Vec<Basket>> {
     baskets
 }
 
-/// Sessions and orders to judge on, and what training knows of their items.
-pub struct Test {
+/// Sessions and orders to predict, and the events that training has of their items.
+pub struct TestSet {
     /// Clicks by item index, oldest first.
     pub sessions: Vec<Vec<u32>>,
-    /// One list a visitor, so that visitors are drawn again and not their orders.
+    /// One list per visitor: the bootstrap resamples visitors, not orders.
     pub baskets: Vec<Vec<Basket>>,
     /// Training events of every item.
     pub events: Vec<u32>,
 }
 
-impl Test {
-    /// Of a split, by the indices that training gave the items.
+impl TestSet {
+    /// The test part of a split, by the item indices of training.
     pub fn new(training: &TrainingData, split: &Split) -> Self {
         let indexed =
             |session: &Vec<u32>| session.iter().map(|item| training.index[*item as usize]).collect();
         let [earlier, later] =
-            [&split.train.events, &split.later].map(|events| orders::cut(events, &training.index));
+            [&split.train.events, &split.later].map(|events| orders::split(events, &training.index));
         Self {
             sessions: split.test.iter().map(indexed).collect(),
             baskets: baskets(&earlier, &later),
@@ -162,25 +157,25 @@ impl Test {
         self.events[item as usize] > 0
     }
 
-    /// How many predictions the sessions ask for.
+    /// Number of predictions in the sessions.
     pub fn predictions(&self) -> usize {
         let known = |session: &Vec<u32>| session.iter().filter(|item| self.is_known(**item)).count();
         self.sessions.iter().map(|session| known(session).saturating_sub(1)).sum()
     }
 }
 
-/// What became of one model.
-pub struct Outcome {
-    /// Sums of every session.
+/// How one recommender did.
+pub struct ReplayOutcome {
+    /// Sums of every session, or of every visitor with orders.
     pub sessions: Vec<Sums>,
     /// Share of the known items that were shown at least once.
     pub coverage: f64,
-    /// Nanoseconds a prediction took, sorted.
+    /// Nanoseconds per prediction, sorted.
     pub nanoseconds: Vec<u32>,
 }
 
-impl Outcome {
-    /// The latency that this share of the predictions did not exceed, in microseconds.
+impl ReplayOutcome {
+    /// A quantile of the latency, in microseconds.
     pub fn latency(&self, share: f64) -> f64 {
         let place = (share * self.nanoseconds.len() as f64) as usize;
         let at = self.nanoseconds.get(place.min(self.nanoseconds.len().saturating_sub(1)));
@@ -188,38 +183,42 @@ impl Outcome {
     }
 }
 
-/// Judges one model on all cores.
-pub fn judge(model: &dyn Model, test: &Test, variant: Variant) -> Outcome {
+/// Evaluates one recommender on all cores.
+pub fn evaluate(recommender: &dyn Recommender, test: &TestSet, variant: Variant) -> ReplayOutcome {
     match variant {
-        Variant::A | Variant::B => {
-            judge_each(model, test, &test.sessions, |worker, clicks| worker.reveal(clicks, variant))
-        }
-        Variant::Rest | Variant::Order => judge_each(model, test, &test.baskets, |worker, orders| {
-            let mut sums = Sums::default();
-            orders.iter().for_each(|order| worker.predict_order(order, variant, &mut sums));
-            sums
+        Variant::A | Variant::B => evaluate_each(recommender, test, &test.sessions, |evaluator, clicks| {
+            evaluator.replay_session(clicks, variant)
         }),
+        Variant::Rest | Variant::Order => {
+            evaluate_each(recommender, test, &test.baskets, |evaluator, orders| {
+                let mut sums = Sums::default();
+                orders.iter().for_each(|order| evaluator.predict_order(order, variant, &mut sums));
+                sums
+            })
+        }
     }
 }
 
-fn judge_each<T: Sync>(
-    model: &dyn Model,
-    test: &Test,
+fn evaluate_each<T: Sync>(
+    recommender: &dyn Recommender,
+    test: &TestSet,
     cases: &[T],
-    each: impl Fn(&mut Worker<'_>, &T) -> Sums + Sync,
-) -> Outcome {
+    each: impl Fn(&mut Evaluator<'_>, &T) -> Sums + Sync,
+) -> ReplayOutcome {
     let most = f64::from(test.events.iter().copied().max().unwrap_or(1).max(1));
     let part = |cases: &[T]| {
-        let mut worker = Worker {
+        let mut evaluator = Evaluator {
             test,
+            predictor: Predictor {
+                ranker: recommender.ranker(),
+                shown: Vec::with_capacity(SHOWN),
+                nanoseconds: Vec::new(),
+            },
             most,
-            ranker: model.ranker(),
-            shown: Vec::with_capacity(SHOWN),
-            seen: vec![false; test.events.len()],
-            nanoseconds: Vec::new(),
+            ever_shown: vec![false; test.events.len()],
         };
-        let sums: Vec<Sums> = cases.iter().map(|case| each(&mut worker, case)).collect();
-        (sums, worker.seen, worker.nanoseconds)
+        let sums: Vec<Sums> = cases.iter().map(|case| each(&mut evaluator, case)).collect();
+        (sums, evaluator.ever_shown, evaluator.predictor.nanoseconds)
     };
     let size = cases.len().div_ceil(4 * rayon::current_num_threads()).max(1);
     let parts: Vec<_> = cases.par_chunks(size).map(part).collect();
@@ -228,36 +227,57 @@ fn judge_each<T: Sync>(
     let mut nanoseconds: Vec<u32> = parts.iter().flat_map(|part| part.2.iter().copied()).collect();
     nanoseconds.sort_unstable();
     let sessions = parts.into_iter().flat_map(|part| part.0).collect();
-    Outcome { sessions, coverage: shown as f64 / known.max(1) as f64, nanoseconds }
+    ReplayOutcome { sessions, coverage: shown as f64 / known.max(1) as f64, nanoseconds }
 }
 
-struct Worker<'a> {
-    test: &'a Test,
-    most: f64,
+/// A ranker with its last answer and its latencies.
+struct Predictor<'a> {
     ranker: Ranker<'a>,
     shown: Vec<u32>,
-    seen: Vec<bool>,
     nanoseconds: Vec<u32>,
 }
 
-impl Worker<'_> {
-    fn reveal(&mut self, clicks: &[u32], variant: Variant) -> Sums {
-        let mut sums = Sums::default();
-        let known: Vec<u32> = clicks.iter().copied().filter(|item| self.test.is_known(*item)).collect();
-        let mut revealed = 0;
-        for target in clicks {
-            let cold = !self.test.is_known(*target);
-            if revealed > 0 {
-                let on_screen = if variant == Variant::B { &known[revealed - 1..revealed] } else { &[] };
-                self.predict(&Ask::of(&known[..revealed], on_screen));
-                if cold {
-                    sums.count_cold(self.shown.contains(target));
+impl Predictor<'_> {
+    fn predict(&mut self, state: &VisitorState<'_>) {
+        let start = Instant::now();
+        (self.ranker)(state, &mut self.shown);
+        self.nanoseconds.push(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX));
+        self.shown.truncate(SHOWN);
+    }
+}
+
+/// Evaluates on one core.
+struct Evaluator<'a> {
+    test: &'a TestSet,
+    predictor: Predictor<'a>,
+    /// Training events of the most popular item.
+    most: f64,
+    /// By item, whether it was shown at least once.
+    ever_shown: Vec<bool>,
+}
+
+impl Evaluator<'_> {
+    fn replay_session(&mut self, clicks: &[u32], variant: Variant) -> Sums {
+        let (mut sums, test) = (Sums::default(), self.test);
+        replay(
+            clicks,
+            |item| test.is_known(item),
+            |step| {
+                let on_screen =
+                    if variant == Variant::B { &step.clicks[step.clicks.len() - 1..] } else { &[] };
+                self.predictor.predict(&VisitorState {
+                    bought: &[],
+                    clicks: step.clicks,
+                    recents: step.recents,
+                    excluded: on_screen,
+                });
+                if step.is_known {
+                    self.count(&distinct(step.remaining), test.events[step.next as usize], &mut sums);
                 } else {
-                    self.count(&distinct(&known[revealed..]), self.test.events[*target as usize], &mut sums);
+                    sums.count_cold(self.predictor.shown.contains(&step.next));
                 }
-            }
-            revealed += usize::from(!cold);
-        }
+            },
+        );
         sums
     }
 
@@ -276,28 +296,27 @@ impl Worker<'_> {
         if rest.is_empty() || cart.is_empty() && bought.is_empty() {
             return;
         }
-        self.predict(&Ask { bought: &bought, clicks: cart, kind: Kind::Cart, without: cart });
-        // None of them is the next: the one that was found first stands for all, and counts as no scarce one.
-        let first = self.shown.iter().find_map(|shown| rest.iter().position(|item| item == shown));
+        let mut recents = SessionRecents::default();
+        bought.iter().for_each(|item| recents.push(*item, Kind::Purchase));
+        cart.iter().for_each(|item| recents.push(*item, Kind::Cart));
+        let state = VisitorState { bought: &bought, clicks: cart, recents: recents.seeds(), excluded: cart };
+        self.predictor.predict(&state);
+        // Orders have no next item: the first hit is ranked, and it counts as no scarce target.
+        let shown = self.predictor.shown.iter();
+        let first = shown.copied().find_map(|shown| rest.iter().position(|item| *item == shown));
         rest.swap(0, first.unwrap_or(0));
         self.count(&rest, u32::MAX, sums);
     }
 
-    fn predict(&mut self, ask: &Ask<'_>) {
-        let start = Instant::now();
-        (self.ranker)(ask, &mut self.shown);
-        self.nanoseconds.push(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX));
-        self.shown.truncate(SHOWN);
-    }
-
     fn count(&mut self, remaining: &[u32], target_events: u32, sums: &mut Sums) {
+        let shown = &self.predictor.shown;
         let mut popularity = 0.0;
-        for item in &self.shown {
-            self.seen[*item as usize] = true;
+        for item in shown {
+            self.ever_shown[*item as usize] = true;
             popularity += f64::from(self.test.events[*item as usize]) / self.most;
         }
-        popularity /= self.shown.len().max(1) as f64;
-        sums.count(remaining, &self.shown, target_events, popularity);
+        popularity /= shown.len().max(1) as f64;
+        sums.count(remaining, shown, target_events, popularity);
     }
 }
 
@@ -318,15 +337,15 @@ mod tests {
     /// Shows the item after the last click, then the last click, then item 9.
     struct Next;
 
-    impl Model for Next {
+    impl Recommender for Next {
         fn name(&self) -> String {
             "next".to_owned()
         }
         fn ranker(&self) -> Ranker<'_> {
-            Box::new(|ask, out| {
-                let last = *ask.clicks.last().or(ask.bought.last()).unwrap();
+            Box::new(|state, out| {
+                let last = *state.clicks.last().or(state.bought.last()).unwrap();
                 out.clear();
-                out.extend([last + 1, last, 9].into_iter().filter(|item| ask.lets_pass(*item)));
+                out.extend([last + 1, last, 9].into_iter().filter(|item| state.allows(*item)));
             })
         }
     }
@@ -336,8 +355,8 @@ mod tests {
         let mut events = vec![20; 10];
         events[9] = 0;
         let sessions = vec![vec![1, 2, 2, 9, 3], vec![5]];
-        let test = Test { sessions, baskets: Vec::new(), events };
-        let total = |variant| judge(&Next, &test, variant).sessions.iter().sum::<Sums>();
+        let test = TestSet { sessions, baskets: Vec::new(), events };
+        let total = |variant| evaluate(&Next, &test, variant).sessions.iter().sum::<Sums>();
         let a = total(Variant::A);
         assert_eq!((a.predictions(), test.predictions()), (3.0, 3));
         assert_eq!(a.mean(0, 2), 1.0, "2 after 1, 2 after 2, 3 after 2");
@@ -355,8 +374,8 @@ mod tests {
         let visitor = vec![basket(&[], &[1, 2, 3]), basket(&[1, 2, 3], &[4, 8, 5])];
         let mut events = vec![20; 10];
         events[8] = 0;
-        let test = Test { sessions: Vec::new(), baskets: vec![visitor], events };
-        let total = |variant| judge(&Next, &test, variant).sessions.iter().sum::<Sums>();
+        let test = TestSet { sessions: Vec::new(), baskets: vec![visitor], events };
+        let total = |variant| evaluate(&Next, &test, variant).sessions.iter().sum::<Sums>();
         let rest = total(Variant::Rest);
         assert_eq!(
             (rest.predictions(), rest.mean(0, 2), rest.mean(1, 2)),

@@ -1,43 +1,43 @@
-//! The account of an evaluation: a table for people, JSON for tools.
+//! The report of an evaluation: a table for people, JSON for tools.
 
 use crate::evaluate::{
     measures::{CUTOFFS, MEASURES, SCARCE, Sums, bootstrap, interval},
-    protocol::{Outcome, Variant},
+    protocol::{ReplayOutcome, Variant},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io::Write};
 
-/// All that was found.
+/// The results of an evaluation.
 #[derive(Debug, Serialize)]
-pub struct Report {
-    /// Events learnt from.
+pub struct EvaluationReport {
+    /// Training events.
     pub training_events: usize,
-    /// Sessions judged on, or visitors with orders.
+    /// Test sessions, or visitors with orders.
     pub sessions: usize,
-    /// Test clicks left out because no catalogue knows their item.
+    /// Test clicks left out because their item is not in the catalogue.
     pub dropped: usize,
-    /// Every model under every variant.
-    pub results: Vec<Result>,
+    /// One result per model and variant.
+    pub results: Vec<VariantResult>,
 }
 
-/// One model under one variant.
+/// The result of one model under one variant.
 #[derive(Debug, Serialize)]
-pub struct Result {
+pub struct VariantResult {
     /// Name of the model.
     pub model: String,
     /// What was predicted.
     pub variant: Variant,
-    /// How many predictions.
+    /// Number of predictions.
     pub predictions: usize,
-    /// `HR@20` and so on → mean and 95 % interval.
+    /// Measure, as `HR@20` → mean and 95 % interval.
     pub measures: BTreeMap<String, Measure>,
     /// Share of the known items shown at least once.
     pub coverage: f64,
-    /// Mean popularity of what was shown, 1 that of the most popular item.
+    /// Mean popularity of the items shown; 1 is that of the most popular item.
     pub popularity: f64,
-    /// Scarce targets → their share of the predictions and the hit rate at 20 on them.
+    /// Class of scarce targets → their share of the predictions and the hit rate at 20 on them.
     pub scarce: BTreeMap<&'static str, Scarce>,
-    /// Microseconds a prediction: the 50th, 90th and 99th percentile.
+    /// Microseconds per prediction: the 50th, 90th and 99th percentile.
     pub latency_us: [f64; 3],
     #[serde(skip)]
     draws: Vec<Sums>,
@@ -48,26 +48,26 @@ pub struct Result {
 pub struct Measure {
     /// Over all predictions.
     pub mean: f64,
-    /// 95 % of it by drawing the sessions again.
+    /// Its 95 % interval, by bootstrap over the sessions.
     pub interval: [f64; 2],
 }
 
 /// Targets with few training events.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Scarce {
-    /// How many.
+    /// Their number.
     pub targets: f64,
     /// As a share of the predictions.
     pub share: f64,
     /// Hit rate at 20 on them.
     pub hit_rate: f64,
-    /// 95 % of it.
+    /// Its 95 % interval.
     pub interval: [f64; 2],
 }
 
-impl Result {
-    /// Sums up an outcome; `seed` draws the sessions for the intervals.
-    pub fn new(model: String, variant: Variant, outcome: &Outcome, seed: u64) -> Self {
+impl VariantResult {
+    /// Summarises an outcome; `seed` is that of the bootstrap.
+    pub fn new(model: String, variant: Variant, outcome: &ReplayOutcome, seed: u64) -> Self {
         let total: Sums = outcome.sessions.iter().sum();
         let draws = bootstrap(&outcome.sessions, seed);
         let mut measures = BTreeMap::new();
@@ -102,8 +102,8 @@ impl Result {
         self.measures.get(name).map_or(0.0, |measure| measure.mean)
     }
 
-    /// 95 % of what this model is ahead of another in a measure (its place in [`MEASURES`]) at 20, from the same draws
-    /// of the sessions.
+    /// The 95 % interval of this model's lead over another in a measure (its place in [`MEASURES`]) at 20, by paired
+    /// bootstrap.
     pub fn ahead(&self, other: &Self, measure: usize) -> [f64; 2] {
         let last = CUTOFFS.len() - 1;
         let pairs = self.draws.iter().zip(&other.draws);
@@ -111,11 +111,11 @@ impl Result {
     }
 }
 
-/// The measures of the table, all at 20.
+/// The measures in the printed table, all at 20.
 const SHOWN: [&str; 5] = ["HR@20", "MRR@20", "NDCG@20", "precision@20", "recall@20"];
 
-impl Report {
-    /// Prints a table for each variant.
+impl EvaluationReport {
+    /// Prints one table per variant.
     pub fn print(&self, out: &mut impl Write) -> std::io::Result<()> {
         writeln!(
             out,
@@ -123,7 +123,7 @@ impl Report {
             self.training_events,
             self.sessions,
             if self.results.iter().any(|row| row.variant.is_of_orders()) {
-                "visitors with orders to judge on"
+                "visitors with test orders"
             } else {
                 "test sessions"
             },
@@ -133,7 +133,8 @@ impl Report {
             }
         )?;
         for variant in Variant::ALL {
-            let results: Vec<&Result> = self.results.iter().filter(|row| row.variant == variant).collect();
+            let results: Vec<&VariantResult> =
+                self.results.iter().filter(|row| row.variant == variant).collect();
             if !results.is_empty() {
                 print_variant(out, variant, &results)?;
             }
@@ -142,7 +143,7 @@ impl Report {
     }
 }
 
-fn print_variant(out: &mut impl Write, variant: Variant, results: &[&Result]) -> std::io::Result<()> {
+fn print_variant(out: &mut impl Write, variant: Variant, results: &[&VariantResult]) -> std::io::Result<()> {
     writeln!(
         out,
         "\n{}; {} predictions; at 20, ± half of the 95 % interval",
@@ -192,7 +193,7 @@ fn print_variant(out: &mut impl Write, variant: Variant, results: &[&Result]) ->
         let scarce = |class: usize| results[0].scarce[SCARCE[class].0];
         writeln!(
             out,
-            "targets with < 10 training events: {:.1} % of the predictions; < 5: {:.1} %; cold, beside them: {}",
+            "targets with < 10 training events: {:.1} % of the predictions; < 5: {:.1} %; cold, not counted above: {}",
             scarce(0).share * 100.0,
             scarce(1).share * 100.0,
             scarce(2).targets
@@ -201,8 +202,8 @@ fn print_variant(out: &mut impl Write, variant: Variant, results: &[&Result]) ->
     print_gain(out, results)
 }
 
-/// How far the first model is ahead of the best of the others, with intervals.
-fn print_gain(out: &mut impl Write, results: &[&Result]) -> std::io::Result<()> {
+/// Prints the lead of the first model over the best of the others, with intervals.
+fn print_gain(out: &mut impl Write, results: &[&VariantResult]) -> std::io::Result<()> {
     let Some((first, others)) = results.split_first() else { return Ok(()) };
     for (measure, name) in SHOWN.iter().enumerate().take(2) {
         let best = others.iter().max_by(|a, b| a.mean(name).total_cmp(&b.mean(name)));

@@ -1,4 +1,4 @@
-//! What is learnt from and what is judged on: a log cut in time, or two files.
+//! Training and test data: a log split in time, or two files.
 
 use anyhow::{Result, bail};
 use origin_data::{
@@ -15,46 +15,46 @@ use std::{
     path::Path,
 };
 
-/// Milliseconds from one session of a file without times to the next.
-const EVERY_MS: i64 = 30_000;
+/// Milliseconds between sessions of a file, which has no times.
+const SESSION_INTERVAL_MS: i64 = 30_000;
 
-/// A log to learn from and sessions to judge on, which came later.
+/// A training log and later test sessions.
 #[derive(Debug)]
 pub struct Split {
-    /// Everything that may be learnt from.
+    /// The training log.
     pub train: Dataset,
-    /// Sessions as items of `train`, oldest click first.
+    /// Test sessions by item of `train`, oldest click first.
     pub test: Vec<Vec<u32>>,
-    /// The events of the test, where the log has events.
+    /// The test events; empty for files.
     pub later: Vec<LogEvent>,
-    /// Clicks of the test that no catalogue knows, left out of `test`.
+    /// Test clicks left out because their item is not in `train`.
     pub dropped: usize,
 }
 
-/// Where a log is cut.
+/// Where a log is split: the test is …
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Cut {
-    /// The last so many days, counted back from the newest event, are for the test.
+pub enum SplitAt {
+    /// … this many last days, counted back from the newest event.
     Days(f64),
-    /// The last share of the events is for the test.
+    /// … this share of the events, the last ones.
     Share(f64),
-    /// What happened from this moment on is for the test.
+    /// … the events from this moment on.
     From(Timestamp),
 }
 
 impl Split {
-    /// Cuts a log in two by time: events before the cut teach, sessions after it judge.
+    /// Splits a log in time: events before the split are for training, sessions after it for the test.
     ///
     /// # Errors
-    /// One of the two would be empty.
-    pub fn by_time(mut log: Dataset, cut: Cut) -> Result<Self> {
+    /// The log or the training part is empty.
+    pub fn by_time(mut log: Dataset, at: SplitAt) -> Result<Self> {
         let Some(newest) = log.events.last().map(|event| event.at) else {
             bail!("the log holds no events; run `verge import` or `verge generate --into-store` first");
         };
-        let first = match cut {
-            Cut::Days(days) => Timestamp(newest.0 - (days * DAY_MS as f64) as i64 + 1),
-            Cut::From(first) => first,
-            Cut::Share(share) => {
+        let first = match at {
+            SplitAt::Days(days) => Timestamp(newest.0 - (days * DAY_MS as f64) as i64 + 1),
+            SplitAt::From(first) => first,
+            SplitAt::Share(share) => {
                 let place = log.events.len() as f64 * (1.0 - share.clamp(0.0, 1.0));
                 log.events[(place as usize).min(log.events.len() - 1)].at
             }
@@ -62,18 +62,18 @@ impl Split {
         let place = log.events.partition_point(|event| event.at < first);
         let later = log.events.split_off(place);
         if log.events.is_empty() {
-            bail!("all {} events fall into the test; take less of the log for it", later.len());
+            bail!("all {} events are in the test; choose a shorter test", later.len());
         }
         let identity: Vec<u32> = (0..log.items.len() as u32).collect();
-        let sessions = origin_learn::sessions::Sessions::cut(&later, &identity);
+        let sessions = origin_learn::sessions::Sessions::from_events(&later, &identity);
         let test = sessions.iter().map(|session| session.clicks.to_vec()).collect();
         Ok(Self { train: log, test, later, dropped: 0 })
     }
 
-    /// Reads a pair of files of one session a line, item ids separated by white space, oldest first.
+    /// Reads two files with one session per line, item ids separated by white space, oldest first.
     ///
     /// # Errors
-    /// A file cannot be read or holds no session; the text names it.
+    /// A file cannot be read or holds no session; the message names it.
     pub fn from_files(train: &Path, test: &Path) -> Result<Self> {
         let (train_lines, test_lines) = (lines(train)?, lines(test)?);
         let known: BTreeSet<&str> = train_lines.iter().flatten().map(String::as_str).collect();
@@ -83,7 +83,7 @@ impl Split {
         for (session, ids) in (0i64..).zip(&train_lines) {
             for (place, id) in (0i64..).zip(ids) {
                 events.push(LogEvent {
-                    at: Timestamp(session * EVERY_MS + place),
+                    at: Timestamp(session * SESSION_INTERVAL_MS + place),
                     kind: Kind::View,
                     item: numbers[&**id],
                     visitor: 0,
@@ -119,7 +119,7 @@ fn lines(path: &Path) -> Result<Vec<Vec<String>>> {
                     sessions.push(ids);
                 }
             }
-            Line::TooLong => bail!("{}:{number}: the line is too long to be a session", path.display()),
+            Line::TooLong => bail!("{}:{number}: the line is too long for a session", path.display()),
             Line::End => break,
         }
     }
@@ -147,17 +147,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_test_is_learnt() {
-        let split = Split::by_time(log(&[0, 10, 20, 30, 44, 44]), Cut::Days(1.0)).unwrap();
+    fn training_ends_where_the_test_begins() {
+        let split = Split::by_time(log(&[0, 10, 20, 30, 44, 44]), SplitAt::Days(1.0)).unwrap();
         assert_eq!((split.train.events.len(), split.test), (3, vec![vec![0], vec![0, 0]]));
-        let split = Split::by_time(log(&[0, 10, 20, 30, 44, 44]), Cut::Share(0.2)).unwrap();
+        let split = Split::by_time(log(&[0, 10, 20, 30, 44, 44]), SplitAt::Share(0.2)).unwrap();
         assert_eq!((split.train.events.len(), split.test), (4, vec![vec![0, 0]]));
-        assert!(Split::by_time(log(&[0, 1]), Cut::Days(1.0)).is_err());
-        assert!(Split::by_time(log(&[]), Cut::Days(1.0)).is_err());
+        assert!(Split::by_time(log(&[0, 1]), SplitAt::Days(1.0)).is_err());
+        assert!(Split::by_time(log(&[]), SplitAt::Days(1.0)).is_err());
     }
 
     #[test]
-    fn files_share_their_items_and_the_unknown_is_counted() {
+    fn files_share_their_items_and_unknown_clicks_are_counted() {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = dir.path().join(name);

@@ -1,52 +1,52 @@
-//! The made-up catalogue: items with names, makers and prices, and the order in which people want them.
+//! Generates the catalogue of the demo shop: items with names, brands and prices, in order of popularity.
 
 use crate::generate::words::{BRANDS, COLLECTIONS, COUNTRIES, Category, DEPARTMENTS, Department};
 use origin_data::Item;
 use origin_learn::rng::{Random, cumulative};
 use snapshots::time::{DAY_MS, Timestamp};
 
-/// The one currency of the shop.
+/// Currency of the shop.
 pub const CURRENCY: &str = "GBP";
 const BRANDS_A_DEPARTMENT: usize = 8;
-/// Items of a collection in a department, about: small enough that "goes with" means something.
+/// Approximate number of items of a collection in a department.
 const COLLECTION_SIZE: usize = 24;
 
-/// What visits need to know of an item, 24 bytes.
+/// An item as the generation of visits needs it, 24 bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Good {
-    /// Index into [`Catalogue::categories`].
+pub struct DemoItem {
+    /// Index into [`DemoCatalogue::categories`].
     pub category: u16,
-    /// Index into the department's makers.
+    /// Index into the department's brands.
     pub brand: u8,
-    /// Country in which it is most at home, an index into [`COUNTRIES`].
+    /// Country in which it is most popular, an index into [`COUNTRIES`].
     pub home: u8,
-    /// Whether it can be bought.
+    /// Whether it is in stock.
     pub in_stock: bool,
-    /// Index into [`Catalogue::collections`].
+    /// Index into [`DemoCatalogue::collections`].
     pub collection: u32,
-    /// Before this it cannot be seen.
+    /// Time from which it is available.
     pub added_at: Timestamp,
     /// In hundredths.
     pub cents: u32,
 }
 
 /// The catalogue and its order of popularity.
-pub struct Catalogue {
+pub struct DemoCatalogue {
     seed: u64,
     /// Every item, by its number.
-    pub goods: Vec<Good>,
-    /// The items of each category, the most wanted first.
+    pub goods: Vec<DemoItem>,
+    /// The items of each category, most popular first.
     pub categories: Vec<Vec<u32>>,
-    /// The items of each collection of a department, the most wanted first.
+    /// The items of each collection of a department, most popular first.
     pub collections: Vec<Vec<u32>>,
     /// Department of each category.
     pub departments: Vec<usize>,
-    /// Makes the numbers in codes say nothing about popularity.
+    /// Permutes the numbers in codes, so that they do not reveal popularity.
     stride: usize,
 }
 
-impl Catalogue {
-    /// Makes `count` items for a shop whose log runs from `start` to `end`.
+impl DemoCatalogue {
+    /// Generates `count` items for a shop whose log runs from `start` to `end`.
     pub fn new(count: usize, seed: u64, start: Timestamp, end: Timestamp) -> Self {
         let kinds: Vec<(usize, &Category)> = DEPARTMENTS
             .iter()
@@ -72,10 +72,10 @@ impl Catalogue {
             let (department, kind) = kinds[category];
             let collection = department * ranges + random.below(ranges);
             let brand = random.below(BRANDS_A_DEPARTMENT);
-            // Makers are dear or cheap throughout.
+            // Brands differ in price level.
             let tier = 0.6 + 0.15 * brand as f64;
             let price = kind.price * tier * (0.35 * random.normal()).exp();
-            // Each list has one item that is there from the beginning.
+            // Each list has an item that is available from the beginning.
             let may_be_new =
                 !catalogue.categories[category].is_empty() && !catalogue.collections[collection].is_empty();
             let added_at = if random.chance(0.12) && may_be_new {
@@ -83,7 +83,7 @@ impl Catalogue {
             } else {
                 Timestamp(start.0 - (random.unit() * 720.0 * DAY_MS as f64) as i64)
             };
-            catalogue.goods.push(Good {
+            catalogue.goods.push(DemoItem {
                 category: category as u16,
                 brand: brand as u8,
                 home: random.weighted(&homes) as u8,
@@ -92,7 +92,7 @@ impl Catalogue {
                 added_at: Timestamp(added_at.0 / 1000 * 1000),
                 cents: tidy(price),
             });
-            // Numbers are made in the order of popularity, the most wanted first.
+            // Items are generated in order of popularity.
             catalogue.categories[category].push(number as u32);
             catalogue.collections[collection].push(number as u32);
         }
@@ -109,7 +109,7 @@ impl Catalogue {
         let _ = write!(code, "{}-{shuffled:05}", self.department(good).code);
     }
 
-    /// The item as the shop's catalogue describes it.
+    /// The item as the catalogue of the shop has it.
     pub fn item(&self, number: u32) -> Item {
         let good = self.goods[number as usize];
         let department = self.department(good);
@@ -133,11 +133,11 @@ impl Catalogue {
         }
     }
 
-    fn department(&self, good: Good) -> &'static Department {
+    fn department(&self, good: DemoItem) -> &'static Department {
         &DEPARTMENTS[self.departments[usize::from(good.category)]]
     }
 
-    fn kind(&self, good: Good) -> &'static Category {
+    fn kind(&self, good: DemoItem) -> &'static Category {
         let category = usize::from(good.category);
         let department = self.departments[category];
         let first = self.departments.partition_point(|other| *other < department);
@@ -145,7 +145,7 @@ impl Catalogue {
     }
 }
 
-/// A price as shops write it: 4.50, 18.99, 149.00.
+/// Rounds to a usual price: 4.50, 18.99, 149.00.
 fn tidy(price: f64) -> u32 {
     let cents = match price {
         ..10.0 => (price * 2.0).round().max(1.0) * 50.0,
@@ -156,7 +156,7 @@ fn tidy(price: f64) -> u32 {
     cents as u32
 }
 
-/// A number about 0.62 · `count` that shares no factor with it, so that its multiples visit every number once.
+/// A number near 0.62 · `count` and coprime to it, so that its multiples form a permutation.
 fn stride(count: usize) -> usize {
     fn divisor(one: usize, other: usize) -> usize {
         if other == 0 { one } else { divisor(other, one % other) }
@@ -171,9 +171,9 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn every_item_has_a_code_of_its_own_a_name_and_a_price() {
+    fn every_item_has_a_unique_code_a_name_and_a_price() {
         for count in [1, 2, 100, 3_000] {
-            let catalogue = Catalogue::new(count, 5, Timestamp(0), Timestamp(DAY_MS));
+            let catalogue = DemoCatalogue::new(count, 5, Timestamp(0), Timestamp(DAY_MS));
             let items: Vec<_> = (0..count as u32).map(|number| catalogue.item(number)).collect();
             let codes: HashSet<_> = items.iter().map(|item| &item.id).collect();
             assert_eq!(codes.len(), count);
@@ -182,8 +182,8 @@ mod tests {
     }
 
     #[test]
-    fn categories_hold_what_they_say() {
-        let catalogue = Catalogue::new(2_000, 5, Timestamp(0), Timestamp(DAY_MS));
+    fn items_match_their_categories() {
+        let catalogue = DemoCatalogue::new(2_000, 5, Timestamp(0), Timestamp(DAY_MS));
         for item in (0..2_000).map(|number| catalogue.item(number)) {
             let category = item.category.unwrap();
             let (department, kind) = category.split_once(" > ").unwrap();

@@ -1,7 +1,9 @@
-//! `verge generate`: a believable shop of any size, for demonstrations, tests and measuring at scale.
+//! Generates a demo shop of any size, for demonstrations, tests and load tests.
 //!
-//! The same options give the same bytes. Memory grows with the items, not with the events: these are made in
-//! the order of time as they are written.
+//! The same options give the same bytes. Memory grows with the items, not with the events, which are generated in order of
+//! time while they are written.
+//!
+//! May import: `store`, `origin_learn`, `origin_data`, `snapshots`.
 
 mod catalogue;
 mod visits;
@@ -9,18 +11,18 @@ mod words;
 
 use crate::store::Store;
 use anyhow::Result;
-use catalogue::{CURRENCY, Catalogue};
+use catalogue::{CURRENCY, DemoCatalogue};
 use snapshots::event::{Event, Kind};
 use snapshots::time::{DAY_MS, Timestamp};
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
-use visits::{Draft, Visits};
+use visits::{DraftEvent, Visits};
 use words::COUNTRIES;
 
-/// Events that are made durable together.
+/// Events per commit.
 const BATCH: usize = 100_000;
 
-/// What decides a generated shop: equal options give equal bytes.
+/// Options of a generated shop.
 #[derive(Clone, Copy, Debug)]
 pub struct ShopOptions {
     /// Items in the catalogue.
@@ -31,11 +33,11 @@ pub struct ShopOptions {
     pub seed: u64,
     /// Days that the log covers.
     pub days: u32,
-    /// When the last visit begins at the latest.
+    /// Latest start of a visit.
     pub until: Timestamp,
 }
 
-/// Writes items, then events, a JSON object a line; returns the number of events.
+/// Writes items, then events, one JSON object per line; returns the number of events.
 ///
 /// # Errors
 /// The output cannot be written.
@@ -43,7 +45,7 @@ pub fn write(options: &ShopOptions, out: impl Write) -> Result<u64> {
     let mut out = BufWriter::with_capacity(256 << 10, out);
     let catalogue = catalogue(options);
     let mut line = |value: &dyn Fn(&mut BufWriter<_>) -> serde_json::Result<()>| -> io::Result<()> {
-        // serde_json wraps the writer's error; a closed pipe must be seen as one.
+        // Unwraps the writer's error, so that a closed pipe is recognised.
         value(&mut out).map_err(io::Error::from)?;
         out.write_all(b"\n")
     };
@@ -51,13 +53,13 @@ pub fn write(options: &ShopOptions, out: impl Write) -> Result<u64> {
         let item = catalogue.item(number);
         line(&|out| serde_json::to_writer(out, &item))?;
     }
-    let mut spelling = Spelling::new(options, &catalogue);
+    let mut builder = EventBuilder::new(options, &catalogue);
     for draft in visits(options, &catalogue) {
-        let event = spelling.event(draft);
+        let event = builder.event(draft);
         line(&|out| serde_json::to_writer(out, event))?;
     }
     out.flush()?;
-    Ok(spelling.count)
+    Ok(builder.count)
 }
 
 /// Writes items, then events, into the store; returns the number of events.
@@ -71,41 +73,41 @@ pub fn write_into_store(options: &ShopOptions, store: &mut Store) -> Result<u64>
         let items: Vec<_> = numbers.iter().map(|number| catalogue.item(*number)).collect();
         store.upsert_items(&items)?;
     }
-    let mut spelling = Spelling::new(options, &catalogue);
+    let mut builder = EventBuilder::new(options, &catalogue);
     let mut visits = visits(options, &catalogue).peekable();
     let writer = store.writer()?;
     while visits.peek().is_some() {
         for draft in visits.by_ref().take(BATCH) {
-            writer.add(spelling.event(draft));
+            writer.add(builder.event(draft));
         }
         writer.commit()?;
     }
-    Ok(spelling.count)
+    Ok(builder.count)
 }
 
 fn start(options: &ShopOptions) -> Timestamp {
     Timestamp(options.until.0 - i64::from(options.days) * DAY_MS)
 }
 
-fn catalogue(options: &ShopOptions) -> Catalogue {
-    Catalogue::new(options.items as usize, options.seed, start(options), options.until)
+fn catalogue(options: &ShopOptions) -> DemoCatalogue {
+    DemoCatalogue::new(options.items as usize, options.seed, start(options), options.until)
 }
 
-fn visits<'a>(options: &ShopOptions, catalogue: &'a Catalogue) -> Visits<'a> {
+fn visits<'a>(options: &ShopOptions, catalogue: &'a DemoCatalogue) -> Visits<'a> {
     Visits::new(catalogue, options.sessions, options.seed, start(options), options.days)
 }
 
-/// Spells drafts out as events, in one buffer.
-struct Spelling<'a> {
-    catalogue: &'a Catalogue,
-    /// Begins every identifier, so that two shops in one store do not share any.
+/// Turns drafts into events, in one buffer.
+struct EventBuilder<'a> {
+    catalogue: &'a DemoCatalogue,
+    /// Prefix of every identifier, so that two shops in one store share none.
     tag: String,
     event: Event,
     count: u64,
 }
 
-impl<'a> Spelling<'a> {
-    fn new(options: &ShopOptions, catalogue: &'a Catalogue) -> Self {
+impl<'a> EventBuilder<'a> {
+    fn new(options: &ShopOptions, catalogue: &'a DemoCatalogue) -> Self {
         let ShopOptions { items, sessions, seed, days, until } = options;
         let name = format!("{items} {sessions} {seed} {days} {until}");
         let tag = format!("g{}", &blake3::hash(name.as_bytes()).to_hex()[..7]);
@@ -126,7 +128,7 @@ impl<'a> Spelling<'a> {
         Self { catalogue, tag, event, count: 0 }
     }
 
-    fn event(&mut self, draft: Draft) -> &Event {
+    fn event(&mut self, draft: DraftEvent) -> &Event {
         self.count += 1;
         let (event, tag) = (&mut self.event, &self.tag);
         event.id.clear();

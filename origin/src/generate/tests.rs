@@ -1,41 +1,32 @@
 use super::*;
-use crate::commands::generate::GenerateArgs;
-use clap::Parser;
 use std::collections::{HashMap, HashSet};
 
-#[derive(Parser)]
-struct Command {
-    #[command(flatten)]
-    args: GenerateArgs,
+fn options(items: u32, sessions: u64) -> ShopOptions {
+    ShopOptions { items, sessions, seed: 1, days: 30, until: Timestamp(1_735_689_600_000) }
 }
 
-fn args(options: &str) -> ShopOptions {
-    Command::parse_from(std::iter::once("generate").chain(options.split_whitespace())).args.options()
-}
-
-fn bytes(options: &str) -> Vec<u8> {
+fn bytes(options: ShopOptions) -> Vec<u8> {
     let mut bytes = Vec::new();
-    write(&args(options), &mut bytes).unwrap();
+    write(&options, &mut bytes).unwrap();
     bytes
 }
 
-fn drafts(options: &str) -> (Catalogue, Vec<Draft>) {
-    let args = args(options);
-    let catalogue = catalogue(&args);
-    let drafts = visits(&args, &catalogue).collect();
+fn drafts(options: ShopOptions) -> (DemoCatalogue, Vec<DraftEvent>) {
+    let catalogue = catalogue(&options);
+    let drafts = visits(&options, &catalogue).collect();
     (catalogue, drafts)
 }
 
 #[test]
-fn the_same_options_give_the_same_bytes_and_another_seed_others() {
-    let one = bytes("--items 200 --sessions 300 --seed 9");
-    assert_eq!(one, bytes("--items 200 --sessions 300 --seed 9"));
-    assert_ne!(one, bytes("--items 200 --sessions 300 --seed 10"));
+fn equal_options_give_equal_bytes_and_another_seed_does_not() {
+    let shop = |seed| bytes(ShopOptions { seed, ..options(200, 300) });
+    assert_eq!(shop(9), shop(9));
+    assert_ne!(shop(9), shop(10));
 }
 
 #[test]
-fn every_line_is_an_item_or_an_event_in_the_order_of_time() {
-    let text = String::from_utf8(bytes("--items 300 --sessions 500")).unwrap();
+fn lines_are_items_then_events_in_order_of_time() {
+    let text = String::from_utf8(bytes(options(300, 500))).unwrap();
     let (items, events): (Vec<_>, Vec<_>) = text.lines().partition(|line| !line.contains("\"kind\""));
     let items: Vec<origin_data::Item> =
         items.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -43,24 +34,22 @@ fn every_line_is_an_item_or_an_event_in_the_order_of_time() {
     let added: HashMap<_, _> = items.iter().map(|item| (&item.id, item.added_at.unwrap())).collect();
     assert_eq!(added.len(), 300);
     assert!(events.is_sorted_by_key(|event| event.at));
-    assert!(events.iter().all(|event| added[&event.item] <= event.at), "seen before it was there");
+    assert!(events.iter().all(|event| added[&event.item] <= event.at), "an event before its item was added");
     let ids: HashSet<_> = events.iter().map(|event| &event.id).collect();
     assert_eq!(ids.len(), events.len());
 }
 
 #[test]
-fn smallest_shops_work() {
-    for options in
-        ["--items 1 --sessions 1 --days 1", "--items 2 --sessions 50", "--items 60 --sessions 100 --days 1"]
-    {
-        let (_, drafts) = drafts(options);
+fn smallest_shops_have_events() {
+    for (items, sessions, days) in [(1, 1, 1), (2, 50, 30), (60, 100, 1)] {
+        let (_, drafts) = drafts(ShopOptions { days, ..options(items, sessions) });
         assert!(!drafts.is_empty());
     }
 }
 
 #[test]
-fn few_items_draw_most_views_and_most_items_some() {
-    let (catalogue, drafts) = drafts("--items 5000 --sessions 40000");
+fn popularity_is_skewed_but_most_items_have_views() {
+    let (catalogue, drafts) = drafts(options(5_000, 40_000));
     let mut views = vec![0u32; catalogue.goods.len()];
     for draft in drafts.iter().filter(|draft| draft.kind == Kind::View) {
         views[draft.item as usize] += 1;
@@ -69,15 +58,15 @@ fn few_items_draw_most_views_and_most_items_some() {
     let all: u32 = views.iter().sum();
     let top: u32 = views[..500].iter().sum();
     let seen = views.iter().filter(|count| **count > 0).count();
-    // Ten per cent of the items: far more than ten per cent of the views, far from all.
+    // The top 10 % of the items have far more than 10 % of the views, but far from all.
     assert!((0.4..0.85).contains(&(f64::from(top) / f64::from(all))), "{top} of {all}");
-    assert!(seen > 4_000, "{seen} of 5000 seen at all");
-    assert!(f64::from(views[0]) / f64::from(all) < 0.02, "no item is everything");
+    assert!(seen > 4_000, "{seen} of 5000 items viewed");
+    assert!(f64::from(views[0]) / f64::from(all) < 0.02, "no single item dominates");
 }
 
 #[test]
-fn what_is_seen_together_belongs_together() {
-    let (catalogue, drafts) = drafts("--items 3000 --sessions 20000");
+fn consecutive_views_share_categories_and_collections() {
+    let (catalogue, drafts) = drafts(options(3_000, 20_000));
     let mut last: HashMap<u64, u32> = HashMap::new();
     let (mut pairs, mut category, mut collection) = (0.0, 0.0, 0.0);
     let mut views = vec![0.0; catalogue.goods.len()];
@@ -90,7 +79,7 @@ fn what_is_seen_together_belongs_together() {
             collection += f64::from(u8::from(one.collection == other.collection && before != draft.item));
         }
     }
-    // By chance: two views drawn without regard to each other.
+    // Expected of two independent views.
     let all: f64 = views.iter().sum();
     let by_chance = |groups: &[Vec<u32>]| -> f64 {
         groups
@@ -104,8 +93,8 @@ fn what_is_seen_together_belongs_together() {
 }
 
 #[test]
-fn kinds_narrow_and_countries_differ() {
-    let (catalogue, drafts) = drafts("--items 3000 --sessions 30000");
+fn the_funnel_narrows_and_countries_differ() {
+    let (catalogue, drafts) = drafts(options(3_000, 30_000));
     let count = |kind| drafts.iter().filter(|draft| draft.kind == kind).count() as f64;
     let views = count(Kind::View);
     assert_eq!(count(Kind::Impression), 0.0);
@@ -123,21 +112,21 @@ fn kinds_narrow_and_countries_differ() {
         views.into_iter().take(50).map(|(item, _)| item).collect()
     };
     let shared = top(0).intersection(&top(2)).count();
-    assert!((3..45).contains(&shared), "gb and de share {shared} of their 50 favourites");
-    let sold_out = drafts.iter().filter(|draft| draft.kind >= Kind::Cart);
-    assert!(sold_out.into_iter().all(|draft| catalogue.goods[draft.item as usize].in_stock));
+    assert!((3..45).contains(&shared), "gb and de share {shared} of their 50 top items");
+    let carts_and_orders = drafts.iter().filter(|draft| draft.kind >= Kind::Cart);
+    assert!(carts_and_orders.into_iter().all(|draft| catalogue.goods[draft.item as usize].in_stock));
 }
 
 #[test]
-fn the_store_gets_what_the_file_would_and_once() {
+fn the_store_receives_the_events_of_the_file_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut into = Store::open(dir.path()).unwrap();
-    let options = args("--items 100 --sessions 200 --into-store");
+    let options = options(100, 200);
     let events = write_into_store(&options, &mut into).unwrap();
     assert_eq!(write_into_store(&options, &mut into).unwrap(), events);
     let log = into.log().unwrap();
     assert_eq!(log.events.len() as u64, events);
     assert_eq!(log.items.len(), 100);
-    let lines = bytes("--items 100 --sessions 200").split(|byte| *byte == b'\n').count() as u64;
+    let lines = bytes(options).split(|byte| *byte == b'\n').count() as u64;
     assert_eq!(lines - 1, events + 100);
 }

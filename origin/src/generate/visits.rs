@@ -1,12 +1,12 @@
-//! The made-up visits: who comes when, what they look at next, and what they buy.
+//! Generates visits: who visits when, which items they view next and what they buy.
 //!
-//! Behind the clicks there is a structure that learning can find. A session has an interest, a category, and a
-//! person a taste, a maker and a budget. The next item is most often a similar one (of the category, near in
-//! taste), or one that goes with it (of its collection, in another category of the department); now and then
-//! the interest drifts, or everybody's favourite is looked at. Popularity in each list follows Zipf's law;
-//! countries want categories to different degrees and prefer items that are at home there.
+//! The clicks have a structure that learning can find. A session has an interest, which is a category; a visitor has a
+//! preferred brand and a budget. The next item is mostly a similar one (of the same category, near in price and brand) or a
+//! complementary one (of the same collection, in another category of the department). Sometimes the interest drifts, or
+//! the next item is a generally popular one. Popularity within each list follows Zipf's law. Countries differ in the
+//! popularity of categories and prefer their home items.
 
-use crate::generate::catalogue::{Catalogue, Good};
+use crate::generate::catalogue::{DemoCatalogue, DemoItem};
 use crate::generate::words::COUNTRIES;
 use origin_learn::rng::{Random, cumulative};
 use snapshots::event::Kind;
@@ -14,24 +14,24 @@ use snapshots::time::{DAY_MS, Timestamp};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Visitors that may come again; the one who comes new takes the place of another.
-const REMEMBERED: usize = 50_000;
-/// Tries to find an item to a person's taste before any will do.
+/// Most visitors that may return; beyond it a new visitor replaces another.
+const RETURNING: usize = 50_000;
+/// Attempts to draw a suitable item before any is taken.
 const TRIES: usize = 8;
-/// Visits by the hour of the day where the visitor is, from midnight on.
+/// Relative number of visits by local hour, from midnight on.
 const HOURS: [f64; 24] = [
     2.0, 1.0, 0.6, 0.5, 0.5, 0.8, 1.6, 2.6, 3.4, 4.0, 4.6, 5.0, 5.4, 5.0, 4.8, 4.8, 5.0, 5.4, 6.0, 7.0, 8.0,
     8.0, 6.0, 3.6,
 ];
 
-/// One event, not yet spelt out.
+/// One event, by numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Draft {
-    /// When.
+pub struct DraftEvent {
+    /// Time.
     pub at: Timestamp,
-    /// Breaks ties; rises with the order of making.
+    /// Breaks ties: the order of generation.
     order: u64,
-    /// What was done.
+    /// Kind.
     pub kind: Kind,
     /// Number of the item.
     pub item: u32,
@@ -41,23 +41,23 @@ pub struct Draft {
     pub session: u64,
     /// Index into [`COUNTRIES`].
     pub country: u8,
-    /// How many.
+    /// Quantity.
     pub quantity: u32,
 }
 
 #[derive(Clone, Copy)]
-struct Person {
+struct Visitor {
     number: u64,
     country: usize,
     category: usize,
     brand: u8,
-    /// Their budget as a place among the prices of any category, from -1 (cheap) to 1.
+    /// Preferred price level within a category, from -1 (cheap) to 1.
     budget: f64,
 }
 
-/// All events of the log in the order of time, made as they are asked for.
+/// Iterator over all events in order of time, which generates them lazily.
 pub struct Visits<'a> {
-    catalogue: &'a Catalogue,
+    catalogue: &'a DemoCatalogue,
     random: Random,
     start: Timestamp,
     days: Vec<f64>,
@@ -66,39 +66,39 @@ pub struct Visits<'a> {
     next_session: u64,
     visitors: u64,
     orders: u64,
-    people: Vec<Person>,
+    people: Vec<Visitor>,
     countries: Vec<f64>,
-    /// For each country, how much it wants each category.
+    /// By country, cumulative weights of the categories.
     tastes: Vec<Vec<f64>>,
     /// Median price of each category, in hundredths.
     medians: Vec<f64>,
-    /// Events made already that may still be overtaken.
-    waiting: BinaryHeap<Reverse<Draft>>,
-    /// No event that is still to be made is earlier.
-    made_until: Timestamp,
+    /// Generated events that later sessions may still precede.
+    pending: BinaryHeap<Reverse<DraftEvent>>,
+    /// No event that is not generated yet is earlier.
+    generated_until: Timestamp,
 }
 
 impl<'a> Visits<'a> {
     /// `sessions` visits over the `days` that begin at `start`.
-    pub fn new(catalogue: &'a Catalogue, sessions: u64, seed: u64, start: Timestamp, days: u32) -> Self {
+    pub fn new(catalogue: &'a DemoCatalogue, sessions: u64, seed: u64, start: Timestamp, days: u32) -> Self {
         let mut random = Random::new(seed, "visits");
         let weights: Vec<f64> =
             catalogue.categories.iter().enumerate().map(|(rank, _)| 1.0 / (rank + 3) as f64).collect();
         let tastes = COUNTRIES
             .iter()
             .map(|_| {
-                let wanted = weights.iter().zip(&catalogue.categories).map(|(weight, items)| {
+                let popularity = weights.iter().zip(&catalogue.categories).map(|(weight, items)| {
                     let taste = (0.7 * random.normal()).exp();
                     if items.is_empty() { 0.0 } else { weight * taste }
                 });
-                cumulative(wanted.collect::<Vec<_>>())
+                cumulative(popularity.collect::<Vec<_>>())
             })
             .collect();
         Self {
             medians: catalogue.categories.iter().map(|items| median_price(catalogue, items)).collect(),
             catalogue,
             start,
-            // The shop grows a little from day to day and has busy weekends.
+            // Visits grow from day to day and peak at weekends.
             days: cumulative((0..days).map(|day| {
                 let weekend = if day % 7 >= 5 { 1.25 } else { 1.0 };
                 weekend * (1.0 + 0.3 * f64::from(day) / f64::from(days))
@@ -114,13 +114,13 @@ impl<'a> Visits<'a> {
             people: Vec::new(),
             countries: cumulative(COUNTRIES.iter().map(|(_, weight, _)| *weight)),
             tastes,
-            waiting: BinaryHeap::new(),
-            made_until: start,
+            pending: BinaryHeap::new(),
+            generated_until: start,
             random,
         }
     }
 
-    /// Start of a session: the sessions' share of all, laid on the curve of days and hours.
+    /// Start of a session: its quantile in the distribution over days and hours.
     fn time_of(&mut self, session: u64) -> Timestamp {
         let share = (session as f64 + self.random.unit()) / self.sessions as f64;
         let (day, in_day) = place(&self.days, share);
@@ -129,37 +129,37 @@ impl<'a> Visits<'a> {
         Timestamp(self.start.0 + ms as i64)
     }
 
-    fn person(&mut self) -> Person {
-        // On the first day few can have been there before.
+    fn person(&mut self) -> Visitor {
+        // Few visitors return at the beginning.
         let known = self.people.len() as f64;
         if self.random.chance(0.45 * known / (known + 300.0)) {
             return *self.random.pick(&self.people);
         }
         self.visitors += 1;
         let country = self.random.weighted(&self.countries);
-        let person = Person {
+        let person = Visitor {
             number: self.visitors,
             country,
             category: self.random.weighted(&self.tastes[country]),
             brand: self.random.below(8) as u8,
             budget: (0.5 * self.random.normal()).clamp(-1.0, 1.0),
         };
-        if self.people.len() < REMEMBERED {
+        if self.people.len() < RETURNING {
             self.people.push(person);
         } else {
-            let place = self.random.below(REMEMBERED);
+            let place = self.random.below(RETURNING);
             self.people[place] = person;
         }
         person
     }
 
-    /// Makes one whole session.
+    /// Generates one session.
     fn visit(&mut self) {
         let start = self.time_of(self.next_session);
         self.next_session += 1;
-        self.made_until = start;
+        self.generated_until = start;
         let person = self.person();
-        // People come back for something else as often as not.
+        // Some visits are for another category than usual.
         let mut category = if self.random.chance(0.6) {
             person.category
         } else {
@@ -175,17 +175,17 @@ impl<'a> Visits<'a> {
                 at = Timestamp(at.0 + 3_000 + self.random.exponential(45_000.0).min(600_000.0) as i64);
             }
             if self.random.chance(0.4) {
-                self.make(Kind::Click, item, at, person, 1);
+                self.push(Kind::Click, item, at, person, 1);
                 at = Timestamp(at.0 + 400 + self.random.below(1_200) as i64);
             }
-            self.make(Kind::View, item, at, person, 1);
+            self.push(Kind::View, item, at, person, 1);
             if self.catalogue.goods[item as usize].in_stock
                 && self.random.chance(0.06)
                 && !cart.contains(&item)
             {
                 let wait = 4_000 + self.random.exponential(15_000.0) as i64;
                 at = Timestamp(at.0 + wait);
-                self.make(Kind::Cart, item, at, person, 1);
+                self.push(Kind::Cart, item, at, person, 1);
                 cart.push(item);
             }
         }
@@ -193,14 +193,14 @@ impl<'a> Visits<'a> {
             at = Timestamp(at.0 + 30_000 + self.random.exponential(60_000.0) as i64);
             for item in cart {
                 let quantity = 1 + self.random.zipf(4) as u32;
-                self.make(Kind::Purchase, item, at, person, quantity);
+                self.push(Kind::Purchase, item, at, person, quantity);
             }
         }
     }
 
-    fn make(&mut self, kind: Kind, item: u32, at: Timestamp, person: Person, quantity: u32) {
+    fn push(&mut self, kind: Kind, item: u32, at: Timestamp, person: Visitor, quantity: u32) {
         self.orders += 1;
-        self.waiting.push(Reverse(Draft {
+        self.pending.push(Reverse(DraftEvent {
             at,
             order: self.orders,
             kind,
@@ -212,7 +212,7 @@ impl<'a> Visits<'a> {
         }));
     }
 
-    fn next(&mut self, item: u32, category: &mut usize, person: Person, at: Timestamp) -> u32 {
+    fn next(&mut self, item: u32, category: &mut usize, person: Visitor, at: Timestamp) -> u32 {
         let good = self.catalogue.goods[item as usize];
         let chance = self.random.unit();
         if chance < 0.50 {
@@ -224,7 +224,7 @@ impl<'a> Visits<'a> {
         }
         if chance < 0.92 {
             let drift = self.random.weighted(&self.tastes[person.country]);
-            // To a neighbour in the department more often than away from it.
+            // Half of the drifts out of the department stay within the collection instead.
             let department = self.catalogue.departments[usize::from(good.category)];
             let near = self.catalogue.collections[good.collection as usize].as_slice();
             if self.random.chance(0.5) && self.catalogue.departments[drift] != department {
@@ -240,7 +240,7 @@ impl<'a> Visits<'a> {
         self.choose(list, at, |_, _| true)
     }
 
-    fn in_category(&mut self, category: usize, person: Person, at: Timestamp) -> u32 {
+    fn in_category(&mut self, category: usize, person: Visitor, at: Timestamp) -> u32 {
         let list = &self.catalogue.categories[category];
         let median = self.medians[category];
         self.choose(list, at, |good, random| {
@@ -252,18 +252,23 @@ impl<'a> Visits<'a> {
         })
     }
 
-    /// Draws from a list by popularity until one suits; after a few tries any that can be seen.
-    fn choose(&mut self, list: &[u32], at: Timestamp, suits: impl Fn(Good, &mut Random) -> bool) -> u32 {
+    /// Draws from a list by popularity until an item is suitable; after [`TRIES`] attempts takes any available one.
+    fn choose(
+        &mut self,
+        list: &[u32],
+        at: Timestamp,
+        is_suitable: impl Fn(DemoItem, &mut Random) -> bool,
+    ) -> u32 {
         let mut last = list[0];
         for _ in 0..TRIES {
             let item = list[self.random.zipf(list.len())];
             let good = self.catalogue.goods[item as usize];
-            // What is sold out is found less.
+            // Sold-out items are viewed less.
             if good.added_at > at || !(good.in_stock || self.random.chance(0.2)) {
                 continue;
             }
             last = item;
-            if suits(good, &mut self.random) {
+            if is_suitable(good, &mut self.random) {
                 break;
             }
         }
@@ -272,14 +277,14 @@ impl<'a> Visits<'a> {
 }
 
 impl Iterator for Visits<'_> {
-    type Item = Draft;
+    type Item = DraftEvent;
 
-    fn next(&mut self) -> Option<Draft> {
+    fn next(&mut self) -> Option<DraftEvent> {
         loop {
             let done = self.next_session == self.sessions;
-            match self.waiting.peek() {
-                Some(Reverse(draft)) if done || draft.at < self.made_until => {
-                    return self.waiting.pop().map(|Reverse(draft)| draft);
+            match self.pending.peek() {
+                Some(Reverse(draft)) if done || draft.at < self.generated_until => {
+                    return self.pending.pop().map(|Reverse(draft)| draft);
                 }
                 None if done => return None,
                 _ => self.visit(),
@@ -288,7 +293,7 @@ impl Iterator for Visits<'_> {
     }
 }
 
-/// Where a share from 0 to 1 of all weight falls: the index, and how far into it.
+/// Inverse of a cumulative distribution: the index of a quantile, and the fraction within it.
 fn place(cumulative: &[f64], share: f64) -> (usize, f64) {
     let sum = cumulative.last().copied().unwrap_or(1.0);
     let target = share.min(1.0) * sum;
@@ -297,7 +302,7 @@ fn place(cumulative: &[f64], share: f64) -> (usize, f64) {
     (index, ((target - before) / (cumulative[index] - before)).clamp(0.0, 1.0))
 }
 
-fn median_price(catalogue: &Catalogue, items: &[u32]) -> f64 {
+fn median_price(catalogue: &DemoCatalogue, items: &[u32]) -> f64 {
     let mut prices: Vec<u32> = items.iter().map(|item| catalogue.goods[*item as usize].cents).collect();
     prices.sort_unstable();
     prices.get(prices.len() / 2).map_or(1.0, |cents| f64::from(*cents))

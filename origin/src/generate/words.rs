@@ -1,4 +1,4 @@
-//! The words of the made-up shop.
+//! Names of the demo shop: departments, categories, collections, brands and countries.
 
 /// A department: its name, the letters its item codes begin with, and its categories.
 pub struct Department {
@@ -6,11 +6,11 @@ pub struct Department {
     pub name: &'static str,
     /// Three letters.
     pub code: &'static str,
-    /// What it is divided into.
+    /// Its categories.
     pub categories: &'static [Category],
 }
 
-/// A category: its name, what one of its items is called, of what it is made, how it varies, what it costs.
+/// A category: its name, and the nouns, materials, variants and prices of its items.
 pub struct Category {
     /// As in "Kitchen > Mugs".
     pub name: &'static str,
@@ -197,7 +197,7 @@ pub const DEPARTMENTS: [Department; 12] = [
     },
 ];
 
-/// Collections: goods of one look that go together across the categories of a department.
+/// Collections: items of one design across the categories of a department.
 pub const COLLECTIONS: [&str; 48] = [
     "Alder",
     "Birk",
@@ -249,7 +249,7 @@ pub const COLLECTIONS: [&str; 48] = [
     "Drift",
 ];
 
-/// Makers; a department has eight of them.
+/// Brands; a department has eight of them.
 pub const BRANDS: [&str; 32] = [
     "Hallam & Roe",
     "Nordlys Works",
@@ -285,7 +285,7 @@ pub const BRANDS: [&str; 32] = [
     "Tidewater",
 ];
 
-/// Countries with their share of the visits, the hours their clock is ahead of UTC.
+/// Countries with their share of the visits and their offset from UTC in hours.
 pub const COUNTRIES: [(&str, f64, i64); 12] = [
     ("gb", 0.30, 0),
     ("us", 0.20, -6),

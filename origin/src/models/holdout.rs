@@ -1,27 +1,28 @@
-//! Two models judged on the same held-out sessions.
+//! Comparison of two models on the same held-out sessions.
 //!
-//! *Held out* are the sessions after everything that either side learnt from, at most the last day. A model that was
-//! built before them is judged as it is, bytes and all, so that a log that was imported wrongly shows too. Where there
-//! are too few such sessions (the log has not grown since), the last day is held out and both sides learn anew, by
-//! their recipes, from what comes before it.
+//! The *held-out sessions* are those after the training data of both contestants, at most those of the last day. A model
+//! that was built before them is evaluated as it was built, from its snapshot, so that an import error in its log shows
+//! too. If there are too few such sessions because the log has not grown, the last day is held out, and both contestants
+//! are retrained by their recipes on the events before it.
 //!
-//! *Worse beyond noise*: the sessions are drawn again 500 times, the same ones for both (paired bootstrap); a side is
-//! worse when the whole 95 % interval of its difference in HR@20 or in MRR@20 (strategy `next`, the item on screen may
-//! be recommended) lies below 0. Of two equal models one is called worse in at most 5 of 100 contests, 2.5 for each
-//! measure.
+//! A contestant is *significantly worse* if the 95 % confidence interval of its difference in HR@20 or in MRR@20 lies
+//! below 0. The interval comes from a paired bootstrap: 500 resamples of the sessions, the same for both. The strategy is
+//! `next`, and the item on screen may be recommended. For two equally good models, the false positive rate is at most
+//! 5 %: 2.5 % for each metric.
 
+use super::error::{ModelsError, Result};
 use crate::{
     build,
     evaluate::{
         measures::MEASURES,
-        protocol::{Test, Variant, judge},
-        report::{Measure, Result as Judgement},
-        split::{Cut, Split},
-        tables::{Numbering, Tables},
+        protocol::{TestSet, Variant, evaluate},
+        report::{Measure, VariantResult},
+        snapshot::{IndexMapping, SnapshotRecommender},
+        split::{Split, SplitAt},
     },
     pack::{PackOptions, regions::Regions},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::Context;
 use origin_data::Dataset;
 use origin_learn::{config::Recipe, train::TrainingData};
 use serde::{Deserialize, Serialize};
@@ -33,144 +34,149 @@ use snapshots::{
 };
 use std::collections::BTreeMap;
 
-/// Predictions below which held-out sessions say nothing.
-const ENOUGH: usize = 200;
-/// Draws the sessions for the intervals.
+/// Fewest predictions for an evaluation.
+const MIN_PREDICTIONS: usize = 200;
+/// Seed of the bootstrap.
 const SEED: u64 = 1;
 
-/// How a model did on held-out sessions.
+/// The result of a model on held-out sessions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// When the held-out sessions begin.
+    /// Start of the held-out sessions.
     pub from: Timestamp,
     /// Time of the newest event.
     pub to: Timestamp,
-    /// Predictions made.
+    /// Number of predictions.
     pub predictions: usize,
-    /// `HR@20` and so on → mean and 95 % interval.
+    /// Metric (`HR@20`, …) → mean and 95 % confidence interval.
     pub measures: BTreeMap<String, Measure>,
 }
 
-/// One side of a contest.
-pub struct Side<'a> {
-    /// What it learns by.
+/// A model in a comparison.
+pub struct Contestant<'a> {
+    /// The recipe to retrain it by.
     pub recipe: &'a Recipe,
-    /// What it is, where it was learnt already, and the newest event it was learnt from.
+    /// Its snapshot and the time of its newest training event; `None` if it was not built from a log yet.
     pub built: Option<(Snapshot, Timestamp)>,
 }
 
-/// What a contest found.
-pub struct Outcome {
-    /// How the first side did.
+/// The result of a comparison.
+pub struct HoldoutComparison {
+    /// The evaluation of the first contestant.
     pub first: Evaluation,
-    /// What it is ahead of the second, by measure: the difference and 95 % of it. `None` where there is no second side.
-    pub ahead: Option<[Ahead; 2]>,
-    /// How it was judged, for people.
-    pub how: &'static str,
+    /// First minus second contestant, for HR@20 and MRR@20; `None` without a second contestant.
+    pub differences: Option<[Difference; 2]>,
+    /// How both were evaluated, as text.
+    pub method: &'static str,
 }
 
-/// A difference in one measure at 20.
+/// The difference between two models in one metric at 20.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ahead {
-    /// The measure.
-    pub name: &'static str,
-    /// The difference of the means.
-    pub gain: f64,
-    /// 95 % of it.
+pub struct Difference {
+    /// Name of the metric, such as `HR`.
+    pub metric: &'static str,
+    /// Difference of the means.
+    pub mean: f64,
+    /// Its 95 % confidence interval.
     pub interval: [f64; 2],
 }
 
-impl std::fmt::Display for Ahead {
+impl std::fmt::Display for Difference {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [low, high] = self.interval;
-        write!(out, "{}@20 {:+.4} [{low:+.4}, {high:+.4}]", self.name, self.gain)
+        write!(out, "{}@20 {:+.4} [{low:+.4}, {high:+.4}]", self.metric, self.mean)
     }
 }
 
-impl Outcome {
-    /// Whether the first side is worse beyond noise.
+impl HoldoutComparison {
+    /// Whether the first contestant is significantly worse than the second.
     pub fn is_worse(&self) -> bool {
-        self.ahead.is_some_and(|ahead| ahead.iter().any(|measure| measure.interval[1] < 0.0))
+        self.differences.is_some_and(|differences| differences.iter().any(|metric| metric.interval[1] < 0.0))
     }
 }
 
-/// Judges the first side, beside the second if there is one. Takes about as long as learning does, for each side that
-/// must learn anew.
+/// Evaluates the first contestant, and compares it with the second if there is one. Takes about as long as the training
+/// of each contestant that has to be retrained.
 ///
 /// # Errors
-/// The log is too short to hold out a day, or a side cannot be learnt.
-pub fn compare_on_holdout(log: Dataset, first: &Side<'_>, second: Option<&Side<'_>>) -> Result<Outcome> {
-    let newest = log.events.last().map(|event| event.at).context("the log holds no events")?;
+/// The held-out sessions are too few, or training fails.
+pub fn compare_on_holdout(
+    log: Dataset,
+    first: &Contestant<'_>,
+    second: Option<&Contestant<'_>>,
+) -> Result<HoldoutComparison> {
+    let too_few = |found| ModelsError::TooFewPredictions { found, needed: MIN_PREDICTIONS };
+    let newest = log.events.last().map(|event| event.at).ok_or(too_few(0))?;
     let day = Timestamp(newest.0 - DAY_MS + 1);
-    let known =
-        [Some(first), second].into_iter().flatten().filter_map(|side| Some(side.built.as_ref()?.1)).max();
-    let after = known.map_or(day, |known| day.max(Timestamp(known.0 + 1)));
+    if log.events.first().is_none_or(|first| first.at >= day) {
+        return Err(ModelsError::LogTooShort);
+    }
+    let trained_until =
+        [Some(first), second].into_iter().flatten().filter_map(|model| Some(model.built.as_ref()?.1)).max();
+    let after = trained_until.map_or(day, |until| day.max(Timestamp(until.0 + 1)));
     let predictions = |split: &Split| split.test.iter().map(|clicks| clicks.len() - 1).sum::<usize>();
-    let mut split = Split::by_time(log, Cut::From(after))?;
-    let as_built = predictions(&split) >= ENOUGH;
+    let mut split = Split::by_time(log, SplitAt::From(after))?;
+    let as_built = predictions(&split) >= MIN_PREDICTIONS;
     if !as_built && after > day {
         split.train.events.append(&mut split.later);
-        split = Split::by_time(split.train, Cut::From(day))?;
+        split = Split::by_time(split.train, SplitAt::From(day))?;
     }
-    if predictions(&split) < ENOUGH {
-        bail!(
-            "{} clicks to predict in the last day; {ENOUGH} are the least that say anything",
-            predictions(&split)
-        );
+    if predictions(&split) < MIN_PREDICTIONS {
+        return Err(too_few(predictions(&split)));
     }
     let prepared = TrainingData::new(&split.train)?;
-    let test = Test::new(&prepared, &split);
-    let stage = Stage { split: &split, prepared: &prepared, test: &test, as_built };
-    let found = stage.judge(first)?;
-    let ahead = match second {
-        // The same recipe learns the same tables from the same events.
+    let test = TestSet::new(&prepared, &split);
+    let holdout = Holdout { split: &split, prepared: &prepared, test: &test, as_built };
+    let found = holdout.evaluate(first)?;
+    let differences = match second {
+        // The same recipe gives the same model from the same events.
         Some(second) if !as_built && second.recipe == first.recipe => Some(compare(&found, &found)),
-        Some(second) => Some(compare(&found, &stage.judge(second)?)),
+        Some(second) => Some(compare(&found, &holdout.evaluate(second)?)),
         None => None,
     };
     let from = if as_built { after } else { day };
-    let judged = Evaluation { from, to: newest, predictions: found.predictions, measures: found.measures };
-    let how = match (as_built, known) {
-        (true, Some(_)) => "as built, on what happened since",
-        _ => "learnt anew without the last day, on that day",
+    let first = Evaluation { from, to: newest, predictions: found.predictions, measures: found.measures };
+    let method = match (as_built, trained_until) {
+        (true, Some(_)) => "evaluated as built, on the sessions since",
+        _ => "retrained without the last day and evaluated on it",
     };
-    Ok(Outcome { first: judged, ahead, how })
+    Ok(HoldoutComparison { first, differences, method })
 }
 
-fn compare(first: &Judgement, second: &Judgement) -> [Ahead; 2] {
+fn compare(first: &VariantResult, second: &VariantResult) -> [Difference; 2] {
     [0, 1].map(|measure| {
-        let name = MEASURES[measure];
-        let mean = |side: &Judgement| side.mean(&format!("{name}@20"));
-        Ahead { name, gain: mean(first) - mean(second), interval: first.ahead(second, measure) }
+        let metric = MEASURES[measure];
+        let mean = |result: &VariantResult| result.mean(&format!("{metric}@20"));
+        Difference { metric, mean: mean(first) - mean(second), interval: first.ahead(second, measure) }
     })
 }
 
-/// What both sides are judged on.
-struct Stage<'a> {
+/// What all contestants are evaluated on.
+struct Holdout<'a> {
     split: &'a Split,
     prepared: &'a TrainingData,
-    test: &'a Test,
+    test: &'a TestSet,
     as_built: bool,
 }
 
-impl Stage<'_> {
-    fn judge(&self, side: &Side<'_>) -> Result<Judgement> {
+impl Holdout<'_> {
+    fn evaluate(&self, contestant: &Contestant<'_>) -> Result<VariantResult> {
         let train = &self.split.train;
-        let learnt;
-        let snapshot = match &side.built {
+        let retrained;
+        let snapshot = match &contestant.built {
             Some((snapshot, _)) if self.as_built => snapshot,
             _ => {
                 let regions = Regions::automatic(&train.events, &train.areas, usize::MAX);
-                learnt =
-                    build::build(train, &regions, side.recipe, PackOptions::quick(), |_| {})?.open(WORLD)?;
-                &learnt
+                retrained = build::build(train, &regions, contestant.recipe, PackOptions::quick(), |_| {})?
+                    .open(WORLD)?;
+                &retrained
             }
         };
         let strategy =
-            snapshot.strategy(NEXT).with_context(|| format!("there is no strategy '{NEXT}' to judge"))?;
+            snapshot.strategy(NEXT).with_context(|| format!("the snapshot has no strategy '{NEXT}'"))?;
         let ids = self.prepared.order.iter().map(|item| &*train.items[*item as usize].id);
-        let numbering = Numbering::new(snapshot, ids);
-        let model = Tables { name: NEXT, snapshot, strategy, numbering: &numbering };
-        Ok(Judgement::new(NEXT.to_owned(), Variant::A, &judge(&model, self.test, Variant::A), SEED))
+        let mapping = IndexMapping::new(snapshot, ids);
+        let model = SnapshotRecommender { name: NEXT, snapshot, strategy, mapping: &mapping };
+        Ok(VariantResult::new(NEXT.to_owned(), Variant::A, &evaluate(&model, self.test, Variant::A), SEED))
     }
 }

@@ -6,7 +6,8 @@ use crate::{
 use origin_data::{Item, LogEvent};
 use snapshots::{event::Kind, time::DAY_MS};
 
-/// Sessions of four: a walk along a ring of items, so that what comes next can be learnt. `days` of 100 sessions.
+/// `days` days of 100 sessions with four clicks each. A session walks along a ring of items, so that the next item is
+/// predictable.
 fn log(days: i64) -> Dataset {
     let click = |session: i64, step: i64| LogEvent {
         at: Timestamp(session * DAY_MS / 100 + step * 1_000),
@@ -40,15 +41,15 @@ fn registry(dir: &tempfile::TempDir) -> Registry {
     Registry::new(dir.path())
 }
 
-/// Keeps a model of the log, built at `now`.
+/// Stores a model of the log, built at `now`.
 fn add(registry: &Registry, log: &Dataset, k: u8, now: i64) -> Model {
     let built = built(log, &recipe(k));
-    let model = Model::of(&built, log, &recipe(k), Timestamp(now)).unwrap();
+    let model = Model::describe(&built, log, &recipe(k), Timestamp(now)).unwrap();
     registry.add(&model, &built).unwrap();
     model
 }
 
-/// A recipe whose strategy `next` shows what is popular, which in this log is nearly anything.
+/// A recipe whose strategy `next` recommends popular items, which predicts nothing in this log.
 fn poor() -> Recipe {
     let strategies = origin_learn::config::strategies(&origin_learn::choose::Hyperparameters::default());
     let mut poor = Recipe { strategies, ..recipe(20) };
@@ -60,27 +61,27 @@ fn poor() -> Recipe {
 }
 
 #[test]
-fn a_model_that_is_worse_is_not_promoted_and_one_as_good_is() {
+fn promotes_unless_significantly_worse() {
     let dir = tempfile::tempdir().unwrap();
     let registry = registry(&dir);
-    let (judged, promoted, why) = decide(&registry, log(4), &recipe(20)).unwrap();
-    assert!(promoted && why.contains("nothing serves"), "{why}");
-    assert!(judged.unwrap().measures["HR@20"].mean > 0.9);
+    let Decision { evaluation, promote, reason } = judge_and_decide(&registry, log(4), &recipe(20)).unwrap();
+    assert!(promote && reason.contains("no model is serving"), "{reason}");
+    assert!(evaluation.unwrap().measures["HR@20"].mean > 0.9);
     let model = add(&registry, &log(4), 20, 1);
     registry.promote(&model.id).unwrap();
-    // On the same log both recipes learn anew; a day later, the model that serves is judged as it is.
-    for (days, how) in [(4, "learnt anew"), (5, "as built")] {
-        let (_, promoted, why) = decide(&registry, log(days), &poor()).unwrap();
-        assert!(!promoted && why.contains("worse beyond noise") && why.contains(how), "{why}");
-        let (_, promoted, why) = decide(&registry, log(days), &recipe(21)).unwrap();
-        assert!(promoted && why.contains("no worse") && why.contains(how), "{why}");
+    // On the same log both are retrained; a day later, the serving model is evaluated as built.
+    for (days, method) in [(4, "retrained"), (5, "as built")] {
+        let Decision { promote, reason, .. } = judge_and_decide(&registry, log(days), &poor()).unwrap();
+        assert!(!promote && reason.contains(": significantly worse") && reason.contains(method), "{reason}");
+        let Decision { promote, reason, .. } = judge_and_decide(&registry, log(days), &recipe(21)).unwrap();
+        assert!(promote && reason.contains("not significantly worse") && reason.contains(method), "{reason}");
     }
-    let (judged, promoted, why) = decide(&registry, log(1), &recipe(20)).unwrap();
-    assert!(promoted && judged.is_none() && why.contains("unjudged"), "{why}");
+    let Decision { evaluation, promote, reason } = judge_and_decide(&registry, log(1), &recipe(20)).unwrap();
+    assert!(promote && evaluation.is_none() && reason.contains("without evaluation"), "{reason}");
 }
 
 #[test]
-fn models_are_found_promoted_rolled_back_and_removed() {
+fn models_are_found_promoted_rolled_back_and_pruned() {
     let dir = tempfile::tempdir().unwrap();
     let registry = registry(&dir);
     assert!(registry.serving().unwrap().is_none() && registry.roll_back().is_err());
@@ -88,7 +89,7 @@ fn models_are_found_promoted_rolled_back_and_removed() {
     let models: Vec<Model> =
         (0..4).map(|number| add(&registry, &log, 10 + number, i64::from(number))).collect();
     assert_eq!(registry.list().unwrap(), models);
-    assert_eq!(add(&registry, &log, 10, 9).id, models[0].id, "what is equal has one id");
+    assert_eq!(add(&registry, &log, 10, 9).id, models[0].id, "equal models have equal ids");
     let id = |at: usize| &*models[at].id;
     registry.promote(id(0)).unwrap();
     registry.promote(id(1)).unwrap();
@@ -100,29 +101,29 @@ fn models_are_found_promoted_rolled_back_and_removed() {
         (id(1).to_owned(), id(0).to_owned())
     );
     assert_ne!(version(), second);
-    assert!(registry.roll_back().is_err(), "nothing served before it");
-    assert_eq!(registry.serving().unwrap().unwrap().id, id(0), "and it still serves");
+    assert!(registry.roll_back().is_err(), "there is no earlier promotion");
+    assert_eq!(registry.serving().unwrap().unwrap().id, id(0), "a failed rollback changes nothing");
     assert_eq!(registry.find(&id(2)[..16]).unwrap(), models[2]);
-    for (asked, why) in [("1970", "several"), ("x", "no model 'x'")] {
-        let error = format!("{:#}", registry.find(asked).unwrap_err());
-        assert!(error.contains(why) && error.contains(id(3)), "{error}");
+    for (prefix, expected) in [("1970", "several"), ("x", "no model 'x'")] {
+        let error = format!("{:#}", registry.find(prefix).unwrap_err());
+        assert!(error.contains(expected) && error.contains(id(3)), "{error}");
     }
-    // The first, built again, is the newest now; it and the one before it in line stay.
+    // The first model was built again, so it is among the newest two.
     assert_eq!(registry.prune(2).unwrap(), [id(1), id(2)]);
-    assert_eq!(registry.prune(0).unwrap(), [id(3)], "what serves stays");
-    // A build that was killed leaves no description.
+    assert_eq!(registry.prune(0).unwrap(), [id(3)], "the serving model is kept");
+    // A build that was killed leaves a directory without a description.
     std::fs::create_dir(dir.path().join("models/2020-01-01-00000000")).unwrap();
     assert_eq!(registry.list().unwrap().len(), 1);
 }
 
 #[test]
-fn differences_name_their_place() {
+fn recipe_differences_name_their_path() {
     let (a, mut b) = (recipe(10), recipe(12));
     b.coview.lambda = 1.0;
     b.strategies.push(snapshots::strategy::Strategy::default());
     let mut found = Vec::new();
     let value = |recipe: &Recipe| serde_json::to_value(recipe).unwrap();
-    differences(&value(&a), &value(&b), "", &mut found);
+    diff_json(&value(&a), &value(&b), "", &mut found);
     assert!(
         found.contains(&"k: 10 → 12".to_owned()) && found.contains(&"coview.lambda: 10.0 → 1.0".to_owned())
     );

@@ -1,16 +1,17 @@
-//! The catalogue as a snapshot holds it.
+//! The catalogue as sections of a snapshot.
 
 use origin_data::Item;
 use origin_learn::{Table, content};
 use snapshots::{attributes, category, ids, time::DAY_MS};
 
-/// The catalogue in index order, with what the snapshot needs of it.
-pub struct Catalogue<'a> {
+/// The catalogue in index order, to be written as sections.
+pub struct CatalogueSections<'a> {
     items: Vec<&'a Item>,
     categories: Vec<String>,
 }
 
-impl<'a> Catalogue<'a> {
+impl<'a> CatalogueSections<'a> {
+    /// Takes the items by their places in `order`.
     pub fn new(items: &'a [Item], order: &[u32]) -> Self {
         let items: Vec<&Item> = order.iter().map(|place| &items[*place as usize]).collect();
         let categories = items.iter().map(|item| category::path(item.category.as_deref().unwrap_or("")));
@@ -26,10 +27,12 @@ impl<'a> Catalogue<'a> {
         self.items.iter().map(|item| &*item.id).collect()
     }
 
+    /// The section of ids.
     pub fn ids(&self) -> Vec<u8> {
         ids::write(&self.id_texts())
     }
 
+    /// The section of attributes.
     pub fn attributes(&self) -> Vec<u8> {
         let text = |field: &'a Option<String>| field.as_deref().unwrap_or("");
         let views = self.items.iter().zip(&self.categories).map(|(item, category)| attributes::Item {
@@ -46,10 +49,12 @@ impl<'a> Catalogue<'a> {
         attributes::write(currency, &self.id_texts(), &views.collect::<Vec<_>>())
     }
 
+    /// Size of both sections.
     pub fn bytes(&self) -> usize {
         self.ids().len() + self.attributes().len()
     }
 
+    /// The KNN table by content, `k` neighbours per row.
     pub fn content_table(&self, k: usize) -> Table {
         let contents = self.items.iter().zip(&self.categories).map(|(item, category)| content::Content {
             name: item.name.as_deref().unwrap_or(""),

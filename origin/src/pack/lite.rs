@@ -1,5 +1,5 @@
-//! The lite snapshot: the head of a region's catalogue with its rows, in one blob that a page can afford to load. It is a
-//! snapshot like any other, so that a page scores it by the edge's own code.
+//! The lite snapshot: a region's most popular items and their rows, in one blob small enough for a page to load. It has the
+//! format of any snapshot, so a page scores it with the edge's own code.
 
 use origin_learn::Table;
 use snapshots::{
@@ -10,41 +10,42 @@ use snapshots::{
 
 /// Name of the blob.
 pub const NAME: &str = "lite";
-/// The most bytes it should have.
+/// Its size limit in bytes.
 pub const BYTES: usize = 300_000;
-/// The most items.
+/// Its most items.
 const ITEMS: usize = 10_000;
-/// More bytes than the envelope adds to its sections.
+/// Upper bound of what the envelope adds to its sections, in bytes.
 const ENVELOPE: usize = 1_024;
-/// Neighbours a row before items are left out to save bytes. In made-up shops of 12,000 and 40,000 items, [`BYTES`] then hold
-/// some 4,500, which know the newest item of 89 and 65 % of visits and answer 66 and 39 % of the whole snapshot's first
-/// twelve: with four neighbours 42 and 29 %, with sixteen 69 and 36 %, at fewer items known. All of [`ITEMS`] take 625 KB.
+/// Neighbours per row below which items are left out instead. In generated shops of 12,000 and 40,000 items, [`BYTES`] then
+/// hold some 4,500 items: the newest item of 89 and 65 % of the visits is among them, and 66 and 39 % of the whole
+/// snapshot's first twelve recommendations are given. With four neighbours these are 42 and 29 %, with sixteen 69 and 36 %,
+/// at fewer items. All of [`ITEMS`] take 625 KB.
 const FEWEST: usize = 8;
 
-/// The region's most wanted items, at most [`ITEMS`], with as many neighbours a row as `bytes` allow. Where [`FEWEST`]
-/// are too many, there are fewer items.
-pub fn of(snapshot: &Snapshot, bytes: usize) -> Envelope {
+/// The region's most popular items, at most [`ITEMS`], with as many neighbours per row as `bytes` allow. Where [`FEWEST`]
+/// are too many, items are left out.
+pub fn lite(snapshot: &Snapshot, bytes: usize) -> Envelope {
     let bytes = bytes.saturating_sub(ENVELOPE);
-    let mut wanted = head(snapshot);
-    let mut kept = Rows::of(snapshot, &wanted);
-    let mut fixed = fixed_sections(snapshot, &wanted);
-    let takes = |fixed: &[Section], tables: &[Section]| {
+    let mut items = head(snapshot);
+    let mut kept = LiteRows::new(snapshot, &items);
+    let mut fixed = fixed_sections(snapshot, &items);
+    let size = |fixed: &[Section], tables: &[Section]| {
         fixed.iter().chain(tables).map(|section| section.bytes.len()).sum::<usize>()
     };
     loop {
-        let least = takes(&fixed, &kept.sections(FEWEST));
-        if least <= bytes || wanted.is_empty() {
+        let least = size(&fixed, &kept.sections(FEWEST));
+        if least <= bytes || items.is_empty() {
             break;
         }
-        let fewer = wanted.len() as f64 * bytes as f64 / least as f64 * 0.97;
-        wanted.truncate(fewer as usize);
-        kept = Rows::of(snapshot, &wanted);
-        fixed = fixed_sections(snapshot, &wanted);
+        let fewer = items.len() as f64 * bytes as f64 / least as f64 * 0.97;
+        items.truncate(fewer as usize);
+        kept = LiteRows::new(snapshot, &items);
+        fixed = fixed_sections(snapshot, &items);
     }
     let (mut fits, mut too_many) = (FEWEST, rows::MAX_ROW + 1);
     while fits + 1 < too_many {
         let middle = usize::midpoint(fits, too_many);
-        match takes(&fixed, &kept.sections(middle)) <= bytes {
+        match size(&fixed, &kept.sections(middle)) <= bytes {
             true => fits = middle,
             false => too_many = middle,
         }
@@ -54,21 +55,21 @@ pub fn of(snapshot: &Snapshot, bytes: usize) -> Envelope {
     Envelope { region: snapshot.region.clone(), built_at: snapshot.built_at, catalogue, sections: fixed }
 }
 
-/// The items that the region wants most, then any others, up to [`ITEMS`], most wanted first.
+/// The region's most popular items, then any others, up to [`ITEMS`].
 fn head(snapshot: &Snapshot) -> Vec<u32> {
     let mut taken = vec![false; snapshot.len()];
     let all = snapshot.popularity.order().chain(0..snapshot.len() as u32);
     all.filter(|item| !std::mem::replace(&mut taken[*item as usize], true)).take(ITEMS).collect()
 }
 
-/// The order of the whole snapshot, in which like items lie together.
-fn in_order(wanted: &[u32]) -> Vec<u32> {
-    let mut order = wanted.to_vec();
+/// The items in the order of the whole snapshot, in which similar items lie together.
+fn in_order(items: &[u32]) -> Vec<u32> {
+    let mut order = items.to_vec();
     order.sort_unstable();
     order
 }
 
-/// By item of the whole snapshot, its place in `order`.
+/// Item of the whole snapshot → place in `order`.
 fn places(order: &[u32], items: usize) -> Vec<Option<u32>> {
     let mut place = vec![None; items];
     (0u32..).zip(order).for_each(|(new, old)| place[*old as usize] = Some(new));
@@ -76,8 +77,8 @@ fn places(order: &[u32], items: usize) -> Vec<Option<u32>> {
 }
 
 /// All sections but the tables; the ids first.
-fn fixed_sections(snapshot: &Snapshot, wanted: &[u32]) -> Vec<Section> {
-    let order = in_order(wanted);
+fn fixed_sections(snapshot: &Snapshot, items: &[u32]) -> Vec<Section> {
+    let order = in_order(items);
     let names: Vec<String> =
         order.iter().filter_map(|item| snapshot.ids.id(*item)).map(|id| id.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -86,25 +87,25 @@ fn fixed_sections(snapshot: &Snapshot, wanted: &[u32]) -> Vec<Section> {
     let values = order.iter().map(|item| (snapshot.popularity.of(*item), snapshot.popularity.recency(*item)));
     let place = places(&order, snapshot.len());
     let ranked = snapshot.popularity.order().filter_map(|item| place[item as usize]);
-    let wanted = popularity::write_ordered(&values.collect::<Vec<_>>(), ranked.collect());
+    let values = popularity::write_ordered(&values.collect::<Vec<_>>(), ranked.collect());
     let mut sections = vec![
         Section::new(ids::NAME, ids::VERSION, ids::write(&names)),
         Section::new(attributes::NAME, attributes::VERSION, columns),
-        Section::new(popularity::NAME, popularity::VERSION, wanted),
+        Section::new(popularity::NAME, popularity::VERSION, values),
     ];
-    // These name items by their ids.
+    // Strategies and rules name items by their ids.
     let by_name =
         snapshot.sections.iter().filter(|section| [strategy::NAME, rules::NAME].contains(&&*section.name));
     sections.extend(by_name.cloned());
     sections
 }
 
-/// The tables' rows between the items that are kept, the heaviest neighbours first.
-struct Rows(Vec<(&'static str, Table)>);
+/// The tables restricted to the items that are kept, heaviest neighbours first.
+struct LiteRows(Vec<(&'static str, Table)>);
 
-impl Rows {
-    fn of(snapshot: &Snapshot, wanted: &[u32]) -> Self {
-        let order = in_order(wanted);
+impl LiteRows {
+    fn new(snapshot: &Snapshot, items: &[u32]) -> Self {
+        let order = in_order(items);
         let place = places(&order, snapshot.len());
         let tables = [&snapshot.coview, &snapshot.knn, &snapshot.bought];
         let there =
@@ -123,7 +124,7 @@ impl Rows {
         Self(kept.collect())
     }
 
-    /// The tables with at most so many neighbours a row.
+    /// The tables with at most this many neighbours per row.
     fn sections(&self, neighbours: usize) -> Vec<Section> {
         let cut = |row: &Vec<(u32, f32)>| row.iter().take(neighbours).copied().collect::<Vec<_>>();
         let section = |(name, rows): &(&str, Table)| {

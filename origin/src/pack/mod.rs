@@ -1,4 +1,5 @@
-//! Packing: learned tables and the catalogue as the snapshots of all regions, whole, lite and refreshed.
+//! Packing: writes learned tables and the catalogue as snapshots of all regions; lite snapshots; refreshing popularity,
+//! attributes and rules without learning.
 //!
 //! May import: `origin_learn`, `origin_data`, `snapshots`.
 
@@ -8,7 +9,7 @@ pub mod refresh;
 pub mod regions;
 mod snapshot_set;
 
-pub use catalogue::Catalogue;
+pub use catalogue::CatalogueSections;
 pub use snapshot_set::{ITEMS, REGION, SnapshotSet};
 
 use anyhow::Result;
@@ -33,25 +34,25 @@ use std::collections::BTreeMap;
 /// How tables are packed.
 #[derive(Clone, Copy, Debug)]
 pub struct PackOptions {
-    /// Whether items are ordered by neighbourhood, which takes time and packs better.
+    /// Whether items are ordered by neighbourhood, which takes time but packs better.
     pub clustered: bool,
-    /// Bytes that the catalogue and its tables may have in all before the tables are cut into shards.
+    /// Total bytes of the catalogue and its tables above which the tables are sharded.
     pub whole: usize,
-    /// The most bytes of a shard.
+    /// Size limit of a shard in bytes.
     pub shard: usize,
 }
 
 impl Default for PackOptions {
-    /// 25 MiB in all, one value of KV: an isolate holds it twice while it changes, with room to spare. 1 MiB a shard:
-    /// the smaller, the more of what a cache holds is wanted (`cargo xtask bench cache`), but every shard is three
-    /// of the 1,200 calls in five minutes that Cloudflare's API lets a publisher make.
+    /// 25 MiB in total, the limit of one KV value: an isolate can hold two of them while a snapshot is replaced. 1 MiB per
+    /// shard: smaller shards make better use of a cache (`cargo xtask bench cache`), but each takes three of the 1,200 API
+    /// calls that Cloudflare allows in five minutes.
     fn default() -> Self {
         Self { clustered: true, whole: KV_VALUE, shard: 1 << 20 }
     }
 }
 
 impl PackOptions {
-    /// For a snapshot that nobody keeps: unordered and whole, which spares looking how large it will be.
+    /// For a temporary snapshot: items unordered, tables whole.
     pub fn quick() -> Self {
         Self { clustered: false, whole: usize::MAX, ..Self::default() }
     }
@@ -59,41 +60,41 @@ impl PackOptions {
 
 /// The most bytes of a value in Workers KV.
 pub const KV_VALUE: usize = 25 << 20;
-/// More bytes than the envelope of a shard adds to its section.
+/// Upper bound of what the envelope of a shard adds to its section, in bytes.
 pub const ENVELOPE: usize = 256;
-/// What a neighbour takes, before it is known: packed tables took 10 to 16.
+/// Estimated size of a neighbour; packed tables took 10 to 16 bits.
 const NEIGHBOUR_BITS: usize = 12;
 
 /// Packs the tables for every region.
 ///
 /// # Errors
-/// A strategy cannot be read again.
+/// A strategy cannot be encoded, or a section cannot be read back.
 pub fn pack(
     log: &Dataset,
     prepared: &TrainingData,
     regions: &Regions,
     recipe: &Recipe,
     LearnedTables { mut coview, mut knn, mut bought }: LearnedTables,
-    packing: PackOptions,
+    options: PackOptions,
 ) -> Result<SnapshotSet> {
     let TrainingData { built_at, order, index, counts, .. } = prepared;
     let (mut order, mut index) = (order.clone(), index.clone());
-    let in_shards = packing.whole < usize::MAX && {
+    let in_shards = options.whole < usize::MAX && {
         let neighbours = [&coview, &knn, &bought].into_iter().flatten().map(Vec::len).sum::<usize>();
-        let catalogue = Catalogue::new(&log.items, &order);
-        catalogue.bytes() + neighbours * NEIGHBOUR_BITS / 8 > packing.whole
+        let catalogue = CatalogueSections::new(&log.items, &order);
+        catalogue.bytes() + neighbours * NEIGHBOUR_BITS / 8 > options.whole
     };
-    if packing.clustered {
+    if options.clustered {
         let mut by_place = order::cluster(&[&coview, &knn, &bought], order.len());
         if in_shards {
             order::tiers(&mut by_place);
         }
         let place = order::places(&by_place);
-        [coview, knn, bought] = [coview, knn, bought].map(|table| order::rename(table, &place));
+        [coview, knn, bought] = [coview, knn, bought].map(|table| order::renumber(table, &place));
         index.iter_mut().for_each(|index| *index = place[*index as usize]);
         order = by_place.iter().map(|index| order[*index as usize]).collect();
     }
-    let catalogue = Catalogue::new(&log.items, &order);
+    let catalogue = CatalogueSections::new(&log.items, &order);
     let mut built = SnapshotSet::default();
     let item_ids = Section::new(ids::NAME, ids::VERSION, catalogue.ids());
     let fingerprint = item_ids.checksum;
@@ -103,12 +104,11 @@ pub fn pack(
         catalogue: fingerprint,
         sections,
     };
-    // Shared blobs carry no time: unchanged tables keep their hash when only popularity moved on.
+    // Shared blobs have no time, so that unchanged tables keep their hash when only popularity changes.
     let timeless = Timestamp(0);
     let columns = Section::new(attributes::NAME, attributes::VERSION, catalogue.attributes());
     let mut shared = vec![built.add(ITEMS, &envelope("", timeless, vec![item_ids, columns]))?];
-    // The envelope around a shard takes its bytes too.
-    let limit = if in_shards { packing.shard.saturating_sub(ENVELOPE) } else { usize::MAX };
+    let limit = if in_shards { options.shard.saturating_sub(ENVELOPE) } else { usize::MAX };
     let has_orders = bought.iter().any(|row| !row.is_empty());
     let orders = has_orders.then_some((rows::BOUGHT, &bought));
     for (name, table) in [(rows::COVIEW, &coview), (rows::KNN, &knn)].into_iter().chain(orders) {
@@ -124,10 +124,10 @@ pub fn pack(
     let index: Vec<_> = index.into_iter().map(Some).collect();
     for region in regions.names() {
         let members = regions.members(region, log.areas.iter().map(String::as_str));
-        let wanted = counts.learn(&index, *built_at, |area| members[usize::from(area)]);
-        let wanted = snapshots::popularity::write(&wanted);
+        let popularity = counts.learn(&index, *built_at, |area| members[usize::from(area)]);
+        let popularity = snapshots::popularity::write(&popularity);
         let sections = vec![
-            Section::new(snapshots::popularity::NAME, snapshots::popularity::VERSION, wanted),
+            Section::new(snapshots::popularity::NAME, snapshots::popularity::VERSION, popularity),
             Section::new(strategy::NAME, strategy::VERSION, strategies.clone()),
         ];
         let mut blobs = shared.clone();

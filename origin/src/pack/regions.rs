@@ -1,26 +1,26 @@
-//! Which region an event's area (a lower-case country code, or ISO 3166-2 code such as `us-ca`) belongs to.
+//! Maps areas of events (lower-case country codes, or ISO 3166-2 codes such as `us-ca`) to regions.
 
 use anyhow::{Result, bail};
 use origin_data::LogEvent;
 use snapshots::manifest::{CONTINENT, WORLD, is_region};
 use std::collections::BTreeMap;
 
-/// Where no regions are configured, an area with this many events becomes one by itself.
+/// Without configured regions, an area with this many events becomes a region.
 pub const MIN_EVENTS: usize = 1_000;
-/// The most regions made without being configured, those with the most events.
+/// The most automatic regions; those with the most events.
 pub const MAX_AUTOMATIC: usize = 32;
 
-/// The regions a snapshot is built for, and the area each takes in. [`WORLD`] is always one and takes in all.
+/// The regions that snapshots are built for, with their areas. [`WORLD`] is always one of them and has all areas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Regions {
     of_area: BTreeMap<String, String>,
 }
 
 impl Regions {
-    /// Regions as configured: region → areas.
+    /// Configured regions: region → areas.
     ///
     /// # Errors
-    /// A region that cannot be one, or an area in two regions; the text names it.
+    /// A region has an invalid name, or two regions share an area; the message names it.
     pub fn configured(regions: &BTreeMap<String, Vec<String>>) -> Result<Self> {
         let mut of_area = BTreeMap::new();
         for (region, areas) in regions {
@@ -29,14 +29,14 @@ impl Regions {
             }
             for area in areas {
                 if let Some(other) = of_area.insert(area.to_lowercase(), region.clone()) {
-                    bail!("[regions] {region}: '{area}' is in '{other}' already");
+                    bail!("[regions] {region}: '{area}' is already in '{other}'");
                 }
             }
         }
         Ok(Self { of_area })
     }
 
-    /// Regions as a manifest of the world has them: area → region.
+    /// Regions of a manifest of the world: area → region.
     pub fn of_areas(of_area: BTreeMap<String, String>) -> Self {
         Self { of_area }
     }
@@ -62,7 +62,7 @@ impl Regions {
         &self.of_area
     }
 
-    /// The names, sorted, [`WORLD`] last: it leads readers to the others, so it is written last.
+    /// The names, sorted, with [`WORLD`] last: its manifest points to the others, so it is written last.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.of_area.values().map(String::as_str).collect();
         names.sort_unstable();
@@ -73,12 +73,13 @@ impl Regions {
 
     /// For each of the log's areas, whether it lies in `region`.
     pub fn members<'a>(&self, region: &str, areas: impl IntoIterator<Item = &'a str>) -> Vec<bool> {
-        // An event that arrives over the wire may name the region itself.
-        let lies = |area: &str| region == WORLD || area == region || self.region_of(area) == Some(region);
-        areas.into_iter().map(lies).collect()
+        // An event from the edge may name the region itself.
+        let is_member =
+            |area: &str| region == WORLD || area == region || self.region_of(area) == Some(region);
+        areas.into_iter().map(is_member).collect()
     }
 
-    /// The region of an area, as the edge finds it: of the area itself, of its country, of its continent.
+    /// The region of an area, looked up as at the edge: by area, then country, then continent.
     fn region_of(&self, area: &str) -> Option<&str> {
         let country = area.split('-').next().unwrap_or(area);
         let on = CONTINENTS.iter().find(|(_, countries)| countries.split(' ').any(|code| code == country));
@@ -87,8 +88,8 @@ impl Regions {
     }
 }
 
-/// The countries of each continent, by ISO 3166-1 codes: the division of the UN's M49 standard, by which Cloudflare's
-/// goes too but for a few islands.
+/// The countries of each continent by ISO 3166-1 code, as in the UN's M49 standard. Cloudflare's continents differ in a few
+/// islands only.
 const CONTINENTS: [(&str, &str); 7] = [
     (
         "af",
@@ -121,7 +122,7 @@ mod tests {
     use snapshots::{event::Kind, time::Timestamp};
 
     #[test]
-    fn large_areas_become_regions_by_themselves() {
+    fn large_areas_become_automatic_regions() {
         let event = |area| LogEvent {
             at: Timestamp(0),
             kind: Kind::View,
@@ -140,21 +141,26 @@ mod tests {
     }
 
     #[test]
-    fn areas_lie_in_the_finest_region_that_takes_them_in() {
+    fn areas_belong_to_the_smallest_region_that_contains_them() {
         let regions = [
             ("west", vec!["us-ca"]),
             ("us", vec!["us"]),
             ("europe", vec!["continent-eu"]),
             ("fr", vec!["fr"]),
         ];
-        let named = |(region, areas): (&str, Vec<&str>)| {
+        let owned = |(region, areas): (&str, Vec<&str>)| {
             (region.to_owned(), areas.into_iter().map(str::to_owned).collect())
         };
-        let regions = Regions::configured(&regions.map(named).into()).unwrap();
+        let regions = Regions::configured(&regions.map(owned).into()).unwrap();
         let areas = ["us", "us-ca", "us-ny", "fr", "de", "de-be", "jp", ""].map(String::from);
         let of = |region| {
             let members = regions.members(region, areas.iter().map(String::as_str));
-            areas.iter().zip(members).filter(|(_, lies)| *lies).map(|(area, _)| &**area).collect::<Vec<_>>()
+            areas
+                .iter()
+                .zip(members)
+                .filter(|(_, is_member)| *is_member)
+                .map(|(area, _)| &**area)
+                .collect::<Vec<_>>()
         };
         assert_eq!(of("west"), ["us-ca"]);
         assert_eq!(of("us"), ["us", "us-ny"]);
@@ -166,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_configuration_names_the_key() {
+    fn an_invalid_configuration_names_the_key() {
         let one = |region: &str, areas: &[&str]| {
             (region.to_owned(), areas.iter().map(|area| area.to_string()).collect())
         };

@@ -1,25 +1,26 @@
-//! What one build made, as files.
+//! The result of a build: manifests and blobs, as files.
 
 use crate::pack::lite;
 use anyhow::{Context, Result, bail};
+use origin_data::files::replace_file;
 use snapshots::{
     Snapshot,
     envelope::Envelope,
     manifest::{BlobRef, Manifest, WORLD, blob_key, content_hash, manifest_key},
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, io::ErrorKind, path::Path};
 
 /// Name of the blob of ids and attributes.
 pub const ITEMS: &str = "items";
-/// Name of the blob of what one region wants.
+/// Name of the blob of a region's popularity and strategies.
 pub const REGION: &str = "region";
 
-/// What one build made: blobs by hash, and the manifests that name them, the world's last.
+/// Blobs by hash, and the manifests that name them, the world's last.
 #[derive(Debug, Default)]
 pub struct SnapshotSet {
     /// Content hash → bytes.
     pub blobs: BTreeMap<String, Vec<u8>>,
-    /// One a region.
+    /// One per region.
     pub manifests: Vec<Manifest>,
 }
 
@@ -55,20 +56,20 @@ impl SnapshotSet {
         Ok(snapshot)
     }
 
-    /// Adds to each region a lite snapshot of it.
+    /// Adds a lite snapshot to each region.
     ///
     /// # Errors
     /// A region cannot be opened.
     pub(crate) fn add_lite(&mut self) -> Result<()> {
         for place in 0..self.manifests.len() {
             let manifest = self.manifests[place].clone();
-            let lite = self.add(lite::NAME, &lite::of(&self.open(&manifest.region)?, lite::BYTES))?;
+            let lite = self.add(lite::NAME, &lite::lite(&self.open(&manifest.region)?, lite::BYTES))?;
             self.manifests[place] = manifest.with_lite(Some(lite));
         }
         Ok(())
     }
 
-    /// Writes blobs, then manifests, and removes what an earlier build left. Returns the bytes written.
+    /// Writes blobs, then manifests, and removes files of earlier builds. Returns the bytes written.
     ///
     /// # Errors
     /// The directory cannot be written.
@@ -95,12 +96,21 @@ impl SnapshotSet {
         Ok(wrote)
     }
 
-    /// Reads what [`Self::save`] wrote.
+    /// Loads a saved snapshot set.
     ///
     /// # Errors
-    /// Nothing was built there, or a file is missing or damaged; the text names it.
+    /// Nothing was built there, or a file is missing or damaged; the message names it.
     pub fn load(dir: &Path) -> Result<Self> {
-        let mut built = Self { manifests: Self::manifests(dir)?, ..Self::default() };
+        Self::load_if_built(dir)?.with_context(|| not_built(dir))
+    }
+
+    /// Reads what [`Self::save`] wrote; `None` if nothing was saved in this directory yet.
+    ///
+    /// # Errors
+    /// A file cannot be read, is missing or is damaged; the text names it.
+    pub fn load_if_built(dir: &Path) -> Result<Option<Self>> {
+        let Some(manifests) = Self::manifests_if_built(dir)? else { return Ok(None) };
+        let mut built = Self { manifests, ..Self::default() };
         for blob in built.manifests.iter().flat_map(Manifest::named) {
             if !built.blobs.contains_key(&blob.hash) {
                 let path = dir.join(blob_key(&blob.hash));
@@ -111,41 +121,108 @@ impl SnapshotSet {
                 built.blobs.insert(blob.hash.clone(), bytes);
             }
         }
-        Ok(built)
+        Ok(Some(built))
     }
 
-    /// The manifests of what [`Self::save`] wrote, without what they name.
+    /// The manifests of a saved snapshot set, without their blobs.
     ///
     /// # Errors
-    /// Nothing was built there, or a file is damaged; the text names it.
+    /// Nothing was built there, or a file is damaged; the message names it.
     pub fn manifests(dir: &Path) -> Result<Vec<Manifest>> {
-        let nothing = || format!("no snapshots in {}; run `verge build` first", dir.display());
-        let entries = std::fs::read_dir(dir.join("manifest")).with_context(nothing)?;
+        Self::manifests_if_built(dir)?.with_context(|| not_built(dir))
+    }
+
+    /// The manifests of what [`Self::save`] wrote, without their blobs; `None` if nothing was saved in this directory
+    /// yet.
+    ///
+    /// # Errors
+    /// The directory or a file cannot be read or is damaged; the text names it.
+    pub fn manifests_if_built(dir: &Path) -> Result<Option<Vec<Manifest>>> {
+        let folder = dir.join("manifest");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", folder.display())),
+        };
         let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-        // The world's is published last: it leads readers to the others.
+        // A file that is being written, or was when the process was killed.
+        paths.retain(|path| path.extension().is_none_or(|extension| extension != "part"));
+        // The world's manifest comes last: it points to the others.
         paths.sort_by_key(|path| (path.ends_with(WORLD), path.clone()));
         let read = |path: &std::path::PathBuf| -> Result<Manifest> {
             let named = || format!("in {}", path.display());
             Manifest::parse(&std::fs::read(path).with_context(named)?).with_context(named)
         };
         let manifests = paths.iter().map(read).collect::<Result<Vec<_>>>()?;
-        if manifests.is_empty() { bail!(nothing()) } else { Ok(manifests) }
+        if manifests.is_empty() {
+            bail!("{} has no manifests; run `verge build` again", folder.display());
+        }
+        Ok(Some(manifests))
     }
 }
 
-/// Writes by renaming, so that a kill leaves the old file or the new one. Returns the bytes written.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<u64> {
-    if std::fs::read(path).is_ok_and(|old| old == bytes) {
-        return Ok(0);
+fn not_built(dir: &Path) -> String {
+    format!("no snapshots in {}; run `verge build` first", dir.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snapshots::time::Timestamp;
+    use std::fs;
+
+    fn save(dir: &Path) {
+        let mut set = SnapshotSet::default();
+        let envelope =
+            Envelope { region: WORLD.to_owned(), built_at: Timestamp(1), catalogue: 0, sections: Vec::new() };
+        let blob = set.add(REGION, &envelope).unwrap();
+        set.manifests.push(Manifest::new(WORLD, Timestamp(1), vec![blob], BTreeMap::new()));
+        set.save(dir).unwrap();
     }
-    let write = || -> std::io::Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
+
+    fn file_in(folder: &Path) -> std::path::PathBuf {
+        fs::read_dir(folder).unwrap().next().unwrap().unwrap().path()
+    }
+
+    #[test]
+    fn a_missing_directory_is_not_built_and_a_saved_one_loads() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(SnapshotSet::load_if_built(dir.path()).unwrap().is_none());
+        assert!(SnapshotSet::manifests_if_built(&dir.path().join("missing")).unwrap().is_none());
+        let error = SnapshotSet::load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("run `verge build` first"), "{error}");
+        save(dir.path());
+        assert_eq!(SnapshotSet::load_if_built(dir.path()).unwrap().unwrap().blobs.len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_or_missing_file_is_an_error_and_not_an_empty_set() {
+        type Damage = fn(&Path);
+        let damages: [(&str, &str, Damage); 4] = [
+            ("a cut manifest", "manifest", |dir| fs::write(file_in(&dir.join("manifest")), "{").unwrap()),
+            ("a changed blob", "blob", |dir| fs::write(file_in(&dir.join("blob")), "x").unwrap()),
+            ("a missing blob", "blob", |dir| fs::remove_file(file_in(&dir.join("blob"))).unwrap()),
+            ("no manifest", "manifest", |dir| fs::remove_file(file_in(&dir.join("manifest"))).unwrap()),
+        ];
+        for (damage, folder, apply) in damages {
+            let dir = tempfile::tempdir().unwrap();
+            save(dir.path());
+            apply(dir.path());
+            let error = format!("{:#}", SnapshotSet::load_if_built(dir.path()).unwrap_err());
+            assert!(error.contains(folder), "{damage}: {error}");
+            let manifests = SnapshotSet::manifests_if_built(dir.path());
+            assert_eq!(manifests.is_err(), folder == "manifest", "{damage}");
         }
-        let unfinished = path.with_extension("part");
-        std::fs::write(&unfinished, bytes)?;
-        std::fs::rename(&unfinished, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(bytes.len() as u64)
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("manifest"), "a file in place of the directory").unwrap();
+        assert!(SnapshotSet::load_if_built(dir.path()).is_err());
+    }
+
+    #[test]
+    fn an_unfinished_write_is_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path());
+        fs::write(dir.path().join("manifest/gb.part"), "{").unwrap();
+        assert_eq!(SnapshotSet::manifests(dir.path()).unwrap().len(), 1);
+    }
 }

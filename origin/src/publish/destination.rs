@@ -1,28 +1,29 @@
-//! Where snapshots go: a flat space of keys. A directory, or Workers KV.
+//! Publishing destinations: a key-value interface, and a directory that implements it.
 
-use anyhow::{Context, Result};
-use origin_data::files::replace_file;
+use super::error::Result;
+use origin_data::files::{FileError, read_if_exists, replace_file};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// A flat space of keys that readers follow: the seam at which other stores attach.
+/// A key-value store from which the edge reads snapshots. Implement it to publish elsewhere.
 pub trait Destination {
-    /// The value of a key; `None` when it has none.
+    /// The value of a key; `None` if the key does not exist.
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>>;
-    /// Sets a key.
+    /// Sets the value of a key.
     fn put(&self, key: &str, value: &[u8]) -> Result<()>;
-    /// Removes a key; one that is not there is no error.
+    /// Deletes a key. It is not an error if the key does not exist.
     fn delete(&self, key: &str) -> Result<()>;
-    /// The keys that begin with `prefix`.
+    /// All keys that begin with `prefix`.
     fn list(&self, prefix: &str) -> Result<Vec<String>>;
-    /// What to call it when talking to people.
+    /// A name for messages.
     fn name(&self) -> String;
 }
 
-/// A directory: a key is a file below it.
+/// A directory in which each key is a file.
 pub struct Directory(PathBuf);
 
 impl Directory {
-    /// The directory; it is made when first written to.
+    /// A directory, which is created by the first write.
     pub fn new(path: &Path) -> Self {
         Self(path.to_owned())
     }
@@ -30,22 +31,19 @@ impl Directory {
 
 impl Destination for Directory {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let path = self.0.join(key);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        }
+        Ok(read_if_exists(&self.0.join(key))?)
     }
 
     fn put(&self, key: &str, value: &[u8]) -> Result<()> {
-        replace_file(&self.0.join(key), value).map(|_| ())
+        replace_file(&self.0.join(key), value)?;
+        Ok(())
     }
 
     fn delete(&self, key: &str) -> Result<()> {
-        match std::fs::remove_file(self.0.join(key)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {key}"))
+        let path = self.0.join(key);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(FileError::new("remove", &path, error).into())
             }
             _ => Ok(()),
         }
@@ -53,10 +51,15 @@ impl Destination for Directory {
 
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
         let (folder, start) = prefix.rsplit_once('/').unwrap_or(("", prefix));
-        let Ok(entries) = std::fs::read_dir(self.0.join(folder)) else { return Ok(Vec::new()) };
+        let path = self.0.join(folder);
+        let unreadable = |error| FileError::new("read", &path, error);
+        let entries = match std::fs::read_dir(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(unreadable)?,
+        };
         let mut keys = Vec::new();
         for entry in entries {
-            let name = entry?.file_name().to_string_lossy().into_owned();
+            let name = entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned();
             if name.starts_with(start) && !name.ends_with(".part") {
                 keys.push(format!("{folder}/{name}"));
             }

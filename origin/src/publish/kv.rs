@@ -1,17 +1,17 @@
-//! Workers KV, through Cloudflare's REST API or anything that speaks it (`wrangler dev` does).
+//! Workers KV over Cloudflare's REST API or a compatible one, such as that of `wrangler dev`.
 
+use super::error::{PublishError, Result};
 use crate::config::Kv;
 use crate::publish::destination::Destination;
-use anyhow::{Context, Result, bail};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{io::Read, thread::sleep, time::Duration};
 use ureq::{Agent, Body, http::Response};
 
-/// The largest value KV takes, in bytes.
-pub const MAX_VALUE: usize = 25 * 1024 * 1024;
-/// How often a request is tried before it fails.
-const TRIES: u32 = 6;
-/// The longest wait between two tries, also where the server asks for more.
+/// Largest value in KV, in bytes.
+pub const MAX_VALUE_BYTES: usize = 25 * 1024 * 1024;
+/// Attempts per request.
+const MAX_ATTEMPTS: u32 = 6;
+/// Longest wait between two attempts; it also bounds `Retry-After`.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// A KV namespace.
@@ -44,31 +44,41 @@ struct ResultInfo {
     cursor: Option<String>,
 }
 
-/// How long to wait before try `number` (from 1): what the server asked for, else twice as long each time.
-fn wait(number: u32, retry_after: Option<&str>) -> Duration {
-    let asked = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-    asked.unwrap_or(Duration::from_millis(250) * 2u32.pow(number.min(10))).min(MAX_WAIT)
+/// The wait after failed attempt number `attempt` (from 1): `Retry-After` in seconds, or else exponential.
+fn backoff(attempt: u32, retry_after: Option<&str>) -> Duration {
+    let requested = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    requested.unwrap_or(Duration::from_millis(250) * 2u32.pow(attempt.min(10))).min(MAX_WAIT)
+}
+
+fn api_error(url: &str, detail: String) -> PublishError {
+    PublishError::Api { url: url.to_owned(), detail }
 }
 
 impl KvNamespace {
-    /// The namespace that the configuration names.
+    /// The configured namespace.
     ///
     /// # Errors
-    /// A setting is missing; the text names its key and its variable.
+    /// A setting is missing; the text names its key and environment variable.
     pub fn new(kv: &Kv) -> Result<Self> {
         let Some(namespace) = &kv.namespace else {
-            bail!("no KV namespace; set `namespace` under [kv] in verge.toml, or VERGE_KV_NAMESPACE");
+            return Err(PublishError::Config(
+                "no KV namespace; set `namespace` under [kv] in verge.toml, or VERGE_KV_NAMESPACE",
+            ));
         };
         let base = match (&kv.base, &kv.account) {
             (Some(base), _) => base.trim_end_matches('/').to_owned(),
             (None, Some(account)) => format!("https://api.cloudflare.com/client/v4/accounts/{account}"),
-            (None, None) => bail!(
-                "no account; set `account` (or `base`, the API's address) under [kv] in verge.toml, or \
-                 VERGE_KV_ACCOUNT"
-            ),
+            (None, None) => {
+                return Err(PublishError::Config(
+                    "no account; set `account` (or `base`, the API's address) under [kv] in verge.toml, or \
+                 VERGE_KV_ACCOUNT",
+                ));
+            }
         };
         if kv.base.is_none() && kv.token.is_none() {
-            bail!("no API token; set VERGE_KV_TOKEN to one that may edit Workers KV Storage");
+            return Err(PublishError::Config(
+                "no API token; set VERGE_KV_TOKEN to a token with the permission Workers KV Storage: Edit",
+            ));
         }
         let agent = Agent::config_builder()
             .http_status_as_error(false)
@@ -77,6 +87,10 @@ impl KvNamespace {
             .into();
         let token = kv.token.as_ref().map(|token| token.reveal().to_owned());
         Ok(Self { agent, base: format!("{base}/storage/kv/namespaces/{namespace}"), token })
+    }
+
+    fn missing_namespace(&self) -> PublishError {
+        api_error(&self.base, "does not exist; check the account and the namespace".to_owned())
     }
 
     fn value_url(&self, key: &str) -> String {
@@ -97,9 +111,9 @@ impl KvNamespace {
         }
     }
 
-    /// The body of a successful answer, `None` for 404. Tries again on 429, 5xx and a broken connection.
+    /// The body of a successful response; `None` for 404. Retries on 429, 5xx and connection errors.
     fn call(&self, method: &Method<'_>, url: &str) -> Result<Option<Vec<u8>>> {
-        for number in 1..=TRIES {
+        for attempt in 1..=MAX_ATTEMPTS {
             let (problem, retry_after) = match self.send(method, url) {
                 Ok(mut response) => {
                     let status = response.status().as_u16();
@@ -107,7 +121,7 @@ impl KvNamespace {
                         response.headers().get("Retry-After").and_then(|value| value.to_str().ok());
                     let retry_after = retry_after.map(str::to_owned);
                     let mut body = Vec::new();
-                    let limit = MAX_VALUE as u64 + 1_048_576;
+                    let limit = MAX_VALUE_BYTES as u64 + 1_048_576;
                     let read = response.body_mut().as_reader().take(limit).read_to_end(&mut body);
                     match (status, read) {
                         (404, _) => return Ok(None),
@@ -115,21 +129,21 @@ impl KvNamespace {
                         (200..=299, Err(error)) => (error.to_string(), None),
                         (429 | 500..=599, _) => (format!("status {status}"), retry_after),
                         _ => {
-                            let said: String = String::from_utf8_lossy(&body).chars().take(300).collect();
-                            bail!("{url} answered {status}: {said}");
+                            let excerpt: String = String::from_utf8_lossy(&body).chars().take(300).collect();
+                            return Err(api_error(url, format!("status {status}: {excerpt}")));
                         }
                     }
                 }
                 Err(error) => (error.to_string(), None),
             };
-            if number == TRIES {
-                bail!("{url}: {problem}; given up after {TRIES} tries");
+            if attempt == MAX_ATTEMPTS {
+                return Err(api_error(url, format!("{problem}; gave up after {MAX_ATTEMPTS} attempts")));
             }
-            let wait = wait(number, retry_after.as_deref());
-            eprintln!("  {problem}; trying again in {:.1} s", wait.as_secs_f64());
+            let wait = backoff(attempt, retry_after.as_deref());
+            eprintln!("  {problem}; retrying in {:.1} s", wait.as_secs_f64());
             sleep(wait);
         }
-        bail!("{url}: not tried")
+        Err(api_error(url, "no attempt was made".to_owned()))
     }
 }
 
@@ -139,12 +153,13 @@ impl Destination for KvNamespace {
     }
 
     fn put(&self, key: &str, value: &[u8]) -> Result<()> {
-        if value.len() > MAX_VALUE {
-            bail!("{key} has {} bytes; KV takes {MAX_VALUE}; build with fewer neighbours (--k)", value.len());
+        if value.len() > MAX_VALUE_BYTES {
+            let (key, bytes) = (key.to_owned(), value.len());
+            return Err(PublishError::TooLarge { key, bytes, limit: MAX_VALUE_BYTES });
         }
         match self.call(&Method::Put(value), &self.value_url(key))? {
             Some(_) => Ok(()),
-            None => bail!("{} does not exist; check the account and the namespace", self.base),
+            None => Err(self.missing_namespace()),
         }
     }
 
@@ -161,9 +176,9 @@ impl Destination for KvNamespace {
             if !cursor.is_empty() {
                 url.push_str(&format!("&cursor={}", utf8_percent_encode(&cursor, NON_ALPHANUMERIC)));
             }
-            let Some(body) = self.call(&Method::Get, &url)? else { return Ok(keys) };
-            let listing: Listing =
-                serde_json::from_slice(&body).with_context(|| format!("{url} answered no listing"))?;
+            let body = self.call(&Method::Get, &url)?.ok_or_else(|| self.missing_namespace())?;
+            let listing: Listing = serde_json::from_slice(&body)
+                .map_err(|error| api_error(&url, format!("cannot parse the list of keys: {error}")))?;
             keys.extend(listing.result.into_iter().map(|key| key.name));
             match listing.result_info.and_then(|info| info.cursor) {
                 Some(next) if !next.is_empty() && next != cursor => cursor = next,
@@ -182,11 +197,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_and_the_server_is_heeded_within_reason() {
-        assert_eq!(wait(1, None), Duration::from_millis(500));
-        assert_eq!(wait(2, None), Duration::from_secs(1));
-        assert_eq!(wait(1, Some("7")), Duration::from_secs(7));
-        assert_eq!(wait(1, Some("86400")), MAX_WAIT);
-        assert_eq!(wait(9, Some("soon")), MAX_WAIT);
+    fn backs_off_exponentially_and_honours_retry_after_up_to_a_limit() {
+        assert_eq!(backoff(1, None), Duration::from_millis(500));
+        assert_eq!(backoff(2, None), Duration::from_secs(1));
+        assert_eq!(backoff(1, Some("7")), Duration::from_secs(7));
+        assert_eq!(backoff(1, Some("86400")), MAX_WAIT);
+        assert_eq!(backoff(9, Some("soon")), MAX_WAIT);
     }
 }

@@ -1,20 +1,24 @@
-//! `verge publish` and `verge rollback`: what was built, to where the edge reads it.
+//! Publishing snapshots to where the edge reads them, and rolling back.
 //!
-//! Order makes it safe: blobs first, each read back and compared, then the region's history, and its manifest
-//! last. A reader follows manifests only, so whatever moment the publisher dies at, the edge serves the old
-//! snapshot or the new one. Blobs are named by their content: what is there already is not sent again.
+//! The order of writes makes it safe: first the blobs, each read back and compared, then the region's history, and last
+//! its manifest. Readers start from a manifest, so if the publisher is killed at any time, the edge serves the old or the
+//! new snapshot. Blobs are named by their hash, so that existing ones are not sent again.
+//!
+//! May import: `rules`, `pack`, `stream`, `store`, `config` and the crates below.
 
 pub mod destination;
+mod error;
 pub mod kv;
 
+pub use error::{PublishError, Result};
+
 use crate::{
-    config::{ItemsFrom, Kv},
+    config::{ItemsFrom, Kv, StreamOptions},
     pack::{SnapshotSet, refresh::Refresher},
     rules,
     store::{Store, lock, snapshots_dir},
-    stream::{Limits, checkpoint},
+    stream::checkpoint,
 };
-use anyhow::{Context, Result, bail};
 use destination::{Destination, Directory};
 use kv::KvNamespace;
 use serde::{Deserialize, Serialize};
@@ -24,12 +28,12 @@ use snapshots::{
 };
 use std::{collections::BTreeSet, fs::File, path::Path};
 
-/// However many were published since, a manifest that readers may still hold keeps its blobs this long.
-const GRACE_MS: i64 = 3_600_000;
-/// The most manifests a history holds, young or not.
+/// How long the blobs of a replaced manifest are kept at least, because readers may still use it.
+const GRACE_PERIOD_MS: i64 = 3_600_000;
+/// Most manifests in a history, including those in the grace period.
 const MAX_HISTORY: usize = 200;
 
-/// The destination of that name: `kv`, or a directory.
+/// The destination of this name: `kv`, or else a directory.
 ///
 /// # Errors
 /// A setting of KV is missing.
@@ -40,51 +44,50 @@ pub fn open(name: &str, kv: &Kv) -> Result<Box<dyn Destination + Send>> {
     })
 }
 
-/// Held by whoever publishes from a data directory: a blob that one removes, as no history names it any more, may be one
-/// that another is about to name. Waits for the other.
+/// Waits for the publishing lock of a data directory. Without it, one publisher could delete a blob that another is about
+/// to name in a manifest.
 ///
 /// # Errors
 /// The data directory cannot be written.
 pub fn lock_publishing(data_dir: &Path) -> Result<File> {
-    lock(data_dir, "publish.lock")
+    Ok(lock(data_dir, "publish.lock")?)
 }
 
-/// The model that serves, with popularity and attributes as the log and the catalogue say now, and the rules that are
-/// set.
+/// The snapshots of the serving model with the current popularity, attributes and rules.
 ///
 /// # Errors
-/// Nothing was built, the store or the log cannot be read, or the rules make no sense.
-pub fn up_to_date(data_dir: &Path, limits: Limits, items: Option<ItemsFrom>) -> Result<SnapshotSet> {
+/// There are no snapshots, the store or the log cannot be read, or the rules are invalid.
+pub fn up_to_date(data_dir: &Path, options: StreamOptions, items: Option<ItemsFrom>) -> Result<SnapshotSet> {
     let mut refresher = Refresher::new(SnapshotSet::load(&snapshots_dir(data_dir))?)?;
     let log = origin_log::dir(data_dir);
-    let (mut tables, mut reader, _) = checkpoint::load(data_dir, &log, limits)?;
-    reader.read(|record, place| tables.add(record, place))?;
+    let (mut tables, mut reader, _) = checkpoint::load(data_dir, &log, options)?;
+    reader.read(|record, names| tables.add(record, names)).map_err(anyhow::Error::from)?;
     if reader.position() > 0 {
         let store = Store::open(data_dir)?.with_items_from(items);
         refresher.attributes(&store.items()?, store.others_in_stock()?)?;
-        refresher.popularity(&tables.counted())?;
+        refresher.popularity(&tables.popularity_counts())?;
     }
     refresher.rules(&rules::load(data_dir)?)?;
     Ok(refresher.into_built())
 }
 
-/// One manifest that was published.
+/// An entry of a region's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Published {
+struct PublishedManifest {
     published_at: Timestamp,
     manifest: Manifest,
 }
 
-/// What publishing did.
+/// The result of [`publish`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Keys written.
-    pub wrote: usize,
-    /// Bytes written.
-    pub bytes: usize,
-    /// Blobs removed because no kept manifest names them.
-    pub removed: usize,
-    /// Regions at the destination that were not built.
+pub struct PublishReport {
+    /// Number of keys written.
+    pub keys_written: usize,
+    /// Number of bytes written.
+    pub bytes_written: usize,
+    /// Number of blobs deleted because no manifest names them any more.
+    pub blobs_removed: usize,
+    /// Regions at the destination that are not in the snapshot set.
     pub unbuilt_regions: Vec<String>,
 }
 
@@ -92,177 +95,236 @@ fn history_key(region: &str) -> String {
     format!("history/{region}")
 }
 
-fn history(to: &dyn Destination, region: &str) -> Result<Vec<Published>> {
-    match to.get(&history_key(region))? {
-        // A history that cannot be read costs the way back, not the way forward.
-        Some(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+fn damaged(to: &dyn Destination, key: String, error: impl std::fmt::Display) -> PublishError {
+    PublishError::Damaged { key, destination: to.name(), detail: error.to_string() }
+}
+
+/// The manifests that were published for a region, oldest first; empty if there were none.
+fn history(to: &dyn Destination, region: &str) -> Result<Vec<PublishedManifest>> {
+    let key = history_key(region);
+    match to.get(&key)? {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(to, key, error)),
         None => Ok(Vec::new()),
     }
 }
 
-fn present(to: &dyn Destination, region: &str) -> Result<Option<Manifest>> {
-    Ok(to.get(&manifest_key(region))?.and_then(|bytes| Manifest::parse(&bytes).ok()))
+/// The current manifest of a region; `None` if none was published.
+fn current_manifest(to: &dyn Destination, region: &str) -> Result<Option<Manifest>> {
+    let key = manifest_key(region);
+    match to.get(&key)? {
+        Some(bytes) => Manifest::parse(&bytes).map(Some).map_err(|error| damaged(to, key, error)),
+        None => Ok(None),
+    }
 }
 
-fn blobs_of(history: &[Published]) -> impl Iterator<Item = &str> {
+/// Hashes of all blobs that a history names.
+fn blob_hashes(history: &[PublishedManifest]) -> impl Iterator<Item = &str> {
     history.iter().flat_map(|published| published.manifest.named().map(|blob| &*blob.hash))
 }
 
-fn regions_at(to: &dyn Destination) -> Result<Vec<String>> {
+fn published_regions(to: &dyn Destination) -> Result<Vec<String>> {
     let keys = to.list(&manifest_key(""))?;
     let names = keys.iter().filter_map(|key| key.strip_prefix("manifest/"));
     Ok(names.filter(|name| is_region(name)).map(str::to_owned).collect())
 }
 
-/// Sends what is not there yet. `now` dates it; `keep` manifests a region stay to roll back to. Blobs in `known` were read
-/// back from there by the publishing before, and are not read again; it is replaced by those of this one.
+/// Publishes a snapshot set: sends new blobs, writes the histories and manifests of changed regions, and deletes blobs
+/// that no manifest names any more.
+///
+/// - `now` is stored as the time of publication.
+/// - `keep` manifests per region stay in the history for rollbacks.
+/// - `prune` removes regions that are not in `built`.
+/// - `verified` has the hashes of blobs that an earlier call read back; they are not read again. The call replaces its
+///   content by the blobs of `built`.
+/// - `progress` is called with a line of text for each change.
 ///
 /// # Errors
-/// The destination fails for good, or gives back other bytes than were sent; what it served before, it still
-/// serves.
+/// The destination fails after all retries, or returns other bytes than were sent. Regions whose manifest was not written
+/// yet keep serving their previous snapshot.
 pub fn publish(
     built: &SnapshotSet,
     to: &dyn Destination,
     now: Timestamp,
     keep: usize,
     prune: bool,
-    known: &mut BTreeSet<String>,
-    mut report: impl FnMut(&str),
-) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
+    verified: &mut BTreeSet<String>,
+    mut progress: impl FnMut(&str),
+) -> Result<PublishReport> {
+    let mut report = PublishReport::default();
     let mut changed = Vec::new();
     for manifest in &built.manifests {
-        if present(to, &manifest.region)?.as_ref() != Some(manifest) {
-            changed.push(manifest);
+        match current_manifest(to, &manifest.region) {
+            Ok(Some(current)) if current == *manifest => {}
+            // A damaged manifest is replaced.
+            Ok(_) | Err(PublishError::Damaged { .. }) => changed.push(manifest),
+            Err(error) => return Err(error),
         }
     }
     for blob in changed.iter().flat_map(|manifest| manifest.named()) {
         let key = blob_key(&blob.hash);
-        if known.contains(&blob.hash) {
+        if verified.contains(&blob.hash) {
             continue;
         }
-        if intact(to, &blob.hash)? {
-            known.insert(blob.hash.clone());
+        if is_intact(to, &blob.hash)? {
+            verified.insert(blob.hash.clone());
             continue;
         }
-        let bytes = built.blobs.get(&blob.hash).with_context(|| format!("{key} was not built"))?;
+        let bytes = built.blobs.get(&blob.hash).ok_or_else(|| PublishError::Missing(key.clone()))?;
         to.put(&key, bytes)?;
-        if !intact(to, &blob.hash)? {
-            bail!("{key} reads back damaged from {}; nothing was switched over", to.name());
+        if !is_intact(to, &blob.hash)? {
+            return Err(PublishError::ReadBack { key, destination: to.name() });
         }
-        known.insert(blob.hash.clone());
-        outcome.wrote += 1;
-        outcome.bytes += bytes.len();
-        report(&format!("{key}  {}  {} bytes", blob.name, bytes.len()));
+        verified.insert(blob.hash.clone());
+        report.keys_written += 1;
+        report.bytes_written += bytes.len();
+        progress(&format!("{key}  {}  {} bytes", blob.name, bytes.len()));
     }
-    let mut dropped = BTreeSet::new();
+    let (mut unnamed, mut may_remove) = (BTreeSet::new(), true);
     for manifest in &changed {
-        let (history, gone) = extend(history(to, &manifest.region)?, manifest, now, keep);
-        dropped.extend(gone);
+        let old_history = match history(to, &manifest.region) {
+            Err(error @ PublishError::Damaged { .. }) => {
+                progress(&format!("{error}; starting a new history, and no blob is removed"));
+                may_remove = false;
+                // The current snapshot stays available for a rollback, unless its manifest is damaged too.
+                let current = match current_manifest(to, &manifest.region) {
+                    Err(PublishError::Damaged { .. }) => None,
+                    current => current?,
+                };
+                current
+                    .map(|manifest| PublishedManifest { published_at: now, manifest })
+                    .into_iter()
+                    .collect()
+            }
+            history => history?,
+        };
+        let (history, dropped) = append_to_history(old_history, manifest, now, keep);
+        unnamed.extend(dropped);
         let key = manifest_key(&manifest.region);
         for (key, bytes) in [
-            (history_key(&manifest.region), serde_json::to_vec(&history)?),
+            (history_key(&manifest.region), serde_json::to_vec(&history).map_err(anyhow::Error::from)?),
             (key.clone(), manifest.to_json()),
         ] {
             to.put(&key, &bytes)?;
-            outcome.wrote += 1;
-            outcome.bytes += bytes.len();
+            report.keys_written += 1;
+            report.bytes_written += bytes.len();
         }
-        report(&format!("{key}  version {}", manifest.version));
+        progress(&format!("{key}  version {}", manifest.version));
     }
-    for region in regions_at(to)? {
+    for region in published_regions(to)? {
         if built.manifests.iter().any(|manifest| manifest.region == region) {
             continue;
         }
         if prune {
             let old = history(to, &region)?;
-            dropped.extend(blobs_of(&old).map(str::to_owned));
+            unnamed.extend(blob_hashes(&old).map(str::to_owned));
             to.delete(&manifest_key(&region))?;
             to.delete(&history_key(&region))?;
-            report(&format!("{}  removed", manifest_key(&region)));
+            progress(&format!("{}  removed", manifest_key(&region)));
         } else {
-            outcome.unbuilt_regions.push(region);
+            report.unbuilt_regions.push(region);
         }
     }
-    outcome.removed = sweep(to, dropped, &mut report)?;
-    // What the present manifests name is in their histories, so that no other publisher removes it.
-    *known = built.manifests.iter().flat_map(Manifest::named).map(|blob| blob.hash.clone()).collect();
-    Ok(outcome)
+    if may_remove {
+        report.blobs_removed = sweep(to, unnamed, &mut progress)?;
+    }
+    // Other publishers do not delete these, as the current manifests and histories name them.
+    *verified = built.manifests.iter().flat_map(Manifest::named).map(|blob| blob.hash.clone()).collect();
+    Ok(report)
 }
 
-fn intact(to: &dyn Destination, hash: &str) -> Result<bool> {
+/// Whether the blob exists and its content has this hash.
+fn is_intact(to: &dyn Destination, hash: &str) -> Result<bool> {
     Ok(to.get(&blob_key(hash))?.is_some_and(|bytes| content_hash(&bytes) == hash))
 }
 
-/// The history with `manifest` as its newest, and the blobs of the manifests it lets go.
-fn extend(
-    mut history: Vec<Published>,
+/// Appends `manifest` to a history and truncates it to `keep` entries and those in the grace period. Returns the new
+/// history and the blobs that only dropped entries name.
+fn append_to_history(
+    mut history: Vec<PublishedManifest>,
     manifest: &Manifest,
     now: Timestamp,
     keep: usize,
-) -> (Vec<Published>, BTreeSet<String>) {
+) -> (Vec<PublishedManifest>, BTreeSet<String>) {
     history.retain(|published| published.manifest.version != manifest.version);
-    history.push(Published { published_at: now, manifest: manifest.clone() });
-    // A manifest was in use until the next was published.
-    let until = |place: usize| history.get(place + 1).map_or(now, |next| next.published_at);
-    let young = (0..history.len()).find(|place| now.0 - until(*place).0 < GRACE_MS).unwrap_or(0);
-    let first = young.min(history.len().saturating_sub(keep)).max(history.len().saturating_sub(MAX_HISTORY));
+    history.push(PublishedManifest { published_at: now, manifest: manifest.clone() });
+    // A manifest was in use until the next one was published.
+    let used_until = |index: usize| history.get(index + 1).map_or(now, |next| next.published_at);
+    let in_grace =
+        (0..history.len()).find(|index| now.0 - used_until(*index).0 < GRACE_PERIOD_MS).unwrap_or(0);
+    let first =
+        in_grace.min(history.len().saturating_sub(keep)).max(history.len().saturating_sub(MAX_HISTORY));
     let kept = history.split_off(first);
-    let named: BTreeSet<&str> = blobs_of(&kept).collect();
-    let gone = blobs_of(&history).filter(|hash| !named.contains(hash)).map(str::to_owned).collect();
-    (kept, gone)
+    let named: BTreeSet<&str> = blob_hashes(&kept).collect();
+    let dropped = blob_hashes(&history).filter(|hash| !named.contains(hash)).map(str::to_owned).collect();
+    (kept, dropped)
 }
 
-/// Removes those of `candidates` that no history names any more.
+/// Deletes the blobs in `candidates` that no history and no current manifest names. If one of these is damaged, it is
+/// unknown what it names, and nothing is deleted.
 fn sweep(
     to: &dyn Destination,
     mut candidates: BTreeSet<String>,
-    report: &mut impl FnMut(&str),
+    progress: &mut impl FnMut(&str),
 ) -> Result<usize> {
     if candidates.is_empty() {
         return Ok(0);
     }
-    for region in regions_at(to)? {
-        for hash in blobs_of(&history(to, &region)?) {
+    for region in published_regions(to)? {
+        let named = history(to, &region).and_then(|history| Ok((history, current_manifest(to, &region)?)));
+        let (history, current) = match named {
+            Err(error @ PublishError::Damaged { .. }) => {
+                progress(&format!("{error}; no blob is removed"));
+                return Ok(0);
+            }
+            named => named?,
+        };
+        let current = current.iter().flat_map(Manifest::named).map(|blob| &*blob.hash);
+        for hash in blob_hashes(&history).chain(current) {
             candidates.remove(hash);
         }
     }
     for hash in &candidates {
         to.delete(&blob_key(hash))?;
-        report(&format!("{}  removed", blob_key(hash)));
+        progress(&format!("{}  removed", blob_key(hash)));
     }
     Ok(candidates.len())
 }
 
-/// Makes the manifest before the present one the present one, in `region` or in all. Returns (region, version).
+/// Replaces the manifest of `region`, or of all regions, by the one published before it. Returns the region and version of
+/// each restored manifest.
 ///
 /// # Errors
-/// There is nothing before it, or its blobs are gone; then nothing was changed in that region.
+/// A region has no earlier snapshot, or blobs of it are missing or damaged. Then no region is changed.
 pub fn roll_back(to: &dyn Destination, region: Option<&str>) -> Result<Vec<(String, String)>> {
     let regions = match region {
         Some(region) => vec![region.to_owned()],
-        None => regions_at(to)?,
+        None => published_regions(to)?,
     };
     if regions.is_empty() {
-        bail!("nothing was published to {}", to.name());
+        return Err(PublishError::NoRollback(format!("nothing was published to {}", to.name())));
     }
     let mut targets = Vec::new();
     for region in regions {
-        let Some(now) = present(to, &region)? else { bail!("region '{region}' was never published") };
-        let history = history(to, &region)?;
-        let place = history.iter().position(|published| published.manifest.version == now.version);
-        let Some(before) = place.and_then(|place| history.get(place.checked_sub(1)?)) else {
-            bail!("region '{region}' has no earlier snapshot at {}", to.name());
+        let Some(current) = current_manifest(to, &region)? else {
+            return Err(PublishError::NoRollback(format!("region '{region}' was never published")));
         };
-        for blob in before.manifest.named() {
-            if !intact(to, &blob.hash)? {
-                bail!(
-                    "region '{region}': {} of the earlier snapshot is gone or damaged",
+        let history = history(to, &region)?;
+        let index = history.iter().position(|published| published.manifest.version == current.version);
+        let Some(previous) = index.and_then(|index| history.get(index.checked_sub(1)?)) else {
+            return Err(PublishError::NoRollback(format!(
+                "region '{region}' has no earlier snapshot at {}",
+                to.name()
+            )));
+        };
+        for blob in previous.manifest.named() {
+            if !is_intact(to, &blob.hash)? {
+                return Err(PublishError::NoRollback(format!(
+                    "region '{region}': {} of the earlier snapshot is missing or damaged",
                     blob_key(&blob.hash)
-                );
+                )));
             }
         }
-        targets.push(before.manifest.clone());
+        targets.push(previous.manifest.clone());
     }
     for manifest in &targets {
         to.put(&manifest_key(&manifest.region), &manifest.to_json())?;

@@ -1,35 +1,36 @@
-//! API keys: only their hashes are kept, so that a copy of the store opens nothing.
+//! API keys. Only their hashes are stored, so a copy of the store gives no access.
 
 use crate::store::Store;
 use anyhow::{Context, Result, bail};
+use origin_data::hex;
 use rusqlite::{Row, params, types::Type};
 use snapshots::time::Timestamp;
 
-/// Hash of a key's text. Keys hold 160 random bits, so a plain hash cannot be searched.
+/// Hash of a key. Keys have 160 random bits, so an unsalted fast hash cannot be brute-forced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyHash([u8; 32]);
 
 impl KeyHash {
-    /// The hash of a key as it is sent.
+    /// The hash of a key's text, `verge_…`.
     pub fn of(text: &str) -> Self {
         Self(*blake3::hash(text.as_bytes()).as_bytes())
     }
 
-    /// The beginning of the hash, to name the key by: 8 hexadecimal digits.
+    /// The key's id: the first 8 hexadecimal digits of the hash.
     pub fn short(&self) -> String {
         self.whole().chars().take(8).collect()
     }
 
-    /// All of it, in 64 hexadecimal digits.
+    /// The whole hash in 64 hexadecimal digits.
     pub fn whole(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&self.0)
     }
 }
 
-/// What a key may do.
+/// The permissions of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
-    /// Send events, and the edge's counters: for the Worker and the shop's server
+    /// Send events and the edge's counters: for the Worker and the shop's server
     Events,
     /// Read and change items: for the shop's catalogue system
     Catalogue,
@@ -50,22 +51,22 @@ impl Role {
         }
     }
 
-    /// Whether a key of this role may do what asks for `needed`.
-    pub fn covers(self, needed: Self) -> bool {
-        self == Self::Admin || self == needed
+    /// Whether a key of this role may use an endpoint that requires `required`.
+    pub fn covers(self, required: Self) -> bool {
+        self == Self::Admin || self == required
     }
 }
 
-/// What is kept of an API key.
+/// An API key as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// Hash of its text.
     pub hash: KeyHash,
-    /// Who has it.
+    /// Name of its holder.
     pub name: String,
-    /// What it may do.
+    /// Its permissions.
     pub role: Role,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -77,15 +78,14 @@ fn key_of_row(row: &Row<'_>) -> rusqlite::Result<Key> {
 }
 
 impl Store {
-    /// Makes a key and returns its text, which is kept nowhere.
+    /// Creates a key and returns its text, which is not stored.
     ///
     /// # Errors
-    /// The file cannot be written, or the system gives no random bytes.
+    /// The store cannot be written, or the system returns no random bytes.
     pub fn add_key(&mut self, name: &str, role: Role, now: Timestamp) -> Result<String> {
         let mut random = [0u8; 20];
-        getrandom::fill(&mut random).context("the system gives no random bytes for a key")?;
-        let text: String =
-            random.iter().fold("verge_".to_owned(), |text, byte| text + &format!("{byte:02x}"));
+        getrandom::fill(&mut random).context("cannot get random bytes for a key from the system")?;
+        let text = format!("verge_{}", hex::encode(&random));
         self.db
             .execute(
                 "INSERT INTO keys (hash, name, role, created_at) VALUES (?1, ?2, ?3, ?4)",
@@ -95,10 +95,10 @@ impl Store {
         Ok(text)
     }
 
-    /// All keys, the oldest first.
+    /// All keys, oldest first.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The store cannot be read.
     pub fn keys(&self) -> Result<Vec<Key>> {
         let read = || -> rusqlite::Result<Vec<Key>> {
             let sql = "SELECT hash, name, role, created_at FROM keys ORDER BY created_at, hash";
@@ -107,10 +107,10 @@ impl Store {
         read().with_context(|| format!("cannot read the store {}", self.path.display()))
     }
 
-    /// Removes the key of this name, or whose hash begins so; returns it.
+    /// Removes and returns the key with this name, or whose id begins with `which` (at least 4 digits).
     ///
     /// # Errors
-    /// There is none or several; the text lists them.
+    /// No key matches, or several do; the text lists them.
     pub fn revoke_key(&mut self, which: &str) -> Result<Key> {
         let mut found = self.keys()?;
         let known = found.iter().map(|key| format!("{} ({})", key.name, key.hash.short()));
@@ -123,9 +123,9 @@ impl Store {
                     .with_context(|| format!("cannot write the store {}", self.path.display()))?;
                 Ok(key)
             }
-            (Some(_), false) => bail!("several keys are '{which}'; name one by its id: {known}"),
+            (Some(_), false) => bail!("several keys match '{which}'; use an id: {known}"),
             (None, _) if known.is_empty() => bail!("there are no keys"),
-            (None, _) => bail!("no key '{which}'; there are {known}"),
+            (None, _) => bail!("no key '{which}'; the keys are: {known}"),
         }
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_known_by_its_hash_alone_and_goes_by_name_or_id() {
+    fn stores_only_hashes_and_revokes_by_name_or_id() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(dir.path()).unwrap();
         let old = store.add_key("shop", Role::Events, Timestamp(1)).unwrap();
@@ -146,15 +146,15 @@ mod tests {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             assert!(!bytes.windows(new.len()).any(|window| window == new.as_bytes()));
         }
-        let several = store.revoke_key("shop").unwrap_err().to_string();
-        assert!(several.contains(&keys[0].hash.short()), "{several}");
+        let ambiguous = store.revoke_key("shop").unwrap_err().to_string();
+        assert!(ambiguous.contains(&keys[0].hash.short()), "{ambiguous}");
         assert_eq!(store.revoke_key(&keys[0].hash.short()).unwrap(), keys[0]);
         assert_eq!(store.revoke_key("shop").unwrap(), keys[1]);
         assert!(store.revoke_key("shop").unwrap_err().to_string().contains("no keys"));
     }
 
     #[test]
-    fn an_admin_may_do_everything_and_others_their_part() {
+    fn the_admin_role_covers_all_others_and_they_only_themselves() {
         assert!(Role::Admin.covers(Role::Catalogue) && Role::Events.covers(Role::Events));
         assert!(!Role::Events.covers(Role::Catalogue) && !Role::Metrics.covers(Role::Admin));
     }

@@ -1,12 +1,14 @@
-//! The store: the shop's catalogue in one SQLite file, and its events in the [`log`] beside it.
+//! The store: the catalogue, API keys and import sources in one SQLite file, and the events in the [`log`] next to it.
 //!
-//! SQLite because it is one file without a server, survives a kill at any moment (write-ahead log), and can be
-//! opened with any SQLite tool. Events are not in it: a log that is only ever appended to takes them as fast as a disk
-//! does. One process writes at a time, any number read meanwhile.
+//! SQLite needs no server, survives a kill at any moment (write-ahead log), and its file opens in any SQLite tool. Events
+//! are in an append-only log instead, because it takes them as fast as the disk writes. One process writes events at a
+//! time; any number read.
 //!
-//! Visitors and sessions are kept as 64-bit keyed hashes, never in clear; the key is made at random when the
-//! store is created and lives in it. So a hash means nothing outside its store, differs between two stores of
-//! the same log, and must only ever be compared for equality.
+//! Visitors and sessions are stored as 64-bit keyed hashes, never in clear text. The key is random, created with the
+//! store and kept in it. A hash therefore has no meaning outside its store, differs between two stores of the same log,
+//! and may only be compared for equality.
+//!
+//! May import: `origin_learn`, `origin_log`, `origin_data`.
 
 mod catalogue;
 mod keys;
@@ -18,7 +20,7 @@ mod write;
 use crate::config::ItemsFrom;
 use anyhow::{Context, Result, bail};
 use origin_log as log;
-use origin_log::{Options, Writer};
+use origin_log::{LogOptions, Writer};
 use rusqlite::Connection;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -27,13 +29,13 @@ use std::time::Duration;
 pub use catalogue::Change;
 pub use keys::{Key, KeyHash, Role};
 pub use read::Totals;
-pub use write::Appended;
+pub use write::AppendSummary;
 
-/// The store's file inside the data directory.
+/// Name of the SQLite file in the data directory.
 pub const FILE: &str = "store.sqlite";
-/// Written into every store. One of version 3 is migrated; any other is refused.
+/// Version of the schema. A store of version 3 is migrated; one of any other version is rejected.
 pub const SCHEMA_VERSION: i32 = 4;
-/// "VRGE": tells a store from any other SQLite file.
+/// SQLite application id of a store: "VRGE".
 const APPLICATION_ID: i32 = 0x5652_4745;
 
 const SCHEMA: &str = "
@@ -51,8 +53,8 @@ CREATE TABLE keys (
     hash BLOB PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;";
 
-/// From version 3 to 4. Dots between categories, which version 3 took for separators wherever there was no `>`, are such
-/// in the categories of REES46 only: lower-case words without blanks.
+/// Migrates version 3 to 4. Version 3 took dots in categories for separators; they are separators only in the categories of
+/// REES46, which are lower-case words without blanks.
 const MIGRATION: &str = "
 ALTER TABLE items ADD COLUMN sale_price REAL;
 ALTER TABLE items ADD COLUMN sale_from INTEGER;
@@ -62,12 +64,12 @@ UPDATE items SET category = replace(category, '.', ' > ')
     WHERE category GLOB '[a-z]*.*[a-z_]' AND category NOT GLOB '*[^a-z_.]*';
 INSERT INTO meta VALUES ('curated', 0);";
 
-/// Where the snapshots of the serving model are.
+/// Directory of the snapshots of the serving model.
 pub fn snapshots_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("snapshots")
 }
 
-/// Waits for the lock of that name in a data directory. It is released when the file is dropped, or its holder ends.
+/// Waits for the lock file `name` in a data directory. The lock is released when the file is dropped or the process ends.
 ///
 /// # Errors
 /// The data directory cannot be written.
@@ -88,10 +90,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in `dir`, creating both when they are missing.
+    /// Opens the store in `dir`. Creates the directory and the store if they are missing.
     ///
     /// # Errors
-    /// The directory cannot be written, or its `store.sqlite` is no store of Verge or of another version.
+    /// The directory cannot be written, or its `store.sqlite` is not a store of Verge or has another version.
     pub fn open(dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir)
             .with_context(|| format!("cannot create the data directory {}", dir.display()))?;
@@ -102,10 +104,10 @@ impl Store {
         });
         let mut db = db.with_context(|| format!("cannot open the store {}", path.display()))?;
         check_or_create(&mut db).with_context(|| format!("cannot use the store {}", path.display()))?;
-        tune(&db).with_context(|| format!("cannot use the store {}", path.display()))?;
+        configure(&db).with_context(|| format!("cannot use the store {}", path.display()))?;
         let visitor_key = db
             .query_row("SELECT value FROM meta WHERE key = 'visitor_key'", [], |row| row.get(0))
-            .with_context(|| format!("the store {} has lost its visitor key", path.display()))?;
+            .with_context(|| format!("cannot read the visitor key of the store {}", path.display()))?;
         Ok(Self { db, path, log: log::dir(dir), visitor_key, writer: None, items_from: None })
     }
 
@@ -116,33 +118,33 @@ impl Store {
         self
     }
 
-    /// The store's file.
+    /// Path of the SQLite file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The one writer of the log, which knows the ids of all events that are stored already.
+    /// The log's writer for imports, opened on first use. It deduplicates against the whole log.
     ///
     /// # Errors
     /// As for [`Writer::open`].
     pub fn writer(&mut self) -> Result<&mut Writer> {
         match &mut self.writer {
             Some(writer) => Ok(writer),
-            none => Ok(none.insert(Writer::open(&self.log, self.visitor_key, Options::of_imports())?)),
+            none => Ok(none.insert(Writer::open(&self.log, self.visitor_key, LogOptions::for_import())?)),
         }
     }
 
-    /// What a visitor's id is in the log; it means nothing outside this store.
-    pub fn visitor(&self, id: &str) -> u64 {
+    /// The hash that stands for a visitor's id in this store's log.
+    pub fn visitor_hash(&self, id: &str) -> u64 {
         log::visitor_hash(&self.visitor_key, id)
     }
 
-    /// Opens the log for a service, with a window of ids.
+    /// Opens the log's writer for a service, which deduplicates against the latest `options.ids` events.
     ///
     /// # Errors
     /// As for [`Writer::open`].
-    pub fn service_writer(&self, options: Options) -> Result<Writer> {
-        Writer::open(&self.log, self.visitor_key, options)
+    pub fn service_writer(&self, options: LogOptions) -> Result<Writer> {
+        Ok(Writer::open(&self.log, self.visitor_key, options)?)
     }
 }
 
@@ -157,8 +159,8 @@ fn check_or_create(db: &mut Connection) -> Result<()> {
     }
     if application == APPLICATION_ID && version != 0 {
         bail!(
-            "it has schema version {version}, this verge reads version {SCHEMA_VERSION}; use the verge that \
-             made it, or import the logs again into another --data-dir"
+            "it has schema version {version}, and this version of verge reads {SCHEMA_VERSION}; use the version of \
+             verge that created it, or import the logs again into another --data-dir"
         );
     }
     create(db)
@@ -175,9 +177,9 @@ fn migrate(db: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-fn tune(db: &Connection) -> Result<()> {
+fn configure(db: &Connection) -> Result<()> {
     db.pragma_update(None, "journal_mode", "wal")?;
-    // A change of the catalogue that was acknowledged survives a power cut.
+    // Acknowledged changes of the catalogue survive a power cut.
     db.pragma_update(None, "synchronous", "full")?;
     db.pragma_update(None, "cache_size", -64 * 1024)?;
     Ok(())
@@ -187,14 +189,14 @@ fn create(db: &mut Connection) -> Result<()> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version == SCHEMA_VERSION {
-        return Ok(()); // Another process was quicker.
+        return Ok(()); // Another process created it in the meantime.
     }
     let tables: u32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables > 0 {
-        bail!("it is an SQLite file of something else; choose another --data-dir");
+        bail!("it is an SQLite file of another program; choose another --data-dir");
     }
     let mut key = [0u8; 32];
-    getrandom::fill(&mut key).context("the system gives no random bytes for the visitor key")?;
+    getrandom::fill(&mut key).context("cannot get random bytes for the visitor key from the system")?;
     transaction.execute_batch(SCHEMA)?;
     transaction.execute("INSERT INTO meta VALUES ('visitor_key', ?1)", [&key])?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -1,39 +1,39 @@
-//! Reading the store: in an order that depends on what was stored, never on chance.
+//! Reading the store, in a deterministic order.
 
 use crate::{config::ItemsFrom, store::Store};
 use anyhow::{Context, Result};
 use origin_data::{Dataset, MAX_AREAS, clock};
 use origin_data::{Item, LogEvent};
-use origin_log::{Place, Reader, SegmentNames};
+use origin_log::{GlobalNames, LocalNames, Reader};
 use rusqlite::{Connection, Row};
 use snapshots::time::Timestamp;
 use std::collections::HashMap;
 
-/// Names of items that are read from the log; events of further ones are passed over.
+/// The most items that are read from the log; events of further ones are ignored.
 const MAX_ITEMS: usize = 4_000_000;
 
-/// What the store holds.
+/// Counts of what is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Totals {
-    /// Events of any kind.
+    /// Number of events of all kinds.
     pub events: u64,
-    /// Items, also those known from events alone.
+    /// Number of items, including those that occur in events only.
     pub items: u64,
 }
 
 impl Store {
-    /// Events, items and areas that belong together, even while another process appends.
+    /// Reads all events, items and areas. They are consistent with each other, even while another process appends.
     ///
     /// # Errors
     /// A file cannot be read or is damaged.
     pub fn log(&self) -> Result<Dataset> {
         let catalogue = self.items()?;
-        let mut items = SegmentNames::new(catalogue.iter().map(|item| &item.id).collect());
-        let mut areas = SegmentNames::new([""].into_iter().collect());
+        let mut items = GlobalNames::new(catalogue.iter().map(|item| &item.id).collect());
+        let mut areas = GlobalNames::new([""].into_iter().collect());
         let mut events = Vec::new();
-        Reader::new(&self.log, 0).read(|record, Place { segment, item, area }| {
-            let Some(item) = items.number(segment, item, record.item, MAX_ITEMS) else { return };
-            let area = areas.number(segment, area, record.area, MAX_AREAS).unwrap_or_default();
+        Reader::new(&self.log, 0).read(|record, LocalNames { segment, item, area }| {
+            let Some(item) = items.resolve(segment, item, record.item, MAX_ITEMS) else { return };
+            let area = areas.resolve(segment, area, record.area, MAX_AREAS).unwrap_or_default();
             events.push(LogEvent {
                 at: record.at,
                 kind: record.kind,
@@ -46,25 +46,25 @@ impl Store {
         })?;
         let mut known: HashMap<Box<str>, Item> =
             catalogue.into_iter().map(|item| (item.id.as_str().into(), item)).collect();
-        // Ordered by the bytes of the name, whatever the order of arrival.
-        let (item_ids, item_of) = items.into_names().into_sorted();
-        let (areas, area_of) = areas.into_names().into_sorted();
+        // Sort by the bytes of the name, so that the order of arrival does not matter.
+        let (item_ids, item_index) = items.into_names().into_sorted();
+        let (areas, area_index) = areas.into_names().into_sorted();
         for event in &mut events {
-            event.item = item_of[event.item as usize];
-            event.area = area_of[usize::from(event.area)] as u16;
+            event.item = item_index[event.item as usize];
+            event.area = area_index[usize::from(event.area)] as u16;
         }
         let others = self.others_in_stock()?;
         let item = |id: String| known.remove(&*id).unwrap_or_else(|| Item::of_events(id, others));
         let items = item_ids.into_iter().map(item).collect();
-        // Stable: events of one instant stay in the order of arrival.
+        // A stable sort: simultaneous events stay in order of arrival.
         events.sort_by_key(|event| event.at);
         Ok(Dataset { events, items, areas })
     }
 
-    /// The catalogue, ordered by the bytes of the id, whatever the order of import, with the prices that hold now.
+    /// The catalogue with current prices, ordered by the bytes of the id.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The store cannot be read.
     pub fn items(&self) -> Result<Vec<Item>> {
         let mut items =
             read_items(&self.db).with_context(|| format!("cannot read the store {}", self.path.display()))?;
@@ -87,23 +87,23 @@ impl Store {
         Ok(from_catalogue.then_some(false))
     }
 
-    /// Counts what is stored, by reading all of it.
+    /// Counts events and items by reading the whole log.
     ///
     /// # Errors
     /// As for [`Store::log`].
     pub fn totals(&self) -> Result<Totals> {
-        let mut items = SegmentNames::new(self.items()?.iter().map(|item| &item.id).collect());
+        let mut items = GlobalNames::new(self.items()?.iter().map(|item| &item.id).collect());
         let mut events = 0;
-        Reader::new(&self.log, 0).read(|record, Place { segment, item, .. }| {
-            items.number(segment, item, record.item, usize::MAX);
+        Reader::new(&self.log, 0).read(|record, LocalNames { segment, item, .. }| {
+            items.resolve(segment, item, record.item, usize::MAX);
             events += 1;
         })?;
         Ok(Totals { events, items: items.names().len() as u64 })
     }
 }
 
-/// Reads a whole row of the table `items`. A removed item is one that cannot be bought and of which nothing is
-/// known: who has seen it is still recommended others.
+/// Reads a row of the table `items`. A removed item becomes an out-of-stock item without attributes, so that it still
+/// leads its visitors to other items.
 pub(super) fn item_of_row(row: &Row<'_>) -> rusqlite::Result<Item> {
     if row.get("removed")? {
         return Ok(Item { id: row.get("id")?, in_stock: Some(false), ..Item::default() });

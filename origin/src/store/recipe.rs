@@ -5,20 +5,20 @@ use origin_data::files::replace_file;
 use origin_learn::config::Recipe;
 use std::{io::ErrorKind, path::Path};
 
-/// The file in the data directory.
+/// Name of the file in the data directory.
 pub const FILE: &str = "recipe.toml";
 
-/// Reads a file.
+/// Reads a recipe file.
 ///
 /// # Errors
-/// It cannot be read, is not TOML, or has an unknown key or a wrong type; the text names file, line and key.
+/// The file cannot be read, is not TOML, or has an unknown key or a wrong type; the text names file, line and key.
 pub fn read(path: &Path) -> Result<Recipe> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the recipe {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("in the recipe {}", path.display()))
 }
 
-/// Reads [`FILE`] in a data directory; the defaults where there is none.
+/// Reads [`FILE`] in a data directory; the default recipe if the file does not exist.
 ///
 /// # Errors
 /// As for [`read`].
@@ -32,15 +32,16 @@ pub fn load(data_dir: &Path) -> Result<Recipe> {
     }
 }
 
-/// Writes [`FILE`] in a data directory, for the next build.
+/// Writes [`FILE`] in a data directory. The next build uses it.
 ///
 /// # Errors
 /// The directory cannot be written.
 pub fn save(recipe: &Recipe, data_dir: &Path) -> Result<()> {
-    replace_file(&data_dir.join(FILE), recipe.to_toml()?.as_bytes()).map(|_| ())
+    replace_file(&data_dir.join(FILE), recipe.to_toml()?.as_bytes())?;
+    Ok(())
 }
 
-/// The recipe that a command uses: `file`, else that of the data directory. `k` overrides its number of neighbours.
+/// The recipe for a command: `file`, or else that of the data directory. `k` overrides the number of neighbours per row.
 ///
 /// # Errors
 /// As for [`read`].
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_recipe_is_the_default_and_a_damaged_one_an_error() {
+    fn a_missing_file_is_the_default_and_an_unreadable_one_an_error() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(load(dir.path()).unwrap(), Recipe::default());
         let found = Recipe { k: 7, ..Recipe::default() };
@@ -65,6 +66,6 @@ mod tests {
         assert!(error.contains(FILE) && error.contains("lamda"), "{error}");
         std::fs::remove_file(dir.path().join(FILE)).unwrap();
         std::fs::create_dir(dir.path().join(FILE)).unwrap();
-        assert!(load(dir.path()).is_err(), "a recipe that cannot be read is not a missing one");
+        assert!(load(dir.path()).is_err(), "an unreadable file is not a missing one");
     }
 }

@@ -1,4 +1,4 @@
-//! Telling logs apart: which source a file's beginning belongs to.
+//! Import sources: a file is recognised by its first bytes, so that events get the same ids when it is imported again.
 
 use crate::store::Store;
 use anyhow::{Context, Result};
@@ -6,11 +6,11 @@ use origin_data::input::PREFIX;
 use rusqlite::{Connection, params};
 
 impl Store {
-    /// The short name of the source whose content begins with `prefix` (its first [`PREFIX`] bytes, or all of
-    /// a shorter one). A log that was shorter than that and has grown since keeps its name.
+    /// The short name of the source whose content begins with `prefix`: its first [`PREFIX`] bytes, or all of a shorter
+    /// file. A file that has grown since its last import keeps its name.
     ///
     /// # Errors
-    /// The file cannot be read or written.
+    /// The store cannot be read or written.
     pub fn source(&mut self, format: &str, prefix: &[u8]) -> Result<String> {
         let prefix = &prefix[..prefix.len().min(PREFIX)];
         find_or_add(&self.db, format, prefix)
@@ -35,17 +35,17 @@ fn find_or_add(db: &Connection, format: &str, prefix: &[u8]) -> Result<String> {
     Ok(name)
 }
 
-/// The source with the longest known beginning that `prefix` continues after a whole line.
+/// The source with the longest stored prefix of which `prefix` is a continuation that starts at a line end.
 fn find(db: &Connection, format: &str, prefix: &[u8]) -> Result<Option<(String, usize)>> {
     let mut query =
         db.prepare("SELECT name, length, hash FROM sources WHERE format = ?1 ORDER BY length DESC, name")?;
     let mut rows = query.query([format])?;
     while let Some(row) = rows.next()? {
         let (length, hash): (usize, [u8; 32]) = (row.get(1)?, row.get(2)?);
-        let Some((begin, more)) = prefix.split_at_checked(length) else { continue };
+        let Some((stored, rest)) = prefix.split_at_checked(length) else { continue };
         let whole_line =
-            more.is_empty() || begin.ends_with(b"\n") || more.starts_with(b"\n") || more.starts_with(b"\r");
-        if whole_line && *blake3::hash(begin).as_bytes() == hash {
+            rest.is_empty() || stored.ends_with(b"\n") || rest.starts_with(b"\n") || rest.starts_with(b"\r");
+        if whole_line && *blake3::hash(stored).as_bytes() == hash {
             return Ok(Some((row.get(0)?, length)));
         }
     }
@@ -57,13 +57,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_keeps_its_name_while_it_grows_and_shares_it_with_no_other() {
+    fn a_growing_file_keeps_its_name_and_other_files_get_another() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(dir.path()).unwrap();
         let short = store.source("sessions", b"1 2\n3 4").unwrap();
         assert_eq!(store.source("sessions", b"1 2\n3 4").unwrap(), short);
         assert_ne!(store.source("jsonl", b"1 2\n3 4").unwrap(), short);
-        assert_ne!(store.source("sessions", b"1 2\n3 45\n").unwrap(), short, "the last line is another");
+        assert_ne!(store.source("sessions", b"1 2\n3 45\n").unwrap(), short, "the last line differs");
         let grown = [&b"1 2\n3 4\n"[..], &b"5 6\n".repeat(1000)].concat();
         assert_eq!(store.source("sessions", &grown).unwrap(), short);
         let grown_more = [&grown[..], b"7 8\n"].concat();

@@ -29,13 +29,13 @@ fn open() -> (tempfile::TempDir, Store) {
 }
 
 #[test]
-fn an_event_is_stored_once_and_read_back_after_opening_again() {
+fn events_are_stored_once_and_survive_reopening() {
     let (dir, mut store) = open();
     let events = [event("a", "kettle", 5), event("b", "cup", 3), event("a", "kettle", 5)];
-    assert_eq!(store.append(&events).unwrap(), Appended { new: 2, duplicates: 1 });
+    assert_eq!(store.append(&events).unwrap(), AppendSummary { new: 2, duplicates: 1 });
     drop(store);
     let mut store = Store::open(dir.path()).unwrap();
-    assert_eq!(store.append(&events).unwrap(), Appended { new: 0, duplicates: 3 });
+    assert_eq!(store.append(&events).unwrap(), AppendSummary { new: 0, duplicates: 3 });
     let log = store.log().unwrap();
     assert_eq!(log.items.iter().map(|item| &*item.id).collect::<Vec<_>>(), ["cup", "kettle"]);
     assert_eq!(log.areas, ["", "gb"]);
@@ -46,7 +46,7 @@ fn an_event_is_stored_once_and_read_back_after_opening_again() {
 }
 
 #[test]
-fn events_of_one_instant_stay_in_the_order_of_arrival() {
+fn simultaneous_events_stay_in_order_of_arrival() {
     let (_dir, mut store) = open();
     store.append(&[event("z", "b", 7), event("m", "c", 7)]).unwrap();
     store.append(&[event("a", "a", 7), event("b", "d", 1)]).unwrap();
@@ -55,7 +55,7 @@ fn events_of_one_instant_stay_in_the_order_of_arrival() {
 }
 
 #[test]
-fn the_order_of_import_does_not_number_items_or_areas() {
+fn indices_do_not_depend_on_the_order_of_import() {
     let one = event("1", "b", 1);
     let two = Event { region: Some("fr".to_owned()), ..event("2", "a", 2) };
     let read = |events: &[Event]| {
@@ -65,7 +65,7 @@ fn the_order_of_import_does_not_number_items_or_areas() {
         }
         let mut log = store.log().unwrap();
         for event in &mut log.events {
-            (event.visitor, event.session) = (0, 0); // Hashed with a key of its own in each store.
+            (event.visitor, event.session) = (0, 0); // Each store hashes with its own key.
         }
         log
     };
@@ -75,11 +75,11 @@ fn the_order_of_import_does_not_number_items_or_areas() {
 }
 
 #[test]
-fn visitors_and_sessions_are_hashes_and_sessions_belong_to_a_visitor() {
+fn visitors_and_sessions_are_hashed_and_sessions_are_scoped_to_the_visitor() {
     let (dir, mut store) = open();
     let other = Event { visitor: Some("bert".to_owned()), ..event("b", "x", 2) };
-    let nobody = Event { visitor: None, session: None, ..event("c", "x", 3) };
-    store.append(&[event("a", "x", 1), other, nobody, event("d", "x", 4)]).unwrap();
+    let anonymous = Event { visitor: None, session: None, ..event("c", "x", 3) };
+    store.append(&[event("a", "x", 1), other, anonymous, event("d", "x", 4)]).unwrap();
     let events = store.log().unwrap().events;
     assert_eq!((events[2].visitor, events[2].session), (0, 0));
     assert!(events[0].visitor != 0 && events[0].visitor != events[1].visitor);
@@ -94,7 +94,7 @@ fn visitors_and_sessions_are_hashes_and_sessions_belong_to_a_visitor() {
 }
 
 #[test]
-fn the_catalogue_keeps_the_latest_of_what_is_known() {
+fn upserts_keep_known_fields_and_replace_given_ones() {
     let (_dir, mut store) = open();
     let item = |name: Option<&str>, price| Item {
         id: "cup".to_owned(),
@@ -123,7 +123,7 @@ fn a_second_store_may_read_but_not_write() {
 }
 
 #[test]
-fn areas_past_the_limit_count_as_unknown() {
+fn areas_above_the_limit_count_as_unknown() {
     let (_dir, mut store) = open();
     let events: Vec<_> = (0..10_050)
         .map(|n| Event { region: Some(format!("r{n}")), ..event(&n.to_string(), "x", n) })
@@ -136,7 +136,7 @@ fn areas_past_the_limit_count_as_unknown() {
 }
 
 #[test]
-fn other_files_and_other_versions_are_refused_by_name() {
+fn other_files_and_other_versions_are_rejected() {
     let (dir, store) = open();
     drop(store);
     let db = Connection::open(dir.path().join(FILE)).unwrap();
@@ -148,7 +148,7 @@ fn other_files_and_other_versions_are_refused_by_name() {
     let db = Connection::open(dir.path().join(FILE)).unwrap();
     db.execute_batch("CREATE TABLE diary (line TEXT)").unwrap();
     let foreign = format!("{:#}", Store::open(dir.path()).err().unwrap());
-    assert!(foreign.contains("something else"), "{foreign}");
+    assert!(foreign.contains("another program"), "{foreign}");
 
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join(FILE), "not a database at all, but long enough to have a header").unwrap();

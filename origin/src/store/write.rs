@@ -1,27 +1,27 @@
-//! Writing events: whole groups, each event once.
+//! Writing events.
 
 use crate::store::Store;
 use anyhow::Result;
 use snapshots::event::Event;
 
-/// What became of a list of events.
+/// Result of [`Store::append`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Appended {
-    /// Stored now.
+pub struct AppendSummary {
+    /// Number of events stored now.
     pub new: usize,
-    /// Stored before, under the same id.
+    /// Number of events whose id was stored already.
     pub duplicates: usize,
 }
 
 impl Store {
-    /// Stores the events whose ids are not stored yet, all or none of them.
+    /// Stores the events whose ids are new, all of them or none.
     ///
     /// # Errors
-    /// Another process writes the log, or it cannot be written; nothing of `events` is stored then.
-    pub fn append(&mut self, events: &[Event]) -> Result<Appended> {
+    /// Another process writes the log, or the log cannot be written. Then no event is stored.
+    pub fn append(&mut self, events: &[Event]) -> Result<AppendSummary> {
         let writer = self.writer()?;
         let new = events.iter().filter(|event| writer.add(event)).count();
         writer.commit()?;
-        Ok(Appended { new, duplicates: events.len() - new })
+        Ok(AppendSummary { new, duplicates: events.len() - new })
     }
 }

@@ -1,50 +1,51 @@
-//! The tables as a file, with the position of the log that they are of.
+//! Checkpoints: the tables in a file, with their position in the log.
 //!
-//! It is a shortcut and nothing else: one that is missing, damaged, of another version, or of a log that was rewritten
-//! since (a visitor erased, old events forgotten) is passed over, and the log read from its beginning.
+//! A checkpoint only saves time. If it is missing, damaged, of another version, or older than a rewrite of the log
+//! (erasure, retention), it is ignored and the tables are rebuilt from the whole log.
 
-use crate::stream::{Limits, Recents, Tables, Trends, recents::Recent, trends};
+use crate::config::StreamOptions;
+use crate::stream::{StreamTables, Trends, VisitorRecents, recents::Recent, trends};
 use anyhow::{Context, Result};
 use origin_data::files::replace_file;
-use origin_learn::popularity::{Cell, Counts, Key};
-use origin_log::{Reader, SegmentNames, segments};
+use origin_learn::popularity::{Cell, CellKey, Counts};
+use origin_log::{GlobalNames, Reader, segments};
 use serde::{Deserialize, Serialize};
 use snapshots::time::Timestamp;
 use std::fs;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Changes with everything that changes what the tables of a log are.
+/// Increment it with every change of the format or of what the tables count.
 const VERSION: u32 = 1;
-/// The file in the data directory.
+/// Name of the file in the data directory.
 pub const FILE: &str = "tables.checkpoint";
 
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct Checkpoint {
     version: u32,
-    limits: usize,
+    max_visitors: usize,
     position: u64,
-    /// The log up to the position: each segment's first position and its bytes.
+    /// The log up to `position`: first position and size in bytes of each segment.
     log: Vec<(u64, u64)>,
     items: Vec<String>,
     areas: Vec<String>,
     newest: i64,
-    cells: Vec<(Key, Cell)>,
+    cells: Vec<(CellKey, Cell)>,
     recents: (u64, Vec<(u64, Vec<Recent>)>),
-    trends: trends::Saved,
+    trends: trends::SavedTrends,
     events: [u64; 5],
 }
 
-/// The tables as bytes: equal tables give equal bytes.
+/// Serialises the tables. Equal tables give equal bytes.
 ///
 /// # Errors
-/// None that can be told of.
-pub fn write(tables: &Tables, reader: &Reader, log: &Path, limits: Limits) -> Result<Vec<u8>> {
-    let saved = Saved {
+/// The log's directory cannot be read.
+pub fn write(tables: &StreamTables, reader: &Reader, log: &Path, options: StreamOptions) -> Result<Vec<u8>> {
+    let checkpoint = Checkpoint {
         version: VERSION,
-        limits: limits.visitors,
+        max_visitors: options.visitors,
         position: reader.position(),
-        log: extent(log, reader)?,
+        log: log_until(log, reader)?,
         items: tables.items.names().iter().map(str::to_owned).collect(),
         areas: tables.areas.names().iter().map(str::to_owned).collect(),
         newest: tables.newest.0,
@@ -53,70 +54,78 @@ pub fn write(tables: &Tables, reader: &Reader, log: &Path, limits: Limits) -> Re
         trends: tables.trends.save(),
         events: tables.events,
     };
-    let body = rmp_serde::to_vec(&saved).context("cannot write the tables")?;
+    let body = rmp_serde::to_vec(&checkpoint).context("cannot serialise the tables")?;
     Ok([&xxh3_64(&body).to_le_bytes()[..], &body].concat())
 }
 
-/// Writes the file, durably, in place of the one before.
+/// Replaces the checkpoint file atomically and durably.
 ///
 /// # Errors
-/// It cannot be written; the one before stays.
+/// The file cannot be written; the previous one stays.
 pub fn save(bytes: &[u8], data_dir: &Path) -> Result<()> {
-    replace_file(&data_dir.join(FILE), bytes).map(|_| ())
+    replace_file(&data_dir.join(FILE), bytes)?;
+    Ok(())
 }
 
-/// The tables of a log, by the checkpoint where there is a usable one, and a reader that goes on from there. The text says
-/// why there is none.
+/// Loads the tables from the checkpoint, with a reader at their position. If the checkpoint is not usable, the tables are
+/// empty, the reader is at the beginning of the log, and the text says why.
 ///
 /// # Errors
-/// The log cannot be read.
-pub fn load(data_dir: &Path, log: &Path, limits: Limits) -> Result<(Tables, Reader, Option<String>)> {
-    let (tables, reader, why) = match read(data_dir, log, limits) {
+/// None at present; an unusable checkpoint is not an error.
+pub fn load(
+    data_dir: &Path,
+    log: &Path,
+    options: StreamOptions,
+) -> Result<(StreamTables, Reader, Option<String>)> {
+    let (tables, reader, reason) = match read(data_dir, log, options) {
         Ok((tables, position)) => (tables, Reader::new(log, position), None),
-        Err(why) => (Tables::new(limits), Reader::new(log, 0), Some(format!("{why:#}"))),
+        Err(error) => (StreamTables::new(options), Reader::new(log, 0), Some(format!("{error:#}"))),
     };
-    Ok((tables, reader, why))
+    Ok((tables, reader, reason))
 }
 
-fn read(data_dir: &Path, log: &Path, limits: Limits) -> Result<(Tables, u64)> {
-    let bytes = fs::read(data_dir.join(FILE)).context("there is no checkpoint")?;
-    let (checksum, body) = bytes.split_first_chunk().context("the checkpoint is cut")?;
+fn read(data_dir: &Path, log: &Path, options: StreamOptions) -> Result<(StreamTables, u64)> {
+    let bytes = fs::read(data_dir.join(FILE)).context("cannot read the checkpoint")?;
+    let (checksum, body) = bytes.split_first_chunk().context("the checkpoint is truncated")?;
     anyhow::ensure!(xxh3_64(body) == u64::from_le_bytes(*checksum), "the checkpoint is damaged");
-    let saved: Saved = rmp_serde::from_slice(body).context("the checkpoint is of another version")?;
+    let saved: Checkpoint = rmp_serde::from_slice(body).context("the checkpoint has another version")?;
     anyhow::ensure!(
-        saved.version == VERSION && saved.limits == limits.visitors,
-        "it is of another version or limit"
+        saved.version == VERSION && saved.max_visitors == options.visitors,
+        "the checkpoint has another version, or another limit of visitors"
     );
-    let now = sizes(log)?;
-    let (last, before) =
-        saved.log.split_last().map_or((None, &[][..]), |(last, before)| (Some(last), before));
-    let same = now.get(..before.len()) == Some(before)
-        && last
-            .is_none_or(|last| now.get(before.len()).is_some_and(|now| now.0 == last.0 && now.1 >= last.1));
-    anyhow::ensure!(same, "the log was rewritten since the checkpoint");
-    let tables = Tables {
-        items: SegmentNames::new(saved.items.into_iter().collect()),
-        areas: SegmentNames::new(saved.areas.into_iter().collect()),
+    let present = segment_sizes(log)?;
+    let (last, closed) =
+        saved.log.split_last().map_or((None, &[][..]), |(last, closed)| (Some(last), closed));
+    // Closed segments never change in size unless they are rewritten; the last one may have grown.
+    let unchanged = present.get(..closed.len()) == Some(closed)
+        && last.is_none_or(|last| {
+            present.get(closed.len()).is_some_and(|segment| segment.0 == last.0 && segment.1 >= last.1)
+        });
+    anyhow::ensure!(unchanged, "the log was rewritten since the checkpoint");
+    let tables = StreamTables {
+        items: GlobalNames::new(saved.items.into_iter().collect()),
+        areas: GlobalNames::new(saved.areas.into_iter().collect()),
         newest: Timestamp(saved.newest),
         counts: Counts::from_cells(saved.cells),
-        recents: Recents::load(limits.visitors, saved.recents),
+        recents: VisitorRecents::load(options.visitors, saved.recents),
         trends: Trends::load(saved.trends),
         events: saved.events,
     };
     Ok((tables, saved.position))
 }
 
-fn sizes(log: &Path) -> Result<Vec<(u64, u64)>> {
+/// First position and size in bytes of each segment.
+fn segment_sizes(log: &Path) -> Result<Vec<(u64, u64)>> {
     segments(log)?
         .into_iter()
         .map(|segment| Ok((segment.first, fs::metadata(&segment.path)?.len())))
         .collect()
 }
 
-/// The segments up to where a reader is.
-fn extent(log: &Path, reader: &Reader) -> Result<Vec<(u64, u64)>> {
+/// The segment sizes up to the position of `reader`.
+fn log_until(log: &Path, reader: &Reader) -> Result<Vec<(u64, u64)>> {
     let Some((at, offset)) = reader.offset() else { return Ok(Vec::new()) };
-    let mut sizes = sizes(log)?;
+    let mut sizes = segment_sizes(log)?;
     sizes.retain(|(first, _)| *first < at);
     sizes.push((at, offset));
     Ok(sizes)

@@ -6,7 +6,7 @@ use crate::{
 };
 use origin_learn::config::Recipe;
 use origin_log as log;
-use origin_log::{Fsync, Options, Writer};
+use origin_log::{Fsync, LogOptions, Writer};
 use snapshots::event::Event;
 use std::fs;
 
@@ -19,7 +19,7 @@ fn event(number: u32) -> Event {
         item: format!("item-{}", (number * 7_919 % 40).min(number * 104_729 % 40)),
         visitor: Some(format!("v{}", number / 7)),
         session: None,
-        // Now and then one comes late.
+        // Every eleventh event arrives late.
         at: Timestamp(
             1_700_000_000_000
                 + i64::from(if number.is_multiple_of(11) { number / 2 } else { number }) * 90_000,
@@ -33,7 +33,7 @@ fn event(number: u32) -> Event {
     }
 }
 
-const LIMITS: Limits = Limits { visitors: 50, checkpoint_s: 0 };
+const OPTIONS: StreamOptions = StreamOptions { visitors: 50, checkpoint_s: 0 };
 
 struct Shop {
     dir: tempfile::TempDir,
@@ -43,7 +43,7 @@ struct Shop {
 impl Shop {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { segment: 4_000, fsync: Fsync::Os, ..Options::default() };
+        let options = LogOptions { segment: 4_000, fsync: Fsync::Os, ..LogOptions::default() };
         let writer = Store::open(dir.path()).unwrap().service_writer(options).unwrap();
         Self { dir, writer }
     }
@@ -62,31 +62,32 @@ impl Shop {
         self.writer.commit().unwrap();
     }
 
-    fn bytes(&self, tables: &Tables, reader: &Reader) -> Vec<u8> {
-        checkpoint::write(tables, reader, &self.log(), LIMITS).unwrap()
+    fn bytes(&self, tables: &StreamTables, reader: &Reader) -> Vec<u8> {
+        checkpoint::write(tables, reader, &self.log(), OPTIONS).unwrap()
     }
 
-    /// What a restart has: the checkpoint and the tail.
+    /// The tables after a restart, from the checkpoint and the rest of the log, and why the checkpoint was ignored.
     fn restart(&self) -> (Vec<u8>, Option<String>) {
-        let (mut tables, mut reader, why) = checkpoint::load(self.dir.path(), &self.log(), LIMITS).unwrap();
-        reader.read(|record, place| tables.add(record, place)).unwrap();
-        (self.bytes(&tables, &reader), why)
+        let (mut tables, mut reader, reason) =
+            checkpoint::load(self.dir.path(), &self.log(), OPTIONS).unwrap();
+        reader.read(|record, names| tables.add(record, names)).unwrap();
+        (self.bytes(&tables, &reader), reason)
     }
 
     fn rebuilt(&self) -> Vec<u8> {
-        let (tables, reader) = Tables::rebuild(&self.log(), LIMITS).unwrap();
+        let (tables, reader) = StreamTables::rebuild(&self.log(), OPTIONS).unwrap();
         self.bytes(&tables, &reader)
     }
 }
 
 #[test]
-fn a_restart_from_any_checkpoint_has_the_tables_of_the_whole_log() {
+fn a_restart_from_any_checkpoint_equals_a_rebuild() {
     let mut shop = Shop::new();
-    let (mut tables, mut reader) = Tables::rebuild(&shop.log(), LIMITS).unwrap();
+    let (mut tables, mut reader) = StreamTables::rebuild(&shop.log(), OPTIONS).unwrap();
     for round in 0..12 {
         shop.write(round * 50..round * 50 + 50);
-        reader.read(|record, place| tables.add(record, place)).unwrap();
-        assert_eq!(shop.bytes(&tables, &reader), shop.rebuilt(), "as events came, after {round}");
+        reader.read(|record, names| tables.add(record, names)).unwrap();
+        assert_eq!(shop.bytes(&tables, &reader), shop.rebuilt(), "updated live, after {round}");
         if round % 3 == 0 {
             checkpoint::save(&shop.bytes(&tables, &reader), shop.dir.path()).unwrap();
         }
@@ -96,18 +97,18 @@ fn a_restart_from_any_checkpoint_has_the_tables_of_the_whole_log() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_used_is_passed_over() {
+fn an_unusable_checkpoint_is_ignored() {
     let mut shop = Shop::new();
     shop.write(0..300);
     let good = shop.rebuilt();
     let path = shop.dir.path().join(checkpoint::FILE);
     let try_with = |bytes: &[u8], expected: &str| {
         fs::write(&path, bytes).unwrap();
-        let (tables, why) = shop.restart();
+        let (tables, reason) = shop.restart();
         assert_eq!(tables, good);
-        assert!(why.as_ref().is_some_and(|why| why.contains(expected)), "{why:?}");
+        assert!(reason.as_ref().is_some_and(|reason| reason.contains(expected)), "{reason:?}");
     };
-    try_with(b"", "cut");
+    try_with(b"", "truncated");
     try_with(&good[..good.len() - 1], "damaged");
     for at in [0, 9, good.len() / 2] {
         let mut flipped = good.clone();
@@ -115,28 +116,28 @@ fn a_checkpoint_that_cannot_be_used_is_passed_over() {
         try_with(&flipped, "damaged");
     }
     fs::write(&path, &good).unwrap();
-    let gone = Store::open(shop.dir.path()).unwrap().visitor("v3");
+    let erased = Store::open(shop.dir.path()).unwrap().visitor_hash("v3");
     for segment in shop.writer.rotate().unwrap() {
-        log::rewrite(&segment, |record| record.visitor != gone).unwrap();
+        log::rewrite(&segment, |record| record.visitor != erased).unwrap();
     }
-    let (tables, why) = shop.restart();
-    assert!(why.is_some_and(|why| why.contains("rewritten")));
+    let (tables, reason) = shop.restart();
+    assert!(reason.is_some_and(|reason| reason.contains("rewritten")));
     assert_eq!(tables, shop.rebuilt());
     assert_ne!(tables, good);
 }
 
 #[test]
-fn popularity_as_events_came_is_that_of_a_build() {
+fn live_popularity_equals_that_of_a_build() {
     let mut shop = Shop::new();
     shop.write(0..500);
-    let (tables, _) = Tables::rebuild(&shop.log(), LIMITS).unwrap();
+    let (tables, _) = StreamTables::rebuild(&shop.log(), OPTIONS).unwrap();
     let store = Store::open(shop.dir.path()).unwrap();
     let log = store.log().unwrap();
     let regions = Regions::automatic(&log.events, &log.areas, 10);
     let built = build::build(&log, &regions, &Recipe::default(), PackOptions::default(), |_| {}).unwrap();
     let (manifests, blobs) = (built.manifests.clone(), built.blobs.clone());
     let mut refresher = Refresher::new(built).unwrap();
-    refresher.popularity(&tables.counted()).unwrap();
+    refresher.popularity(&tables.popularity_counts()).unwrap();
     assert_eq!(refresher.built().manifests, manifests);
     assert_eq!(refresher.built().blobs, blobs);
     assert_eq!(manifests.len(), 3);

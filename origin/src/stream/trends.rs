@@ -1,38 +1,38 @@
-//! What is wanted more than before: events counted in windows of five minutes.
+//! Trends: items with more events now than in the hour before, counted in windows of five minutes.
 
 use serde::Serialize;
 use snapshots::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 
-/// Length of a window.
-pub const WINDOW_MS: i64 = 5 * 60_000;
-/// Windows that are held: the present one and an hour before it.
-pub const WINDOWS: usize = 13;
-/// Events that an item is taken to have had in the windows before, so that the first few events are no trend.
-const PRIOR: f32 = 3.0;
+/// Length of a window in milliseconds.
+const WINDOW_MS: i64 = 5 * 60_000;
+/// Windows in memory: the current one and the hour before it.
+const WINDOWS: usize = 13;
+/// Events added to an item's count before the last window, so that its first few events are not a trend.
+const PRIOR_EVENTS: f32 = 3.0;
 
-/// Counts by window and item. Memory is bounded by the events of an hour.
+/// Event counts by window and item. They hold at most the events of an hour.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trends {
     windows: BTreeMap<i64, HashMap<u32, u32>>,
 }
 
-/// An item that is wanted more than before.
+/// An item whose events rise.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Trend {
-    /// The item's number.
+    /// Number of the item.
     pub item: u32,
-    /// Events in the last whole window.
+    /// Events in the last complete window.
     pub events: u32,
-    /// How many times what the windows before would have had it.
+    /// `events` divided by the mean of the windows before.
     pub rise: f32,
 }
 
-/// What [`Trends::save`] gives: windows in the order of time, items in that of their numbers.
-pub(super) type Saved = Vec<(i64, Vec<(u32, u32)>)>;
+/// The content for a checkpoint: (window, (item, events)), sorted by both.
+pub(super) type SavedTrends = Vec<(i64, Vec<(u32, u32)>)>;
 
 impl Trends {
-    /// Counts an event. Events that come after their window was dropped are not counted.
+    /// Counts an event, unless its window was dropped already.
     pub fn add(&mut self, at: Timestamp, item: u32) {
         *self.windows.entry(at.0.div_euclid(WINDOW_MS)).or_default().entry(item).or_default() += 1;
         while let Some(oldest) = self.windows.first_entry() {
@@ -45,7 +45,7 @@ impl Trends {
         }
     }
 
-    /// The `count` items whose last whole window before `now` stands out most against the hour before it.
+    /// The `count` items that rise most from the hour before to the last complete window before `now`.
     pub fn rising(&self, now: Timestamp, count: usize) -> Vec<Trend> {
         let last = now.0.div_euclid(WINDOW_MS) - 1;
         let Some(counts) = self.windows.get(&last) else { return Vec::new() };
@@ -56,7 +56,7 @@ impl Trends {
         let trend = |(item, events): (&u32, &u32)| Trend {
             item: *item,
             events: *events,
-            rise: *events as f32 / ((before(item) as f32 + PRIOR) / windows).max(1.0),
+            rise: *events as f32 / ((before(item) as f32 + PRIOR_EVENTS) / windows).max(1.0),
         };
         let mut trends: Vec<Trend> = counts.iter().map(trend).filter(|trend| trend.rise > 1.0).collect();
         trends.sort_unstable_by(|a, b| b.rise.total_cmp(&a.rise).then(a.item.cmp(&b.item)));
@@ -64,7 +64,8 @@ impl Trends {
         trends
     }
 
-    pub(super) fn save(&self) -> Saved {
+    /// The content for a checkpoint.
+    pub(super) fn save(&self) -> SavedTrends {
         let sorted = |counts: &HashMap<u32, u32>| {
             let mut counts: Vec<_> = counts.iter().map(|(item, count)| (*item, *count)).collect();
             counts.sort_unstable();
@@ -73,7 +74,8 @@ impl Trends {
         self.windows.iter().map(|(window, counts)| (*window, sorted(counts))).collect()
     }
 
-    pub(super) fn load(saved: Saved) -> Self {
+    /// Restores what [`Self::save`] returned.
+    pub(super) fn load(saved: SavedTrends) -> Self {
         let windows = saved.into_iter().map(|(window, counts)| (window, counts.into_iter().collect()));
         Self { windows: windows.collect() }
     }
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_out_against_the_hour_before_rises() {
+    fn ranks_items_by_their_rise_over_the_hour_before() {
         let mut trends = Trends::default();
         let mut add = |window: i64, item, times| {
             (0..times).for_each(|_| trends.add(Timestamp(window * WINDOW_MS + 1), item));
@@ -104,7 +106,7 @@ mod tests {
         );
         assert_eq!(trends.windows.len(), WINDOWS);
         trends.add(Timestamp(0), 5);
-        assert_eq!(trends.windows.len(), WINDOWS, "too late to be counted");
+        assert_eq!(trends.windows.len(), WINDOWS, "an event of a dropped window is not counted");
         assert_eq!(Trends::load(trends.save()), trends);
     }
 }

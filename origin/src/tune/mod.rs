@@ -1,8 +1,10 @@
-//! `verge tune`: finds a shop's own numbers on the end of its own log.
+//! Tuning: searches the hyperparameters of a recipe on the end of a shop's log.
 //!
-//! A random search that climbs: each trial turns some knobs of the best recipe so far, by less and less. Serving's
-//! knobs are turned ten times as often as the tables', since a trial of theirs learns nothing anew. The sessions
-//! judged on come later than all that is learnt from, and only that part of the log is ever looked at.
+//! A random hill climb: each trial changes some hyperparameters of the best recipe so far, by smaller and smaller steps.
+//! Those of serving are changed ten times as often as those of the tables, since they need no learning. The test sessions
+//! come after all training data.
+//!
+//! May import: `evaluate`, `pack`, `origin_learn`, `origin_data`, `snapshots`.
 
 mod bench;
 mod space;
@@ -10,10 +12,10 @@ mod space;
 pub use bench::Bench;
 
 use anyhow::{Context, Result};
-use bench::Gain;
+use bench::TrialScores;
 use origin_learn::{config::Recipe, rng::Random};
 use serde::Serialize;
-use space::Point;
+use space::SearchPoint;
 use std::{
     fs::File,
     io::{BufWriter, Write},
@@ -21,19 +23,19 @@ use std::{
     time::Instant,
 };
 
-/// A line of the log of trials.
+/// A line of `tune.jsonl`.
 #[derive(Serialize)]
 struct Trial<'a> {
     trial: usize,
     seconds: f64,
     better: bool,
     score: f64,
-    gain: Gain,
+    gain: TrialScores,
     recipe: &'a Recipe,
 }
 
-/// Trials of serving for each of the tables.
-const SERVED: usize = 10;
+/// Trials of serving for each trial of the tables.
+const SERVING_TRIALS: usize = 10;
 
 fn create(path: &Path) -> Result<File> {
     if let Some(folder) = path.parent() {
@@ -42,16 +44,16 @@ fn create(path: &Path) -> Result<File> {
     File::create(path).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// How long a search goes on.
+/// The limits of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// Trials at the most.
+    /// Number of trials.
     pub trials: usize,
-    /// When it ends, whatever the trials.
+    /// The end in time, if any.
     pub until: Option<Instant>,
 }
 
-/// A search for the recipe that fits a log.
+/// A search for the best recipe on a log.
 pub struct Search<'a> {
     base: Recipe,
     bench: Bench<'a>,
@@ -62,7 +64,7 @@ pub struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// From a recipe; trials are written to the file `log`.
+    /// Starts from a recipe; appends each trial to the file `log`.
     ///
     /// # Errors
     /// The file cannot be created.
@@ -70,73 +72,74 @@ impl<'a> Search<'a> {
         Ok(Self { base, bench, budget, start, done: 0, log: BufWriter::new(create(log)?) })
     }
 
-    /// Predictions that each trial makes.
+    /// Predictions per trial.
     pub fn predictions(&self) -> usize {
         self.bench.predictions
     }
 
-    /// Trials made.
+    /// Trials done.
     pub fn done(&self) -> usize {
         self.done
     }
 
-    fn goes_on(&self) -> bool {
+    fn is_within_budget(&self) -> bool {
         self.done < self.budget.trials && self.budget.until.is_none_or(|until| Instant::now() < until)
     }
 
-    /// From far to near as the trials go by.
-    fn reach(&self) -> f64 {
+    /// Standard deviation of a step, which shrinks over the trials.
+    fn step_size(&self) -> f64 {
         let share = self.done as f64 / self.budget.trials.max(1) as f64;
         0.3 * (1.0 - share) + 0.04
     }
 
-    fn tell(&mut self, gain: &Gain, best: &mut Gain, recipe: &Recipe) -> Result<bool> {
-        let better = self.done == 0 || gain.score() > best.score();
+    fn record(&mut self, scores: &TrialScores, best: &mut TrialScores, recipe: &Recipe) -> Result<bool> {
+        let better = self.done == 0 || scores.objective() > best.objective();
         self.done += 1;
         let seconds = (self.start.elapsed().as_secs_f64() * 100.0).round() / 100.0;
-        let trial = Trial { trial: self.done, seconds, better, score: gain.score(), gain: *gain, recipe };
+        let trial =
+            Trial { trial: self.done, seconds, better, score: scores.objective(), gain: *scores, recipe };
         serde_json::to_writer(&mut self.log, &trial)?;
         self.log.write_all(b"\n")?;
         if better {
-            *best = *gain;
+            *best = *scores;
             eprintln!(
-                "{seconds:>7.2} s  trial {:>4}: HR {:.4} MRR {:.4}, item on screen left out: HR {:.4} MRR {:.4}",
-                self.done, gain.hr_a, gain.mrr_a, gain.hr_b, gain.mrr_b
+                "{seconds:>7.2} s  trial {:>4}: HR {:.4} MRR {:.4}, without the item on screen: HR {:.4} MRR {:.4}",
+                self.done, scores.hr_a, scores.mrr_a, scores.hr_b, scores.mrr_b
             );
         }
         Ok(better)
     }
 
-    /// Runs it; returns the best recipe.
+    /// Runs the search and returns the best recipe.
     ///
     /// # Errors
     /// A trial fails, or the file cannot be written.
     pub fn run(&mut self, seed: u64) -> Result<Recipe> {
         let mut random = Random::new(seed, "tune");
-        let mut point = Point::of(&self.base);
+        let mut point = SearchPoint::new(&self.base);
         let mut tables = self.bench.tables(&self.base)?;
-        let mut best = Gain::default();
-        let gain = self.bench.judge(&tables, &self.base)?;
+        let mut best = TrialScores::default();
+        let scores = self.bench.evaluate(&tables, &self.base)?;
         let base = self.base.clone();
-        self.tell(&gain, &mut best, &base)?;
-        while self.goes_on() {
-            for _ in 0..SERVED {
-                if !self.goes_on() {
+        self.record(&scores, &mut best, &base)?;
+        while self.is_within_budget() {
+            for _ in 0..SERVING_TRIALS {
+                if !self.is_within_budget() {
                     break;
                 }
-                let other = point.near(false, self.reach(), &mut random);
+                let other = point.near(false, self.step_size(), &mut random);
                 let recipe = other.recipe(&self.base);
-                let gain = self.bench.judge(&tables, &recipe)?;
-                if self.tell(&gain, &mut best, &recipe)? {
+                let scores = self.bench.evaluate(&tables, &recipe)?;
+                if self.record(&scores, &mut best, &recipe)? {
                     point = other;
                 }
             }
-            if self.goes_on() {
-                let other = point.near(true, self.reach(), &mut random);
+            if self.is_within_budget() {
+                let other = point.near(true, self.step_size(), &mut random);
                 let recipe = other.recipe(&self.base);
                 let new_tables = self.bench.tables(&recipe)?;
-                let gain = self.bench.judge(&new_tables, &recipe)?;
-                if self.tell(&gain, &mut best, &recipe)? {
+                let scores = self.bench.evaluate(&new_tables, &recipe)?;
+                if self.record(&scores, &mut best, &recipe)? {
                     (point, tables) = (other, new_tables);
                 }
             }

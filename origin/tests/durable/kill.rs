@@ -1,10 +1,11 @@
-//! Nothing acknowledged is lost, nothing counts twice, whenever the service is killed.
+//! Kills the service at random times: no acknowledged event may be lost or stored twice.
 //!
-//! `VERGE_KILL_TIMES` says how often (`cargo xtask kill --times N`); by default a few times. Its clients send events
-//! with retries, some of them again although they were acknowledged, while the service is killed at random moments.
+//! Clients send events with retries while the service is killed, and repeat some acknowledged batches. The environment
+//! variable `VERGE_KILL_TIMES` sets the number of kills (`cargo xtask kill --times N`).
 
 use crate::service::{Service, run};
-use origin::stream::{Limits, Tables, checkpoint};
+use origin::config::StreamOptions;
+use origin::stream::{StreamTables, checkpoint};
 use origin_log::Reader;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -17,26 +18,27 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const CLIENTS: u64 = 4;
-const TIMES: u32 = 5;
+const DEFAULT_KILLS: u32 = 5;
 const TIMEOUT: Duration = Duration::from_secs(60);
 const KINDS: [&str; 5] = ["view", "view", "click", "cart", "purchase"];
 const AREAS: [&str; 3] = ["gb", "fr", "DE"];
-const LIMITS: Limits = Limits { visitors: 300, checkpoint_s: 0 };
+const OPTIONS: StreamOptions = StreamOptions { visitors: 300, checkpoint_s: 0 };
 const CONFIG: &str =
     "[stream]\nvisitors = 300\ncheckpoint_s = 0\n[log]\nsegment = 200000\n[serve]\nrequests_per_second = 0\n";
 
-/// What all clients share.
-struct Shop {
+/// State that the clients share.
+struct Shared {
     address: RwLock<String>,
     key: String,
-    /// Every event that was acknowledged, by its id.
+    /// The acknowledged events by id.
     acknowledged: Mutex<HashMap<String, Value>>,
-    again: AtomicU64,
+    /// Number of events that were sent again after their acknowledgement.
+    repeated: AtomicU64,
     stop: AtomicBool,
 }
 
-/// Sends batches of new events until it is to stop, each until it is acknowledged.
-fn client(shop: &Shop, name: u64, began: i64) {
+/// Sends batches until `stop` is set, each until it is acknowledged. The events' times begin at `first_at`.
+fn client(shared: &Shared, name: u64, first_at: i64) {
     let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(name);
     let mut below = |bound: u64| random.next_u64() % bound;
     let agent: ureq::Agent = ureq::Agent::config_builder()
@@ -44,10 +46,10 @@ fn client(shop: &Shop, name: u64, began: i64) {
         .http_status_as_error(false)
         .build()
         .into();
-    let (mut made, mut last) = (0, Vec::new());
-    while !shop.stop.load(Ordering::Relaxed) {
+    let (mut sent, mut last) = (0, Vec::new());
+    while !shared.stop.load(Ordering::Relaxed) {
         let batch: Vec<Value> = if below(8) == 0 && !last.is_empty() {
-            shop.again.fetch_add(last.len() as u64, Ordering::Relaxed);
+            shared.repeated.fetch_add(last.len() as u64, Ordering::Relaxed);
             last.clone()
         } else {
             let event = |number: u64, below: &mut dyn FnMut(u64) -> u64| {
@@ -57,45 +59,45 @@ fn client(shop: &Shop, name: u64, began: i64) {
                     "item": format!("item-{}", below(120).min(below(120))),
                     "visitor": format!("visitor-{name}-{}", number / 9),
                     "region": AREAS[below(3) as usize],
-                    "at": began + (number * 1_000 + below(3) * 1_700) as i64,
+                    "at": first_at + (number * 1_000 + below(3) * 1_700) as i64,
                 })
             };
             let size = [1, 1, 3, 40][below(4) as usize];
-            made += size;
-            (made - size..made).map(|number| event(number, &mut below)).collect()
+            sent += size;
+            (sent - size..sent).map(|number| event(number, &mut below)).collect()
         };
-        let (body, began_batch) = (serde_json::to_vec(&batch).unwrap(), Instant::now());
+        let (body, start) = (serde_json::to_vec(&batch).unwrap(), Instant::now());
         loop {
-            let url = format!("http://{}/v1/events", shop.address.read().unwrap());
-            let sent =
-                agent.post(&url).header("authorization", format!("Bearer {}", shop.key)).send(&body[..]);
-            if sent.is_ok_and(|answer| answer.status() == 202) {
+            let url = format!("http://{}/v1/events", shared.address.read().unwrap());
+            let response =
+                agent.post(&url).header("authorization", format!("Bearer {}", shared.key)).send(&body[..]);
+            if response.is_ok_and(|response| response.status() == 202) {
                 break;
             }
-            assert!(began_batch.elapsed() < TIMEOUT, "a batch was not acknowledged for too long");
+            assert!(start.elapsed() < TIMEOUT, "a batch was not acknowledged in time");
             thread::sleep(Duration::from_millis(5));
         }
         let ids = batch.iter().map(|event| (event["id"].as_str().unwrap().to_owned(), event.clone()));
-        shop.acknowledged.lock().unwrap().extend(ids);
+        shared.acknowledged.lock().unwrap().extend(ids);
         last = batch;
     }
 }
 
-/// The ids in the log, in its order.
+/// The ids in the log, in order.
 fn stored(log: &Path) -> Vec<String> {
     let mut ids = Vec::new();
     Reader::new(log, 0).read(|record, _| ids.push(record.id.to_owned())).unwrap();
     ids
 }
 
-/// That the checkpoint and the tail of the log make the tables of the whole log.
-fn tables_are_those_of_the_log(data: &Path) {
+/// Asserts that the tables from the checkpoint and the rest of the log equal those of a rebuild.
+fn assert_tables_equal_a_rebuild(data: &Path) {
     let log = origin_log::dir(data);
-    let (mut tables, mut reader, _) = checkpoint::load(data, &log, LIMITS).unwrap();
-    reader.read(|record, place| tables.add(record, place)).unwrap();
-    let (rebuilt, whole) = Tables::rebuild(&log, LIMITS).unwrap();
-    let restarted = checkpoint::write(&tables, &reader, &log, LIMITS).unwrap();
-    assert!(restarted == checkpoint::write(&rebuilt, &whole, &log, LIMITS).unwrap(), "the tables differ");
+    let (mut tables, mut reader, _) = checkpoint::load(data, &log, OPTIONS).unwrap();
+    reader.read(|record, names| tables.add(record, names)).unwrap();
+    let (rebuilt, end) = StreamTables::rebuild(&log, OPTIONS).unwrap();
+    let restarted = checkpoint::write(&tables, &reader, &log, OPTIONS).unwrap();
+    assert!(restarted == checkpoint::write(&rebuilt, &end, &log, OPTIONS).unwrap(), "the tables differ");
 }
 
 fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
@@ -112,8 +114,8 @@ fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// That building from the service's log gives the bytes of building offline from what its clients sent.
-fn builds_like_an_import(dir: &Path, ids: &[String], sent: &HashMap<String, Value>) {
+/// Asserts that a build from the service's log gives the same bytes as a build from an import of the sent events.
+fn assert_build_equals_an_import(dir: &Path, ids: &[String], sent: &HashMap<String, Value>) {
     run(dir, &["build", "--out", "served"]);
     let offline = tempfile::tempdir().unwrap();
     let mut file = std::fs::File::create(offline.path().join("sent.jsonl")).unwrap();
@@ -134,66 +136,66 @@ fn builds_like_an_import(dir: &Path, ids: &[String], sent: &HashMap<String, Valu
 }
 
 #[test]
-fn every_acknowledged_event_is_there_once_whenever_the_service_is_killed() {
-    let times = std::env::var("VERGE_KILL_TIMES").map_or(TIMES, |times| times.parse().unwrap());
+fn acknowledged_events_survive_kills_and_are_stored_once() {
+    let kills = std::env::var("VERGE_KILL_TIMES").map_or(DEFAULT_KILLS, |kills| kills.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("verge-data");
     std::fs::write(dir.path().join("verge.toml"), CONFIG).unwrap();
     let key = run(dir.path(), &["keys", "add", "events", "--role", "events"]).trim().to_owned();
     let mut service = Service::start(dir.path());
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64;
-    let shop = Arc::new(Shop {
+    let shared = Arc::new(Shared {
         address: RwLock::new(service.address.clone()),
         key,
         acknowledged: Mutex::default(),
-        again: AtomicU64::new(0),
+        repeated: AtomicU64::new(0),
         stop: AtomicBool::new(false),
     });
     let clients: Vec<_> = (0..CLIENTS)
         .map(|name| {
-            let shop = Arc::clone(&shop);
-            // Long enough ago that no event is ahead of the clock.
-            thread::spawn(move || client(&shop, name, now - 29 * 86_400_000))
+            let shared = Arc::clone(&shared);
+            // So long ago that no event is in the future.
+            thread::spawn(move || client(&shared, name, now - 29 * 86_400_000))
         })
         .collect();
     let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(now as u64);
-    let mut started = Duration::ZERO;
-    for time in 1..=times {
+    let mut slowest_start = Duration::ZERO;
+    for kill in 1..=kills {
         thread::sleep(Duration::from_millis(random.next_u64() % 400));
         service.kill();
-        if time % 10 == 1 || time == times {
-            tables_are_those_of_the_log(&data);
+        if kill % 10 == 1 || kill == kills {
+            assert_tables_equal_a_rebuild(&data);
         }
-        let began = Instant::now();
+        let start = Instant::now();
         service = Service::start(dir.path());
-        started = started.max(began.elapsed());
-        *shop.address.write().unwrap() = service.address.clone();
-        if time % 20 == 0 {
-            println!("killed {time} times, {} events acknowledged", shop.acknowledged.lock().unwrap().len());
+        slowest_start = slowest_start.max(start.elapsed());
+        *shared.address.write().unwrap() = service.address.clone();
+        if kill % 20 == 0 {
+            println!("{kill} kills, {} events acknowledged", shared.acknowledged.lock().unwrap().len());
         }
     }
     thread::sleep(Duration::from_millis(300));
-    shop.stop.store(true, Ordering::Relaxed);
+    shared.stop.store(true, Ordering::Relaxed);
     clients.into_iter().for_each(|client| client.join().unwrap());
     service.kill();
 
     let ids = stored(&origin_log::dir(&data));
     let distinct: HashSet<&String> = ids.iter().collect();
     assert_eq!(distinct.len(), ids.len(), "an event is stored twice");
-    let sent = shop.acknowledged.lock().unwrap();
+    let sent = shared.acknowledged.lock().unwrap();
     let lost: Vec<_> = sent.keys().filter(|id| !distinct.contains(id)).collect();
     assert!(lost.is_empty(), "{} acknowledged events are lost: {:?}", lost.len(), &lost[..lost.len().min(5)]);
-    assert_eq!(ids.len(), sent.len(), "all clients were told of all that is stored");
+    assert_eq!(ids.len(), sent.len(), "all stored events were acknowledged");
     assert!(
-        sent.len() > 100 && shop.again.load(Ordering::Relaxed) > 0,
-        "too little was sent to show anything"
+        sent.len() > 100 && shared.repeated.load(Ordering::Relaxed) > 0,
+        "too few events were sent for a meaningful test"
     );
-    tables_are_those_of_the_log(&data);
-    builds_like_an_import(dir.path(), &ids, &sent);
+    assert_tables_equal_a_rebuild(&data);
+    assert_build_equals_an_import(dir.path(), &ids, &sent);
     println!(
-        "killed {times} times: {} events acknowledged, each stored once; {} sent again; slowest start {:.2} s",
+        "{kills} kills: {} events acknowledged, each stored once; {} repeated; slowest start {:.2} s",
         sent.len(),
-        shop.again.load(Ordering::Relaxed),
-        started.as_secs_f64()
+        shared.repeated.load(Ordering::Relaxed),
+        slowest_start.as_secs_f64()
     );
 }

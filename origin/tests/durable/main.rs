@@ -1,4 +1,4 @@
-//! What was acknowledged is kept, whatever happens to the service: the real binary, killed, or on a disk that fails it.
+//! Durability tests of the `verge` binary: it is killed, or its disk fails, and acknowledged events must survive.
 
 mod disk;
 mod kill;

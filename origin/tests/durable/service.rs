@@ -1,4 +1,4 @@
-//! A `verge serve` that is killed and started again on one directory.
+//! Runs `verge` commands and `verge serve` on a directory.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -27,8 +27,8 @@ pub fn output(dir: &Path, arguments: &[&str]) -> Output {
 pub struct Service {
     child: Child,
     pub address: String,
-    /// What it said before it listened.
-    pub told: String,
+    /// Its log from the start until it listened.
+    pub startup_log: String,
 }
 
 impl Service {
@@ -36,22 +36,22 @@ impl Service {
         let mut child =
             verge(dir, &["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut told = String::new();
+        let mut startup_log = String::new();
         let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
             let entry: Value = serde_json::from_str(&line).unwrap_or_default();
-            told += &line;
+            startup_log += &line;
             (entry["message"] == "listening").then(|| entry["address"].as_str().unwrap().to_owned())
         });
         thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        let address = address.unwrap_or_else(|| panic!("it did not start: {told}"));
-        Self { child, address, told }
+        let address = address.unwrap_or_else(|| panic!("the service did not start: {startup_log}"));
+        Self { child, address, startup_log }
     }
 
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends JSON; the status of the answer, its `Retry-After`, and its body.
+    /// Sends a JSON request. Returns the response's status, its header `Retry-After` and its body.
     pub fn send(&self, key: &str, method: &str, path: &str, body: &Value) -> (u16, Option<String>, Value) {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let request = ureq::http::Request::builder()
@@ -60,10 +60,11 @@ impl Service {
             .header("authorization", format!("Bearer {key}"))
             .body(body.to_string().into_bytes())
             .unwrap();
-        let mut answer = agent.run(request).unwrap();
-        let again = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
-        let body = serde_json::from_slice(&answer.body_mut().read_to_vec().unwrap()).unwrap_or_default();
-        (answer.status().as_u16(), again, body)
+        let mut response = agent.run(request).unwrap();
+        let retry_after =
+            response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+        let body = serde_json::from_slice(&response.body_mut().read_to_vec().unwrap()).unwrap_or_default();
+        (response.status().as_u16(), retry_after, body)
     }
 
     pub fn kill(mut self) {

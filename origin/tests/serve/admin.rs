@@ -1,10 +1,10 @@
-//! What operators do, by programs and by the page.
+//! Operations of operators, by the API and by the page.
 
 use crate::service::Service;
 use serde_json::{Value, json};
 
 #[test]
-fn operators_see_how_it_goes_and_choose_the_model() {
+fn operators_see_the_status_and_choose_the_model() {
     let service = Service::start_shop("");
     let caller = service.with_key(&service.key("admin"));
     let status = caller.get("/v1/admin/status").json();
@@ -32,15 +32,15 @@ fn operators_see_how_it_goes_and_choose_the_model() {
     for (query, field) in [("", "a"), ("?a=x&b=y", "a"), ("?a=x&b=y&c=z", "c")] {
         assert_eq!(compare(query).problem()["field"], field, "{query}");
     }
-    let nowhere = caller.post("/v1/admin/publish", &Value::Null).problem();
+    let problem = caller.post("/v1/admin/publish", &Value::Null).problem();
     assert!(
-        nowhere["status"] == 409 && nowhere["detail"].as_str().unwrap().contains("publish_to"),
-        "{nowhere}"
+        problem["status"] == 409 && problem["detail"].as_str().unwrap().contains("publish_to"),
+        "{problem}"
     );
 }
 
 #[test]
-fn strategies_are_kept_for_the_next_learning() {
+fn strategies_are_stored_for_the_next_model() {
     let service = Service::start_shop("");
     let caller = service.with_key(&service.key("admin"));
     let mut strategies = caller.get("/v1/admin/strategies").json();
@@ -56,11 +56,11 @@ fn strategies_are_kept_for_the_next_learning() {
     let problem = put(&strategies).problem();
     assert_eq!((&problem["status"], &problem["field"]), (&json!(400), &json!("[1].votes")));
     strategies[1] = strategies[0].clone();
-    assert_eq!(put(&strategies).problem()["field"], "[1].name", "two of one name");
+    assert_eq!(put(&strategies).problem()["field"], "[1].name", "duplicate name");
 }
 
 #[test]
-fn the_page_takes_a_key_and_its_own_forms_only() {
+fn the_page_requires_an_admin_key_and_rejects_foreign_forms() {
     let service = Service::start();
     let caller = service.with_key("");
     let form = |path: &str, body: &str, headers: &[(&str, &str)]| {
@@ -97,7 +97,7 @@ fn the_page_takes_a_key_and_its_own_forms_only() {
 }
 
 #[test]
-fn a_login_ends_with_its_key() {
+fn revoking_a_key_ends_its_sessions() {
     let service = Service::start();
     let caller = service.with_key("");
     let login = caller.send_with(
@@ -111,4 +111,64 @@ fn a_login_ends_with_its_key() {
     assert_eq!(status(), 200);
     service.verge(&["keys", "revoke", "admin"]);
     crate::service::until("the end of the login", || status() == 303);
+}
+
+#[test]
+fn damaged_snapshots_and_models_are_errors_and_not_missing() {
+    // Without learning, which would replace the damaged files.
+    let service = Service::start_shop("[serve]\ntables_every_s = 0\nlearn_every_s = 0\n");
+    let caller = service.with_key(&service.key("admin"));
+    let form = format!("key={}", service.key("admin"));
+    let login = service.with_key("").send_with("POST", "/admin/login", Some(form.as_bytes()), &[]);
+    let cookie = login.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let page = |path: &str| service.with_key("").send_with("GET", path, None, &[("cookie", &cookie)]);
+    let data = service.dir().join("verge-data");
+    let model = caller.get("/v1/admin/status").json()["model"].as_str().unwrap().to_owned();
+
+    // A blob: the manifests are intact, so that the regions are known, but no snapshot opens.
+    let blob = std::fs::read_dir(data.join("snapshots/blob")).unwrap().next().unwrap().unwrap().path();
+    let intact = std::fs::read(&blob).unwrap();
+    std::fs::write(&blob, "damaged").unwrap();
+    let rules = json!({"rules": [{"name": "hero", "pin": {"item": "cup", "at": 1}}]}).to_string();
+    for problem in [
+        caller.get("/v1/admin/strategies").problem(),
+        caller.send("PUT", "/v1/admin/rules", Some(rules.as_bytes())).problem(),
+    ] {
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(problem["status"] == 500 && detail.contains("is damaged"), "{problem}");
+    }
+    let items = page("/admin/items");
+    assert!(items.status == 500 && items.text().contains("is damaged"), "{}", items.text());
+    std::fs::write(&blob, intact).unwrap();
+    assert_eq!(page("/admin/items").status, 200);
+
+    // A manifest.
+    std::fs::write(data.join("snapshots/manifest/world"), "{").unwrap();
+    for path in ["/v1/admin/status", "/v1/admin/regions", "/v1/admin/strategies"] {
+        let problem = caller.get(path).problem();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(problem["status"] == 500 && detail.contains("manifest/world"), "{path}: {problem}");
+    }
+    let overview = page("/admin");
+    assert!(overview.status == 200 && overview.text().contains("The snapshots cannot be read"));
+    assert!(!overview.text().contains("No model was built yet"), "{}", overview.text());
+
+    // The description of a model: promoting it is not "404 no such model".
+    std::fs::write(data.join("models").join(&model).join("model.json"), "{").unwrap();
+    let problem = caller.post(&format!("/v1/admin/models/{model}/promote"), &Value::Null).problem();
+    assert!(
+        problem["status"] == 500 && problem["detail"].as_str().unwrap().contains("model.json"),
+        "{problem}"
+    );
+    let models = page("/admin/models");
+    assert!(models.status == 500 && models.text().contains("model.json"), "{}", models.text());
+}
+
+#[test]
+fn before_the_first_build_there_are_no_regions_and_no_strategies() {
+    let service = Service::start();
+    let caller = service.with_key(&service.key("admin"));
+    assert_eq!(caller.get("/v1/admin/regions").json(), json!([]));
+    assert_eq!(caller.get("/v1/admin/strategies").problem()["status"], 404);
+    assert_eq!(caller.get("/v1/admin/status").json()["model"], Value::Null);
 }

@@ -1,10 +1,10 @@
-//! What the Workers report.
+//! Reports of the Workers.
 
 use crate::service::Service;
 use serde_json::json;
 
 #[test]
-fn reports_of_the_edge_add_up() {
+fn reports_of_the_edge_are_summed() {
     let service = Service::start();
     let caller = service.with_key(&service.key("events"));
     let report = json!({
@@ -32,10 +32,10 @@ fn reports_of_the_edge_add_up() {
 }
 
 #[test]
-fn what_is_wrong_with_a_report_is_named() {
+fn a_problem_names_the_invalid_field_of_a_report() {
     let service = Service::start();
     let caller = service.with_key(&service.key("events"));
-    let right = json!({"latency":[0,0,0,0,0,0,0,0,0,0,0,0,0], "seconds":0, "cache_hits":0, "cache_misses":0, "errors":0});
+    let valid = json!({"latency":[0,0,0,0,0,0,0,0,0,0,0,0,0], "seconds":0, "cache_hits":0, "cache_misses":0, "errors":0});
     for (field, value) in [
         ("latency", json!([1])),
         ("latency", json!([2_000_000_000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
@@ -46,9 +46,9 @@ fn what_is_wrong_with_a_report_is_named() {
         ("hits", json!(1)),
         ("exposed", json!([{"experiment":"a b","variant":"a","answers":1}])),
     ] {
-        let mut wrong = right.clone();
-        wrong[field] = value;
-        let problem = caller.post("/v1/metrics/edge", &wrong).problem();
+        let mut invalid = valid.clone();
+        invalid[field] = value;
+        let problem = caller.post("/v1/metrics/edge", &invalid).problem();
         let named = problem["field"].as_str().unwrap();
         assert!(problem["status"] == 400 && named.starts_with(field), "{field}: {problem}");
     }

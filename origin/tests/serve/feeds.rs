@@ -5,7 +5,7 @@ use serde_json::json;
 use std::sync::{Arc, Mutex};
 
 #[test]
-fn an_uploaded_feed_is_taken_row_by_row() {
+fn the_valid_rows_of_an_uploaded_feed_are_imported() {
     let service = Service::start();
     let caller = service.with_key(&service.key("catalogue"));
     let feed =
@@ -166,7 +166,7 @@ fn categories_match_by_the_shops_own_spelling() {
 }
 
 #[test]
-fn a_watched_file_is_read_when_it_changes_and_told_when_it_is_broken() {
+fn a_watched_file_is_imported_when_it_changes_and_errors_are_counted() {
     let config =
         "[[feeds]]\nname = \"shop\"\nfrom = \"feed.csv\"\nevery_s = 1\nfull = true\nmax_removed = 0.5\n";
     let service = Service::start_with(config, &[]);
@@ -182,15 +182,15 @@ fn a_watched_file_is_read_when_it_changes_and_told_when_it_is_broken() {
 }
 
 #[test]
-fn a_watched_address_is_asked_for_changes_only() {
-    let asked = Arc::new(Mutex::new(Vec::new()));
+fn a_watched_address_is_requested_conditionally() {
+    let requests = Arc::new(Mutex::new(Vec::new()));
     let body = "{\"id\":\"1\",\"name\":\"Cup\"}\n";
     let fresh = format!(
         "HTTP/1.1 200 OK\r\netag: \"one\"\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     let known = "HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n".to_owned();
-    let heads = Arc::clone(&asked);
+    let heads = Arc::clone(&requests);
     let address = peer(move |request| {
         let head = request.to_lowercase();
         let answer = if head.contains("if-none-match: \"one\"") { known.clone() } else { fresh.clone() };
@@ -203,20 +203,23 @@ fn a_watched_address_is_asked_for_changes_only() {
     let service = Service::start_with(&config, &[]);
     let caller = service.with_key(&service.key("catalogue"));
     until("the feed", || caller.get("/v1/items/1").status == 200);
-    until("another look", || asked.lock().unwrap().len() > 1);
-    let asked = asked.lock().unwrap().clone();
-    assert!(!asked[0].contains("if-none-match") && asked[0].contains("authorization: basic x"), "{asked:?}");
-    assert!(asked[1].contains("if-none-match: \"one\""), "{asked:?}");
+    until("the second request", || requests.lock().unwrap().len() > 1);
+    let requests = requests.lock().unwrap().clone();
+    assert!(
+        !requests[0].contains("if-none-match") && requests[0].contains("authorization: basic x"),
+        "{requests:?}"
+    );
+    assert!(requests[1].contains("if-none-match: \"one\""), "{requests:?}");
     assert_eq!(service.metric("feed_errors_total{feed=\"shop\"}"), None);
 }
 
 #[test]
-fn an_address_that_never_answers_does_not_keep_the_service_from_stopping() {
+fn a_feed_address_that_never_answers_does_not_delay_stopping() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let config = format!("[[feeds]]\nname = \"shop\"\nfrom = \"http://{address}/feed\"\n");
     let service = Service::start_with(&config, &[]);
-    let _asked = silent.accept().unwrap();
+    let _request = silent.accept().unwrap();
     service.terminate();
     service.ended();
 }

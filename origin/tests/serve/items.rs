@@ -1,4 +1,4 @@
-//! Items, one at a time.
+//! `/v1/items/{id}`.
 
 use crate::service::{Service, until};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ fn an_item_is_put_patched_read_and_deleted() {
 }
 
 #[test]
-fn what_is_wrong_with_an_item_is_named() {
+fn a_problem_names_the_invalid_field_of_an_item() {
     let service = Service::start();
     let caller = service.with_key(&service.key("catalogue"));
     caller.send("PUT", "/v1/items/a", Some(b"{}"));
@@ -68,7 +68,7 @@ fn what_is_wrong_with_an_item_is_named() {
 }
 
 #[test]
-fn a_deleted_item_is_recommended_no_more() {
+fn a_deleted_item_is_no_longer_recommended() {
     let service = Service::start_shop("");
     let caller = service.with_key(&service.key("catalogue"));
     let popular = || -> Vec<String> {
@@ -86,7 +86,7 @@ fn a_deleted_item_is_recommended_no_more() {
     let printed = service.verge(&["recommend", "--recents", gone, "--json"]);
     assert!(
         printed.contains(&format!("\"because\": \"{gone}\"")),
-        "who has seen it is told nothing: {printed}"
+        "it still leads to recommendations: {printed}"
     );
     assert!(!printed.contains(&format!("\"id\": \"{gone}\"")), "{printed}");
 }

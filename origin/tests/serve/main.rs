@@ -1,4 +1,4 @@
-//! `verge serve` as its callers meet it: the real binary, over HTTP.
+//! Tests of `verge serve`: the real binary, over HTTP.
 
 mod admin;
 mod edge;
@@ -15,7 +15,7 @@ use service::{Service, until};
 use std::{io::Write, net::TcpStream, time::Duration};
 
 #[test]
-fn a_request_needs_a_key_of_the_role() {
+fn a_request_requires_a_key_with_the_role() {
     let service = Service::start();
     let event = json!({"kind":"view","item":"cup"});
     for (key, status) in [("", 401), ("verge_made_up", 401), (&*service.key("metrics"), 403)] {
@@ -31,27 +31,27 @@ fn a_request_needs_a_key_of_the_role() {
 }
 
 #[test]
-fn a_key_made_or_revoked_meanwhile_is_taken_over() {
+fn a_running_service_notices_added_and_revoked_keys() {
     let service = Service::start();
     let event = json!({"kind":"view","item":"cup"});
     let key = service.verge(&["keys", "add", "late", "--role", "events"]).trim().to_owned();
     let status = || service.with_key(&key).post("/v1/events", &event).status;
-    until("202", || status() == 202);
+    until("the new key to be accepted", || status() == 202);
     service.verge(&["keys", "revoke", "late"]);
-    until("401", || status() == 401);
+    until("the revoked key to be rejected", || status() == 401);
 }
 
 #[test]
-fn events_are_taken_one_by_one_and_the_bad_ones_told() {
+fn valid_events_of_a_batch_are_stored_and_invalid_ones_reported() {
     let service = Service::start();
     let caller = service.with_key(&service.key("events"));
     let events =
         json!([{"id":"1","kind":"view","item":"cup"}, {"kind":"veiw","item":"cup"}, {"kind":"cart"}]);
     let answer = caller.post("/v1/events", &events);
     assert_eq!(answer.status, 202);
-    let taken = answer.json();
-    assert_eq!(taken["accepted"], 1);
-    assert_eq!([&taken["rejected"][0]["field"], &taken["rejected"][1]["field"]], ["kind", "item"]);
+    let outcome = answer.json();
+    assert_eq!(outcome["accepted"], 1);
+    assert_eq!([&outcome["rejected"][0]["field"], &outcome["rejected"][1]["field"]], ["kind", "item"]);
     assert_eq!(caller.post("/v1/events", &json!({"id":"1","kind":"view","item":"cup"})).status, 202);
     let problem = caller.post("/v1/events", &json!([{"kind":"veiw"}])).problem();
     assert_eq!((&problem["status"], &problem["field"]), (&json!(400), &json!("body")));
@@ -63,7 +63,7 @@ fn events_are_taken_one_by_one_and_the_bad_ones_told() {
 }
 
 #[test]
-fn what_is_wrong_with_an_event_is_named() {
+fn a_problem_names_the_invalid_field_of_an_event() {
     let service = Service::start();
     let caller = service.with_key(&service.key("events"));
     for (field, value) in [
@@ -117,7 +117,7 @@ fn what_is_wrong_with_an_event_is_named() {
 }
 
 #[test]
-fn what_is_not_there_is_a_problem_too() {
+fn unknown_addresses_and_methods_are_answered_with_a_problem() {
     let service = Service::start();
     let caller = service.with_key(&service.key("admin"));
     assert_eq!(caller.get("/v1/nothing").problem()["field"], "path");
@@ -127,17 +127,17 @@ fn what_is_not_there_is_a_problem_too() {
 }
 
 #[test]
-fn a_key_may_only_ask_so_often() {
+fn a_key_is_rate_limited() {
     let service = Service::start_with("[serve]\nrequests_per_second = 2\n", &[]);
     let caller = service.with_key(&service.key("metrics"));
     let answers: Vec<_> = (0..5).map(|_| caller.get("/metrics")).collect();
-    let refused = answers.iter().find(|answer| answer.status == 429).expect("five at once passed");
+    let refused = answers.iter().find(|answer| answer.status == 429).expect("all five requests passed");
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(refused.problem()["status"], 429);
 }
 
 #[test]
-fn metrics_count_requests_by_pattern() {
+fn metrics_count_requests_by_route_pattern() {
     let service = Service::start();
     let caller = service.with_key(&service.key("admin"));
     caller.post("/v1/events", &json!([{"kind":"view","item":"cup"},{"kind":"cart","item":"cup"}]));
@@ -153,7 +153,7 @@ fn metrics_count_requests_by_pattern() {
 }
 
 #[test]
-fn sigterm_lets_a_request_under_way_finish() {
+fn sigterm_lets_a_request_in_progress_finish() {
     let service = Service::start();
     let body = br#"{"kind":"view","item":"cup"}"#;
     let mut slow = TcpStream::connect(service.address()).unwrap();
@@ -167,7 +167,7 @@ fn sigterm_lets_a_request_under_way_finish() {
     std::thread::sleep(Duration::from_millis(300));
     service.terminate();
     std::thread::sleep(Duration::from_millis(300));
-    assert!(TcpStream::connect(service.address()).is_err(), "still accepting");
+    assert!(TcpStream::connect(service.address()).is_err(), "it still accepts connections");
     slow.write_all(&body[5..]).unwrap();
     let mut answer = String::new();
     std::io::Read::read_to_string(&mut slow, &mut answer).unwrap();
@@ -177,7 +177,7 @@ fn sigterm_lets_a_request_under_way_finish() {
 }
 
 #[test]
-fn the_log_is_json_and_names_nobody() {
+fn the_log_is_json_and_contains_no_personal_data() {
     let service = Service::start_with("", &["--log", "debug"]);
     let caller = service.with_key(&service.key("events"));
     caller.post("/v1/events", &json!({"kind":"view","item":"secret-item","visitor":"secret-visitor"}));

@@ -1,4 +1,4 @@
-//! The OpenAPI file says what the service does.
+//! The service matches its OpenAPI document.
 
 use crate::service::Service;
 use serde_json::Value;
@@ -12,8 +12,8 @@ fn document() -> Value {
 }
 
 #[test]
-fn every_address_of_the_router_is_in_the_file() {
-    let source = include_str!("../../src/serve/mod.rs");
+fn every_route_is_in_the_document() {
+    let source = include_str!("../../src/serve/http/mod.rs");
     let routes = source.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
     let document = document();
     let paths: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
@@ -21,14 +21,14 @@ fn every_address_of_the_router_is_in_the_file() {
 }
 
 #[test]
-fn the_service_takes_the_methods_that_the_file_says_and_wants_a_key_where_it_says() {
+fn methods_and_authorization_match_the_document() {
     let service = Service::start();
-    let nobody = service.with_key("");
-    assert_eq!(nobody.get("/openapi.json").text(), FILE);
+    let anonymous = service.with_key("");
+    assert_eq!(anonymous.get("/openapi.json").text(), FILE);
     for (path, operations) in document()["paths"].as_object().unwrap() {
         let address = path.replace("{id}", "x");
         for method in METHODS {
-            let answer = nobody.send(&method.to_uppercase(), &address, None);
+            let answer = anonymous.send(&method.to_uppercase(), &address, None);
             let expected = match &operations[method] {
                 Value::Null => 405,
                 operation if operation["security"].as_array().is_some_and(Vec::is_empty) => 200,
@@ -40,7 +40,7 @@ fn the_service_takes_the_methods_that_the_file_says_and_wants_a_key_where_it_say
 }
 
 #[test]
-fn roles_are_those_that_the_file_says() {
+fn roles_match_the_document() {
     let service = Service::start();
     for (path, operations) in document()["paths"].as_object().unwrap() {
         for method in METHODS {
@@ -59,7 +59,7 @@ fn roles_are_those_that_the_file_says() {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_resolves() {
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {
             Value::Object(fields) => {

@@ -1,4 +1,4 @@
-//! The files for Prometheus and Grafana: they hold together, and name metrics that there are.
+//! The alerts for Prometheus and the dashboard for Grafana: they are valid, and name existing metrics.
 
 use crate::service::Service;
 use serde_json::{Value, json};
@@ -10,24 +10,24 @@ fn ops() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("ops")
 }
 
-/// Whether there is a promtool; says so where there is none.
+/// Whether promtool is installed; prints that the test is skipped if not.
 fn promtool() -> bool {
-    let there =
+    let is_installed =
         Command::new("promtool").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !there {
-        println!("skipped: no promtool; install it (apt-get install prometheus)");
+    if !is_installed {
+        println!("skipped: promtool is not installed (apt-get install prometheus)");
     }
-    there
+    is_installed
 }
 
 fn check(command: &mut Command) {
     let output = command.output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    let printed = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&printed));
 }
 
 #[test]
-fn alerts_fire_when_they_should_and_not_otherwise() {
+fn alerts_fire_above_their_thresholds_only() {
     if promtool() {
         check(Command::new("promtool").args(["check", "rules", "alerts.yml"]).current_dir(ops()));
         check(Command::new("promtool").args(["test", "rules", "alerts.test.yml"]).current_dir(ops()));
@@ -45,9 +45,9 @@ impl Drop for Prometheus {
 }
 
 #[test]
-fn prometheus_reads_the_metrics_with_a_key_of_their_own() {
+fn prometheus_scrapes_the_metrics_with_a_metrics_key() {
     if Command::new("prometheus").arg("--version").output().is_err() {
-        println!("skipped: no prometheus; install it (apt-get install prometheus)");
+        println!("skipped: prometheus is not installed (apt-get install prometheus)");
         return;
     }
     let service = Service::start();
@@ -83,7 +83,7 @@ fn prometheus_reads_the_metrics_with_a_key_of_their_own() {
     assert_eq!(query("count(ALERTS%7Balertname=%22VergeDown%22%7D)"), Value::Null);
 }
 
-/// Names in PromQL that can be metrics: what stands before no parenthesis, inside no braces, and is no keyword.
+/// The metric names in a PromQL expression: words with an underscore that are neither functions nor labels.
 fn names(expression: &str) -> BTreeSet<String> {
     let (mut names, mut name, mut depth) = (BTreeSet::new(), String::new(), 0);
     for sign in expression.chars().chain([' ']) {
@@ -101,7 +101,7 @@ fn names(expression: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn alerts_and_dashboard_name_metrics_that_there_are() {
+fn alerts_and_dashboard_name_existing_metrics() {
     let config = "[[feeds]]\nname = \"shop\"\nfrom = \"feed.csv\"\nevery_s = 1\n";
     let service = Service::start_with(config, &[]);
     let admin = service.with_key(&service.key("admin"));
@@ -112,7 +112,7 @@ fn alerts_and_dashboard_name_metrics_that_there_are() {
         service.metric("feed_read_timestamp_seconds{feed=\"shop\"}").is_some()
     });
     let printed = admin.get("/metrics").text();
-    let there: BTreeSet<&str> = printed
+    let exported: BTreeSet<&str> = printed
         .lines()
         .filter(|line| !line.starts_with('#'))
         .map(|line| line.split(['{', ' ']).next().unwrap())
@@ -134,7 +134,7 @@ fn alerts_and_dashboard_name_metrics_that_there_are() {
         let names = names(expression);
         assert!(!names.is_empty() || expression.contains("up{"), "{expression}");
         for name in names {
-            assert!(there.contains(&*name), "{name} of {expression} is not in\n{there:?}");
+            assert!(exported.contains(&*name), "{name} of {expression} is not in\n{exported:?}");
         }
     }
 }

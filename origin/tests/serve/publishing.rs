@@ -1,4 +1,4 @@
-//! From a change to the destination, by a service that publishes into a directory.
+//! Publishing to a directory.
 
 use crate::service::{Service, until};
 use origin::pack::SnapshotSet;
@@ -8,7 +8,7 @@ use snapshots::rules::Rules;
 const CONFIG: &str = "[serve]\npublish_to = \"published\"\npopularity_every_ms = 100\n";
 
 #[test]
-fn what_operators_promote_and_roll_back_is_published() {
+fn a_promotion_and_a_rollback_are_published() {
     let service = Service::start_shop(CONFIG);
     let caller = service.with_key(&service.key("admin"));
     let tables = || {
@@ -30,7 +30,7 @@ fn what_operators_promote_and_roll_back_is_published() {
 }
 
 #[test]
-fn stock_is_published_without_being_asked_for() {
+fn a_change_of_stock_is_published_automatically() {
     let service = Service::start_shop(CONFIG);
     let caller = service.with_key(&service.key("catalogue"));
     let items = || {
@@ -57,7 +57,7 @@ fn stock_is_published_without_being_asked_for() {
 }
 
 #[test]
-fn rules_are_checked_set_and_published_within_seconds() {
+fn rules_are_validated_and_published_within_seconds() {
     let service = Service::start_shop(CONFIG);
     let caller = service.with_key(&service.key("admin"));
     assert_eq!(
@@ -84,11 +84,18 @@ fn rules_are_checked_set_and_published_within_seconds() {
         let problem = put(&rules).problem();
         assert_eq!((&problem["status"], &problem["field"]), (&json!(400), &json!(field)), "{problem}");
     }
-    // A hand that is not checked: what it breaks leaves the rules before in force.
+    // A file that was edited by hand: if it is invalid, the previous rules stay in force.
     std::fs::write(service.dir().join("verge-data/rules.json"), "{").unwrap();
     let failing = || caller.get("/v1/admin/status").json()["publishing"]["failing"].to_string();
     until("the reason", || failing().contains("rules.json"));
     assert_eq!(in_force(), ["hero"]);
+    // Other changes are still published, and the reason stays visible until the rules are valid.
+    let published_at = || caller.get("/v1/admin/status").json()["publishing"]["published_at"].clone();
+    let before = published_at();
+    let catalogue = service.with_key(&service.key("catalogue"));
+    assert_eq!(catalogue.send("PUT", "/v1/items/cup", Some(b"{}")).status, 201);
+    until("the next publish", || published_at() != before);
+    assert!(failing().contains("rules.json"), "{}", failing());
     assert_eq!(put(&json!({})).status, 204);
     until("no rules", || published().is_ok_and(|shop| shop.rules.document().is_none()));
 }

@@ -1,4 +1,4 @@
-//! A running `verge serve`, and its callers.
+//! A running `verge serve`, and clients of it.
 
 use serde_json::Value;
 use std::collections::HashMap;
@@ -16,12 +16,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub fn until(what: &str, mut check: impl FnMut() -> bool) {
     let began = Instant::now();
     while !check() {
-        assert!(began.elapsed() < TIMEOUT, "{what} never came");
+        assert!(began.elapsed() < TIMEOUT, "timed out waiting for {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// A server that answers each request, head and body, as told; it closes every connection.
+/// Starts a server that answers each request (head and body) with `answer`, and closes the connection.
 pub fn peer(answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -37,7 +37,7 @@ pub fn peer(answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
             };
             while length(&request) != Some(0) {
                 let read = stream.read(&mut buffer).unwrap();
-                assert!(read > 0, "cut off: {request}");
+                assert!(read > 0, "incomplete request: {request}");
                 request.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
             }
             stream.write_all(answer(&request).as_bytes()).unwrap();
@@ -46,7 +46,7 @@ pub fn peer(answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
     address
 }
 
-/// A service with a data directory of its own, killed when it is dropped.
+/// A service with its own data directory, killed when it is dropped.
 pub struct Service {
     dir: TempDir,
     child: Mutex<Child>,
@@ -55,13 +55,13 @@ pub struct Service {
     keys: HashMap<&'static str, String>,
 }
 
-/// A caller with one key.
+/// A client with one key.
 pub struct Caller {
     base: String,
     key: String,
 }
 
-/// What the service answered.
+/// An answer of the service.
 pub struct Answer {
     pub status: u16,
     headers: Vec<(String, String)>,
@@ -76,8 +76,8 @@ fn verge(dir: &Path) -> Command {
 
 fn run(dir: &Path, arguments: &[&str]) -> String {
     let output = verge(dir).args(arguments).output().unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -86,14 +86,14 @@ impl Service {
         Self::start_with("", &[])
     }
 
-    /// With this `verge.toml` and more arguments.
+    /// Starts it with this `verge.toml` and these arguments.
     pub fn start_with(config: &str, arguments: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("verge.toml"), config).unwrap();
         Self::start_in(dir, arguments)
     }
 
-    /// With a made-up shop of 100 items, built and serving.
+    /// Starts it with a generated shop of 100 items and its model.
     pub fn start_shop(config: &str) -> Self {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("verge.toml"), config).unwrap();
@@ -102,7 +102,7 @@ impl Service {
         Self::start_in(dir, &[])
     }
 
-    /// In a directory with a `verge.toml`.
+    /// Starts it in a directory that contains `verge.toml`.
     fn start_in(dir: TempDir, arguments: &[&str]) -> Self {
         let roles = ["events", "catalogue", "metrics", "admin"];
         let key = |role| run(dir.path(), &["keys", "add", role, "--role", role]).trim().to_owned();
@@ -136,12 +136,12 @@ impl Service {
         service
     }
 
-    /// Where `verge.toml` is, and the data directory `verge-data`.
+    /// The directory of `verge.toml` and of the data directory `verge-data`.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// A running service's metric, by its name and labels as they are printed.
+    /// The value of a metric, by its name and labels as printed.
     pub fn metric(&self, name: &str) -> Option<f64> {
         let text = self.with_key(&self.key("metrics")).get("/metrics").text();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
@@ -161,18 +161,18 @@ impl Service {
         Caller { base: format!("http://{}", self.address), key: key.to_owned() }
     }
 
-    /// Runs another command on the same data directory; what it printed.
+    /// Runs another command on the same data directory; returns its output.
     pub fn verge(&self, arguments: &[&str]) -> String {
         run(self.dir.path(), arguments)
     }
 
-    /// Asks it to stop.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         let id = self.child.lock().unwrap().id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
 
-    /// Waits until it has ended; what it logged.
+    /// Waits until it has ended; returns its log.
     pub fn ended(&self) -> Vec<Value> {
         let began = Instant::now();
         while self.child.lock().unwrap().try_wait().unwrap().is_none() {
@@ -252,7 +252,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.text()))
     }
 
-    /// The body, which has to be a problem as RFC 9457 wants it.
+    /// The body, which must be a problem as in RFC 9457.
     pub fn problem(&self) -> Value {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text());
         let problem = self.json();

@@ -1,4 +1,4 @@
-//! Traces, as a collector gets them.
+//! Traces, as a collector receives them.
 
 use crate::service::{Service, peer, until};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 type Spans = Arc<Mutex<Vec<Value>>>;
 
-/// A collector's address, and the spans that it got.
+/// Starts a collector; returns its address and the received spans.
 fn collector() -> (String, Spans) {
     let spans = Spans::default();
     let seen = Arc::clone(&spans);
@@ -22,7 +22,7 @@ fn collector() -> (String, Spans) {
 }
 
 #[test]
-fn publishing_and_learning_become_spans() {
+fn publishing_and_learning_send_spans() {
     let (collector, spans) = collector();
     let config = format!("[serve]\npublish_to = \"published\"\ntraces_to = \"http://{collector}\"\n");
     let service = Service::start_shop(&config);
@@ -38,7 +38,7 @@ fn publishing_and_learning_become_spans() {
 }
 
 #[test]
-fn a_request_becomes_a_span_of_its_callers_trace() {
+fn a_request_sends_a_span_of_the_callers_trace() {
     let (collector, spans) = collector();
     let service = Service::start_with(&format!("[serve]\ntraces_to = \"http://{collector}\"\n"), &[]);
     let caller = service.with_key(&service.key("catalogue"));
@@ -51,7 +51,7 @@ fn a_request_becomes_a_span_of_its_callers_trace() {
     get("01");
     until("the span", || !spans.lock().unwrap().is_empty());
     let spans = spans.lock().unwrap().clone();
-    assert_eq!(spans.len(), 1, "the caller did not want the first: {spans:?}");
+    assert_eq!(spans.len(), 1, "the first request was not sampled: {spans:?}");
     let span = &spans[0];
     assert_eq!([&span["traceId"], &span["parentSpanId"]], [trace, parent]);
     assert_eq!((&span["name"], &span["kind"]), (&json!("GET /v1/items/{id}"), &json!(2)));
@@ -61,7 +61,7 @@ fn a_request_becomes_a_span_of_its_callers_trace() {
 }
 
 #[test]
-fn a_collector_that_is_gone_costs_spans_and_nothing_else() {
+fn without_a_collector_spans_are_lost_and_requests_succeed() {
     let service = Service::start_with("[serve]\ntraces_to = \"http://127.0.0.1:9\"\n", &[]);
     let caller = service.with_key(&service.key("events"));
     assert_eq!(caller.post("/v1/events", &json!({"kind":"view","item":"cup"})).status, 202);

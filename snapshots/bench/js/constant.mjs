@@ -1,4 +1,4 @@
-// Answers every GET with what it was PUT: what any Worker must at least do.
+// The baseline Worker: answers every GET with the body of the last PUT.
 let body = "{}";
 
 export default {

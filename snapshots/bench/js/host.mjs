@@ -1,6 +1,6 @@
-// Runs the cases in wasm: the same in Node and in workerd.
+// Runs the cases in wasm, in Node and in workerd.
 
-/** The figures of all cases, measured in passes of `ms`. */
+/** Measures all cases in passes of `ms`. */
 export function measure(module, inputs, ms) {
   const { exports } = new WebAssembly.Instance(module, {
     host: { now: () => performance.now() * 1e6 },

@@ -1,5 +1,6 @@
-// node http.mjs SNAPSHOTS WORKER PATH VARS: the Worker with these snapshots in its KV and these variables, as JSON, and
-// a constant one beside it that answers as many bytes, in one workerd. Prints ports and workerd's process id; SIGTERM stops it.
+// node http.mjs SNAPSHOTS WORKER PATH VARS: runs the Worker with these snapshots in its KV and these variables (JSON), and a
+// baseline Worker that answers the same number of bytes, in one workerd. Prints the ports and workerd's process id.
+// SIGTERM stops it.
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
@@ -51,7 +52,7 @@ function processOf(name) {
       const [, command, parent] = readFileSync(`/proc/${id}/stat`, "utf8").match(/\((.*)\) \S (\d+)/);
       if (Number(parent) === process.pid && command === name) return Number(id);
     } catch {
-      // It has ended meanwhile, or there is no /proc.
+      // The process has exited.
     }
   }
   return 0;

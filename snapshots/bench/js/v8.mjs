@@ -1,4 +1,4 @@
-// node v8.mjs WASM INPUTS MS: the cases in Node's V8.
+// node v8.mjs WASM INPUTS MS: runs the cases in Node's V8.
 import { readFileSync } from "node:fs";
 import { measure } from "./host.mjs";
 

@@ -1,4 +1,4 @@
-// The cases inside workerd: inputs come as the body.
+// Runs the cases in workerd. The request body contains the inputs.
 import { measure } from "./host.mjs";
 import module from "./bench.wasm";
 

@@ -1,4 +1,4 @@
-// node workerd.mjs WASM INPUTS MS: the cases inside workerd.
+// node workerd.mjs WASM INPUTS MS: runs the cases in workerd.
 import { readFileSync } from "node:fs";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 

@@ -1,36 +1,35 @@
-//! How often shards are at hand: a simulation of one isolate over catalogues that no machine here could learn from,
-//! with the very cache that the Worker has.
+//! Hit rate of the shard cache: simulates one isolate with the Worker's cache on catalogues too large to learn here.
 //!
-//! Items are asked for by Zipf's law. A visitor's recents are the last five items, drawn without regard to each
-//! other: real ones are alike, lie in fewer shards, and fare better. A thousand visitors take turns.
+//! Item popularity follows Zipf's law. A visitor's recents are the last five items, drawn independently. Real recents are
+//! similar to each other, so they need fewer shards and have a higher hit rate. A thousand visitors take turns.
 
 use serde::Serialize;
 use snapshots::manifest::{BlobRef, RowRange};
 use snapshots::rows::{COVIEW, KNN, Rows, write_shard};
-use snapshots::shards::{Look, Shards};
+use snapshots::shards::{ShardCache, ShardLookup};
 use snapshots::{Error, Shard};
 
-/// Bytes of a row: 50 neighbours of 12 bits.
+/// Bytes per row: 50 neighbours of 12 bits.
 const ROW: u64 = 75;
-/// Ranks below it are the first tier; each tier ends at four times the rank of the one before.
+/// The first tier ends at this rank, each further tier at four times the rank of the one before.
 const FIRST_TIER: u64 = 1 << 14;
 const VISITORS: usize = 1_000;
 const RECENTS: usize = 5;
-/// Requests before counting, and those that are counted.
-const WARMING: usize = 20_000;
+/// Requests that warm the cache up, and requests that are counted.
+const WARM_UP: usize = 20_000;
 const COUNTED: usize = 50_000;
 
 /// How the rows of a table are ordered before it is cut.
 #[derive(Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// By neighbourhood alone: a shard holds wanted and unwanted items alike.
+    /// By neighbourhood alone, so that each shard contains popular and unpopular items.
     Neighbourhood,
-    /// By tiers of popularity, and by neighbourhood within.
+    /// By tiers of popularity, and by neighbourhood within a tier.
     Tiers,
 }
 
-/// What one isolate met.
+/// The result of a simulation.
 #[derive(Serialize)]
 pub struct Figures {
     items: u64,
@@ -41,14 +40,14 @@ pub struct Figures {
     cache_mib: u64,
     /// MiB of both tables.
     tables_mib: u64,
-    /// Share of the shards needed that were at hand.
+    /// Share of needed shards that were cached.
     shards: f64,
-    /// Share of the requests that had all they needed at hand.
+    /// Share of requests with all needed shards cached.
     requests: f64,
 }
 
-/// Numbers that look random: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
-/// OOPSLA 2014).
+/// A seeded random number generator: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+/// generators", OOPSLA 2014).
 struct Random(u64);
 
 impl Random {
@@ -59,7 +58,7 @@ impl Random {
         ((mixed ^ mixed >> 31) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// A rank from 0 by Zipf's law, by the inverse of its continuous form.
+    /// Draws a rank from 0 by Zipf's law, with the inverse of its continuous form.
     fn rank(&mut self, items: u64, skew: f64) -> u64 {
         let (unit, items) = (self.unit(), items as f64 + 1.0);
         let rank = if (skew - 1.0).abs() < 1e-9 {
@@ -71,7 +70,7 @@ impl Random {
     }
 }
 
-/// Where the row of an item of this rank lies. Within a tier, or the table, neighbourhood scatters ranks evenly.
+/// The shard with the row of the item of this rank. Within a tier or table, neighbourhoods scatter ranks evenly.
 fn shard_of(rank: u64, items: u64, order: Order, shard: u64) -> u64 {
     let (mut start, mut end) = (0, items);
     if order == Order::Tiers {
@@ -80,7 +79,7 @@ fn shard_of(rank: u64, items: u64, order: Order, shard: u64) -> u64 {
             (start, end) = (end, end * 4);
         }
     }
-    // A fixed place for each rank, spread over the tier.
+    // A fixed position for each rank, spread over the tier.
     let place = start + rank.wrapping_mul(0x9E37_79B9_7F4A_7C15) % (end.min(items) - start);
     place * ROW / shard
 }
@@ -88,11 +87,11 @@ fn shard_of(rank: u64, items: u64, order: Order, shard: u64) -> u64 {
 fn simulate(items: u64, skew: f64, order: Order, shard_kib: u64, cache_mib: u64) -> Result<Figures, Error> {
     let mut random = Random(1);
     let rows = Rows::open(COVIEW, &write_shard(&[vec![(0, 1.0)]], 0, 16).into())?;
-    let mut shards = Shards::default();
+    let mut shards = ShardCache::default();
     let mut visitors = vec![[0u64; RECENTS]; VISITORS];
     visitors.iter_mut().flatten().for_each(|rank| *rank = random.rank(items, skew));
-    let (mut needed, mut at_hand, mut whole) = (0u64, 0u64, 0u64);
-    for request in 0..WARMING + COUNTED {
+    let (mut needed, mut cached, mut whole) = (0u64, 0u64, 0u64);
+    for request in 0..WARM_UP + COUNTED {
         let recents = &mut visitors[(random.unit() * VISITORS as f64) as usize];
         recents.rotate_right(1);
         recents[0] = random.rank(items, skew);
@@ -110,14 +109,14 @@ fn simulate(items: u64, skew: f64, order: Order, shard_kib: u64, cache_mib: u64)
             let hash = format!("{table}{number}");
             let blob =
                 BlobRef { name: (*table).to_owned(), hash, bytes: shard_kib << 10, rows: Some(rows_held) };
-            if let Look::Read = shards.look(&blob, cache_mib << 20, request as i64) {
+            if let ShardLookup::StartRead = shards.look_up(&blob, cache_mib << 20, request as i64) {
                 shards.finish(&blob.hash, Some(Shard { table: COVIEW, rows: rows.clone() }), request as i64);
                 missing += 1;
             }
         }
-        if request >= WARMING {
+        if request >= WARM_UP {
             needed += wanted.len() as u64;
-            at_hand += wanted.len() as u64 - missing;
+            cached += wanted.len() as u64 - missing;
             whole += u64::from(missing == 0);
         }
     }
@@ -129,15 +128,15 @@ fn simulate(items: u64, skew: f64, order: Order, shard_kib: u64, cache_mib: u64)
         shard_kib,
         cache_mib,
         tables_mib: (2 * items * ROW) >> 20,
-        shards: share(at_hand, needed),
+        shards: share(cached, needed),
         requests: share(whole, COUNTED as u64),
     })
 }
 
-/// All combinations.
+/// Runs all combinations of parameters.
 ///
 /// # Errors
-/// Never; packing the stand-in for a shard's rows could fail.
+/// The placeholder rows cannot be packed.
 pub fn simulations() -> Result<Vec<Figures>, Error> {
     let mut figures = Vec::new();
     for items in [1_000_000, 10_000_000, 100_000_000] {
@@ -162,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_all_fits_is_all_at_hand_and_tiers_help_where_it_does_not() {
+    fn cache_holds_small_tables_and_tiers_help_with_large_ones() {
         let all = simulate(200_000, 1.0, Order::Neighbourhood, 4_096, 48).unwrap();
         assert_eq!((all.shards, all.requests), (1.0, 1.0));
         let mixed = simulate(10_000_000, 1.0, Order::Neighbourhood, 4_096, 32).unwrap();

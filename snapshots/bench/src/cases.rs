@@ -1,8 +1,8 @@
-//! What is measured.
+//! The benchmark cases.
 
+use crate::baseline::Model;
 use crate::inputs::{Inputs, KS};
 use crate::measure::Case;
-use crate::obvious::Model;
 use anyhow::{Context, Result};
 use snapshots::answer::{Call, Request, answer};
 use snapshots::event::Kind;
@@ -16,14 +16,14 @@ use snapshots::{Bytes, Snapshot};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Items that a score is asked for.
+/// Number of items to score for.
 const TOP: usize = 20;
-/// The K of the prefixes.
+/// Neighbours per row in the cases on prefixes.
 const USUAL_K: usize = 50;
-/// Look-ups in a sample: one takes no longer than a clock's step.
+/// Lookups per sample: a single one is shorter than the resolution of the clock.
 const LOOK_UPS: usize = 256;
 
-/// The strategy that the obvious way is compared by: the co-view table alone, recents left out.
+/// The strategy of the comparison with the baseline: the co-view table alone, without recents.
 pub fn plain(recents: usize) -> Strategy {
     let weights = Weights { coview: 1.0, knn: 0.0, bought: 0.0, popularity: 0.0, recency: 0.0 };
     Strategy { weights, recents: recents as u8, seen: Seen::Exclude, ..Strategy::default() }
@@ -38,13 +38,13 @@ fn case(name: String, inputs: usize, batch: usize, call: impl FnMut(usize) -> u6
     Case { name, inputs, batch, call: Box::new(call) }
 }
 
-/// All cases over these inputs.
+/// All cases on these inputs.
 ///
 /// # Errors
-/// When a blob is no snapshot or there is no prefix.
+/// A blob is not a snapshot, or there is no prefix.
 pub fn cases(inputs: Inputs) -> Result<Vec<Case>> {
     let Inputs { shops, sizes, prefixes } = inputs;
-    anyhow::ensure!(!prefixes.is_empty(), "there is no session of two known items");
+    anyhow::ensure!(!prefixes.is_empty(), "no session has two known items");
     let mut cases = Vec::new();
     for (name, blob) in sizes {
         opening(&mut cases, &name, blob.into_vec().into());
@@ -54,7 +54,7 @@ pub fn cases(inputs: Inputs) -> Result<Vec<Case>> {
         let blob: Bytes = blob.into_vec().into();
         shops_by_k.insert(k, Rc::new(Snapshot::open(&[blob])?));
     }
-    let usual = shops_by_k.get(&USUAL_K).context("no shop of the usual K")?;
+    let usual = shops_by_k.get(&USUAL_K).context("no shop with the usual K")?;
     let prefixes = Rc::new(prefixes);
     look_ups(&mut cases, usual);
     for (k, snapshot) in KS.iter().filter_map(|k| Some((k, shops_by_k.get(k)?))) {
@@ -71,7 +71,7 @@ pub fn cases(inputs: Inputs) -> Result<Vec<Case>> {
     if let Some(next) = usual.strategy(NEXT) {
         cases.push(scoring("score prefixes, seen too".to_owned(), usual, visitors, next.clone()));
     }
-    obvious(&mut cases, usual, &prefixes)?;
+    baseline(&mut cases, usual, &prefixes)?;
     answering(&mut cases, usual, &prefixes);
     Ok(cases)
 }
@@ -88,7 +88,7 @@ fn opening(cases: &mut Vec<Case>, name: &str, blob: Bytes) {
 }
 
 fn look_ups(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>) {
-    // In no order that a cache could foresee: a stride without a common divisor with most catalogues.
+    // An order that defeats caches: a stride that is coprime to the size of most catalogues.
     let items = snapshot.len();
     let scattered = move |number: usize| (number as u64 * 7_919 % items as u64) as u32;
     let by_index = Rc::clone(snapshot);
@@ -100,14 +100,14 @@ fn look_ups(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>) {
     let map: HashMap<String, u32> = ids.iter().cloned().zip((0..items).map(scattered)).collect();
     let by_id = Rc::clone(snapshot);
     let ids = Rc::new(ids);
-    let asked = Rc::clone(&ids);
-    let index = move |number: usize| by_id.ids.index(&asked[number]).map_or(0, u64::from);
+    let lookup_ids = Rc::clone(&ids);
+    let index = move |number: usize| by_id.ids.index(&lookup_ids[number]).map_or(0, u64::from);
     cases.push(case("look up an index by id".to_owned(), items, LOOK_UPS, index));
     let index = move |number: usize| map.get(&ids[number]).copied().map_or(0, u64::from);
-    cases.push(case("obvious: look up an index by id".to_owned(), items, LOOK_UPS, index));
+    cases.push(case("baseline: look up an index by id".to_owned(), items, LOOK_UPS, index));
 }
 
-/// Visitors of `count` recents each: what others looked at is added where one has too few.
+/// Visitors with `count` recents each; those with too few get recents of others.
 fn visitors(snapshot: &Snapshot, prefixes: &[Vec<String>], count: usize) -> Vec<Vec<Seed>> {
     let visitors = prefixes.len().min(2_000);
     let visitor = |number: usize| {
@@ -138,7 +138,7 @@ fn scoring(name: String, snapshot: &Rc<Snapshot>, visitors: Rc<Vec<Vec<Seed>>>, 
     })
 }
 
-/// The floor of scoring: the rows of the prefixes are read, and nothing is done with them.
+/// The lower bound of scoring: reads the rows of the prefixes without using them.
 fn decoding(snapshot: &Rc<Snapshot>, visitors: &Rc<Vec<Vec<Seed>>>) -> Case {
     let (snapshot, visitors) = (Rc::clone(snapshot), Rc::clone(visitors));
     case("only read the prefixes' rows".to_owned(), visitors.len(), 1, move |number| {
@@ -155,22 +155,22 @@ fn decoding(snapshot: &Rc<Snapshot>, visitors: &Rc<Vec<Vec<Seed>>>) -> Case {
     })
 }
 
-fn obvious(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>, prefixes: &Rc<Vec<Vec<String>>>) -> Result<()> {
-    let packed = rmp_serde::to_vec(&Model::of(snapshot))?;
+fn baseline(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>, prefixes: &Rc<Vec<Vec<String>>>) -> Result<()> {
+    let packed = rmp_serde::to_vec(&Model::from_snapshot(snapshot))?;
     let model: Model = rmp_serde::from_slice(&packed)?;
     let open = move |_| {
         rmp_serde::from_slice::<Model>(&packed).map_or(0, |model| u64::from(size_of_val(&model) > 0))
     };
-    cases.push(case("obvious: deserialise the shop".to_owned(), 1, 1, open));
+    cases.push(case("baseline: deserialise the shop".to_owned(), 1, 1, open));
     let (prefixes, strategy) = (Rc::clone(prefixes), plain(5));
-    cases.push(case("obvious: score prefixes".to_owned(), prefixes.len(), 1, move |number| {
+    cases.push(case("baseline: score prefixes".to_owned(), prefixes.len(), 1, move |number| {
         let found = model.recommend(&strategy, &prefixes[number], TOP);
         found.first().map_or(0, |best| best.0.len() as u64)
     }));
     Ok(())
 }
 
-/// The snapshot with a merchandiser's rules: ten of them, of every kind that ranks or filters.
+/// The snapshot with ten rules of all kinds that rank or filter.
 fn ruled(snapshot: &Snapshot) -> Snapshot {
     let first = |names: &mut dyn Iterator<Item = &str>| names.take(1).map(str::to_owned).collect::<Vec<_>>();
     let category = Match { categories: first(&mut snapshot.attributes.categories()), ..Match::default() };
@@ -206,7 +206,7 @@ fn ruled(snapshot: &Snapshot) -> Snapshot {
     Snapshot { rules: Ruleset::new(rules, &snapshot.ids, &snapshot.attributes), ..snapshot.clone() }
 }
 
-/// Whole answers, of which the last also become JSON, as the Worker's do.
+/// Complete answers; the last case also serialises them as JSON, like the Worker.
 fn answering(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>, prefixes: &Rc<Vec<Vec<String>>>) {
     let filtered = |limit| {
         let mut categories = snapshot.attributes.categories();
@@ -223,16 +223,16 @@ fn answering(cases: &mut Vec<Case>, snapshot: &Rc<Snapshot>, prefixes: &Rc<Vec<V
             ..Query::default()
         }
     };
-    let of = |limit| Query { limit, ..Query::default() };
+    let plain_query = |limit| Query { limit, ..Query::default() };
     let ruled = &Rc::new(ruled(snapshot));
     for (name, snapshot, query, as_json) in [
-        ("page of 12", snapshot, of(12), false),
-        ("page of 100", snapshot, of(100), false),
+        ("page of 12", snapshot, plain_query(12), false),
+        ("page of 100", snapshot, plain_query(100), false),
         ("page of 12, filtered", snapshot, filtered(12), false),
         ("page of 100, filtered", snapshot, filtered(100), false),
-        ("page of 12, by rules", ruled, of(12), false),
-        ("page of 100, by rules", ruled, of(100), false),
-        ("page of 12 as JSON", snapshot, of(12), true),
+        ("page of 12, by rules", ruled, plain_query(12), false),
+        ("page of 100, by rules", ruled, plain_query(100), false),
+        ("page of 12 as JSON", snapshot, plain_query(12), true),
     ] {
         let (snapshot, now) = (Rc::clone(snapshot), Timestamp(1_795_000_000_000));
         let recents: Vec<Recents> =
@@ -270,20 +270,20 @@ mod tests {
     }
 
     #[test]
-    fn the_obvious_way_finds_the_same() {
+    fn baseline_finds_the_same_items() {
         let inputs = small();
         let snapshot = Snapshot::open(&[inputs.shops[1].to_vec().into()]).unwrap();
-        let model = Model::of(&snapshot);
+        let model = Model::from_snapshot(&snapshot);
         let mut scratch = Scratch::default();
         assert!(inputs.prefixes.len() > 1_000);
         for recents in inputs.prefixes.iter().take(1_000) {
             let seeds = seeds(&snapshot, recents);
             let found: Vec<Scored> = scratch.candidates(&snapshot, &plain(5), &seeds).take(TOP).collect();
-            let obvious = model.recommend(&plain(5), recents, TOP);
-            assert_eq!(found.len(), obvious.len());
-            // Of equal scores the obvious way shows any first.
-            for (own, (_, score)) in found.iter().zip(&obvious) {
-                assert!((own.score / found[0].score - score / obvious[0].1).abs() < 1e-5);
+            let baseline = model.recommend(&plain(5), recents, TOP);
+            assert_eq!(found.len(), baseline.len());
+            // The baseline orders items of equal score arbitrarily.
+            for (own, (_, score)) in found.iter().zip(&baseline) {
+                assert!((own.score / found[0].score - score / baseline[0].1).abs() < 1e-5);
             }
         }
     }

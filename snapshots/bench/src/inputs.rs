@@ -1,4 +1,4 @@
-//! What is measured over: snapshots and the prefixes of sessions, made once and read by every host.
+//! The inputs of the benchmarks: snapshots and prefixes of sessions, generated once and read by each host.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -6,26 +6,26 @@ use snapshots::envelope::{Envelope, Section};
 use snapshots::strategy::{self, Strategy};
 use snapshots::{Bytes, Error, Snapshot, attributes, ids, popularity, rows};
 
-/// Neighbours a row of the tables that are scored.
+/// Neighbours per row of the tables in the scoring cases.
 pub const KS: [usize; 3] = [20, 50, 100];
-/// Sizes of the snapshots that are opened.
+/// Sizes of the snapshots in the opening cases.
 const SIZES: [(&str, usize); 4] =
     [("25 KiB", 25 << 10), ("250 KiB", 250 << 10), ("2.5 MiB", 2560 << 10), ("25 MiB", 25 << 20)];
-/// The most recents of a prefix.
+/// Maximum number of recents of a prefix.
 const MAX_RECENTS: usize = 50;
 
-/// Everything that the cases need.
+/// The inputs of all cases.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Inputs {
-    /// One shop with each of [`KS`], every snapshot in one blob.
+    /// One shop with each number of neighbours in [`KS`], each snapshot in one blob.
     pub shops: Vec<ByteBuf>,
-    /// Made-up snapshots and what they are called, smallest first.
+    /// Synthetic snapshots with their names, smallest first.
     pub sizes: Vec<(String, ByteBuf)>,
-    /// The recents of every visitor at every step, newest first.
+    /// The recents of each visitor at each step, newest first.
     pub prefixes: Vec<Vec<String>>,
 }
 
-/// A small generator of numbers, the same ones every time (xorshift64, Marsaglia 2003).
+/// A seeded random number generator (xorshift64, Marsaglia 2003).
 struct Random(u64);
 
 impl Random {
@@ -40,26 +40,27 @@ impl Random {
 type Rows = Vec<Vec<(u32, f32)>>;
 
 impl Inputs {
-    /// Makes them from the blobs of a snapshot with rows of the largest of [`KS`], and from sessions, oldest item
-    /// first; without sessions, from walks along the rows.
+    /// Generates the inputs from the blobs of a snapshot, whose rows have the largest number of neighbours in [`KS`], and
+    /// from sessions, oldest item first. Without sessions, random walks along the rows take their place.
     ///
     /// # Errors
-    /// When the blobs are no snapshot.
+    /// The blobs are not a snapshot.
     pub fn new(blobs: &[Bytes], sessions: Option<Vec<Vec<String>>>) -> Result<Self, Error> {
-        Self::of_sizes(&SIZES, blobs, sessions)
+        Self::with_sizes(&SIZES, blobs, sessions)
     }
 
-    fn of_sizes(
+    fn with_sizes(
         sizes: &[(&str, usize)],
         blobs: &[Bytes],
         sessions: Option<Vec<Vec<String>>>,
     ) -> Result<Self, Error> {
         let snapshot = Snapshot::open(blobs)?;
         let catalogue = Envelope::open(blobs.first().ok_or(Error::Missing { section: "any" })?)?.catalogue;
-        let shops = KS.iter().map(|k| Ok(ByteBuf::from(with_rows_of(&snapshot, catalogue, *k)?)));
+        let shops = KS.iter().map(|k| Ok(ByteBuf::from(truncate_rows(&snapshot, catalogue, *k)?)));
         let sessions = sessions.unwrap_or_else(|| walks(&snapshot, 5_000));
         let prefixes = sessions.iter().flat_map(|session| prefixes(&snapshot, session));
-        let sizes = sizes.iter().map(|(name, size)| Ok(((*name).to_owned(), made_up(*size)?.into())));
+        let sizes =
+            sizes.iter().map(|(name, size)| Ok(((*name).to_owned(), synthetic_of_size(*size)?.into())));
         Ok(Self {
             shops: shops.collect::<Result<_, Error>>()?,
             sizes: sizes.collect::<Result<_, Error>>()?,
@@ -68,8 +69,8 @@ impl Inputs {
     }
 }
 
-/// The snapshot with the heaviest `k` neighbours of each row, in one blob, and with attributes to filter by where it has none.
-fn with_rows_of(snapshot: &Snapshot, catalogue: u64, k: usize) -> Result<Vec<u8>, Error> {
+/// The snapshot in one blob, with the `k` heaviest neighbours of each row. Adds synthetic attributes if it has none.
+fn truncate_rows(snapshot: &Snapshot, catalogue: u64, k: usize) -> Result<Vec<u8>, Error> {
     let mut sections: Vec<Section> = snapshot.sections.clone();
     for (name, table) in [(rows::COVIEW, &snapshot.coview), (rows::KNN, &snapshot.knn)] {
         let Some(table) = table else { continue };
@@ -88,13 +89,13 @@ fn with_rows_of(snapshot: &Snapshot, catalogue: u64, k: usize) -> Result<Vec<u8>
         let ids = (0..snapshot.len() as u32).filter_map(|item| snapshot.ids.id(item));
         let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
         sections.retain(|section| section.name != attributes::NAME);
-        sections.push(made_up_attributes(&ids));
+        sections.push(synthetic_attributes(&ids));
     }
     let region = snapshot.region.clone();
     Envelope { region, built_at: snapshot.built_at, catalogue, sections }.write()
 }
 
-fn made_up_attributes(ids: &[String]) -> Section {
+fn synthetic_attributes(ids: &[String]) -> Section {
     let categories: Vec<String> =
         (0..100).map(|number| format!("Part {} > Shelf {number}", number / 20)).collect();
     let brands: Vec<String> = (0..200).map(|number| format!("Brand {number}")).collect();
@@ -112,13 +113,13 @@ fn made_up_attributes(ids: &[String]) -> Section {
     Section::new(attributes::NAME, attributes::VERSION, attributes::write("EUR", &ids, &items))
 }
 
-/// A snapshot of at most `size` bytes, and hardly less: 50 neighbours a row, most of them near in the order.
-fn made_up(size: usize) -> Result<Vec<u8>, Error> {
-    let bytes_an_item = |items| Ok::<_, Error>(made_up_of(items)?.len() as f64 / items as f64);
-    let guess = (size as f64 / bytes_an_item(2_000)?) as usize;
-    let mut items = (size as f64 / bytes_an_item(guess.min(20_000))?) as usize;
+/// A synthetic snapshot of just under `size` bytes: 50 neighbours per row, most of them close in the index order.
+fn synthetic_of_size(size: usize) -> Result<Vec<u8>, Error> {
+    let bytes_per_item = |items| Ok::<_, Error>(synthetic_snapshot(items)?.len() as f64 / items as f64);
+    let guess = (size as f64 / bytes_per_item(2_000)?) as usize;
+    let mut items = (size as f64 / bytes_per_item(guess.min(20_000))?) as usize;
     loop {
-        let blob = made_up_of(items)?;
+        let blob = synthetic_snapshot(items)?;
         if blob.len() <= size {
             return Ok(blob);
         }
@@ -126,7 +127,7 @@ fn made_up(size: usize) -> Result<Vec<u8>, Error> {
     }
 }
 
-fn made_up_of(items: usize) -> Result<Vec<u8>, Error> {
+fn synthetic_snapshot(items: usize) -> Result<Vec<u8>, Error> {
     let mut random = Random(items as u64 + 1);
     let names: Vec<String> = (0..items).map(|item| format!("{}", 1_000_000 + item * 7)).collect();
     let mut row = |item: usize| {
@@ -142,22 +143,22 @@ fn made_up_of(items: usize) -> Result<Vec<u8>, Error> {
         row
     };
     let table: Rows = (0..items).map(&mut row).collect();
-    let wanted: Vec<(f32, f32)> =
+    let popularity: Vec<(f32, f32)> =
         (0..items).map(|item| (1.0 / (item + 1) as f32, item as f32 / items as f32)).collect();
     let texts: Vec<&str> = names.iter().map(|name| &**name).collect();
     let ids = Section::new(ids::NAME, ids::VERSION, ids::write(&texts));
     let catalogue = ids.checksum;
     let sections = vec![
         ids,
-        made_up_attributes(&names),
+        synthetic_attributes(&names),
         Section::new(rows::COVIEW, rows::VERSION, rows::write(&table)),
-        Section::new(popularity::NAME, popularity::VERSION, popularity::write(&wanted)),
+        Section::new(popularity::NAME, popularity::VERSION, popularity::write(&popularity)),
         Section::new(strategy::NAME, strategy::VERSION, strategy::write(&[Strategy::default()])?),
     ];
     Envelope { region: "world".to_owned(), built_at: Default::default(), catalogue, sections }.write()
 }
 
-/// What a visitor's recents were before each step but the first, without items that the snapshot does not know.
+/// The visitor's recents before each step but the first, without items that the snapshot does not have.
 fn prefixes(snapshot: &Snapshot, session: &[String]) -> Vec<Vec<String>> {
     let known: Vec<&String> = session.iter().filter(|id| snapshot.ids.index(id).is_some()).collect();
     (1..known.len())
@@ -173,7 +174,7 @@ fn prefixes(snapshot: &Snapshot, session: &[String]) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Sessions of 2 to 9 items, each item a neighbour of the one before.
+/// Sessions of 2 to 9 items; each item is a neighbour of the one before.
 fn walks(snapshot: &Snapshot, count: usize) -> Vec<Vec<String>> {
     let mut random = Random(362_436_069);
     let popular: Vec<u32> = snapshot.popularity.order().collect();
@@ -193,8 +194,8 @@ fn walks(snapshot: &Snapshot, count: usize) -> Vec<Vec<String>> {
 
 #[cfg(test)]
 pub(crate) fn small() -> Inputs {
-    let blob = Bytes::from(made_up_of(300).unwrap());
-    Inputs::of_sizes(&[("25 KiB", 25 << 10)], &[blob], None).unwrap()
+    let blob = Bytes::from(synthetic_snapshot(300).unwrap());
+    Inputs::with_sizes(&[("25 KiB", 25 << 10)], &[blob], None).unwrap()
 }
 
 #[cfg(test)]
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn snapshots_have_the_size_they_are_called_by() {
+    fn snapshots_have_the_size_in_their_name() {
         let inputs = small();
         let [(_, blob)] = inputs.sizes.as_slice() else { panic!("not one size") };
         assert!((24 << 10..=25 << 10).contains(&blob.len()), "{}", blob.len());

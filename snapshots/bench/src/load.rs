@@ -1,4 +1,4 @@
-//! A load generator for Workers on loopback: a few connections that are kept, one request at a time on each.
+//! A load generator for Workers on loopback: a few persistent connections with one request at a time on each.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
@@ -8,26 +8,26 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-/// Connections: enough to keep workerd's one thread busy.
+/// Number of connections, enough to saturate the one thread of workerd.
 const CONNECTIONS: usize = 8;
-/// No answer takes longer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Ticks a second in /proc, the same on every Linux that matters.
+/// Time limit for an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Ticks per second in /proc, the same on all common Linux systems.
 const TICKS: f64 = 100.0;
 
-/// What is asked, by many visitors.
-pub struct Target {
+/// A Worker and the requests of many visitors to it.
+pub(crate) struct Target {
     name: String,
     port: u16,
     requests: Vec<Vec<u8>>,
 }
 
 impl Target {
-    /// Reads `NAME=PORT/PATH`; every line of `cookies` is a visitor.
+    /// Parses `NAME=PORT/PATH`; each line of `cookies` is a visitor.
     ///
     /// # Errors
-    /// When it is not of that form.
-    pub fn parse(text: &str, cookies: &str) -> Result<Self> {
+    /// The format is different, or there are no cookies.
+    pub(crate) fn parse(text: &str, cookies: &str) -> Result<Self> {
         let (name, address) = text.split_once('=').context("expected NAME=PORT/PATH")?;
         let (port, path) = address.split_once('/').context("expected NAME=PORT/PATH")?;
         let request = |cookie: &str| {
@@ -40,20 +40,20 @@ impl Target {
     }
 }
 
-/// What a target did.
+/// The results for a target.
 #[derive(Serialize)]
 struct Figures {
     name: String,
-    /// Answers a second, the median of the rounds.
+    /// Requests per second, the median of the rounds.
     per_second: f64,
-    /// Every round's.
+    /// Requests per second of each round.
     rounds: Vec<f64>,
     /// ms from request to answer, over all rounds.
     p50: f64,
     p99: f64,
-    /// µs of CPU that workerd took an answer; none where there is no /proc.
+    /// µs of workerd's CPU time per answer; none without /proc.
     cpu: Option<f64>,
-    /// Bytes of a body, on average.
+    /// Average size of a body in bytes.
     bytes: f64,
 }
 
@@ -65,8 +65,8 @@ struct Round {
     cpu: Option<f64>,
 }
 
-/// Loads the targets in turn, `rounds` times `ms` each after one round to warm up. JSON.
-pub fn run(targets: &[Target], ms: u64, rounds: usize, pid: u32) -> Result<String> {
+/// Loads the targets alternately for `rounds` rounds of `ms` each, after one warm-up round. Returns JSON.
+pub(crate) fn run(targets: &[Target], ms: u64, rounds: usize, pid: u32) -> Result<String> {
     let mut all: Vec<Vec<Round>> = targets.iter().map(|_| Vec::new()).collect();
     for number in 0..=rounds {
         for (target, done) in targets.iter().zip(&mut all) {
@@ -113,7 +113,8 @@ fn round(target: &Target, length: Duration, pid: u32) -> Result<Round> {
         let visitors: Vec<_> = visitors.collect();
         let mut round = Round::default();
         for visitor in visitors {
-            let (latencies, bytes) = visitor.join().map_err(|_| anyhow::anyhow!("a connection failed"))??;
+            let (latencies, bytes) =
+                visitor.join().map_err(|_| anyhow::anyhow!("a connection panicked"))??;
             round.latencies.extend(latencies);
             round.bytes += bytes;
         }
@@ -124,14 +125,14 @@ fn round(target: &Target, length: Duration, pid: u32) -> Result<Round> {
     Ok(round)
 }
 
-/// Asks until `end`; how long every answer took, in ms, and the bytes of all.
+/// Sends requests until `end`. Returns the latency of each answer in ms and the total size of the bodies in bytes.
 fn connection(target: &Target, number: usize, end: Instant) -> Result<(Vec<f64>, usize)> {
     let mut stream = TcpStream::connect(("127.0.0.1", target.port))?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let mut answers = BufReader::with_capacity(1 << 16, stream.try_clone()?);
     let (mut latencies, mut bytes, mut body) = (Vec::new(), 0, Vec::new());
-    // Each connection begins elsewhere, so that they ask as different visitors.
+    // Each connection starts with another visitor.
     let visitors = target.requests.iter().cycle().skip(number * target.requests.len() / CONNECTIONS);
     for request in visitors {
         let began = Instant::now();
@@ -148,7 +149,7 @@ fn connection(target: &Target, number: usize, end: Instant) -> Result<(Vec<f64>,
     Ok((latencies, bytes))
 }
 
-/// Reads the head of an answer: the length of its body.
+/// Reads the head of an answer and returns the length of its body.
 fn head(answers: &mut impl BufRead) -> Result<usize> {
     let (mut line, mut length, mut first) = (String::new(), None, true);
     loop {
@@ -171,7 +172,7 @@ fn head(answers: &mut impl BufRead) -> Result<usize> {
 
 fn cpu_seconds(pid: u32) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // After the name, which may hold anything but ends with the last bracket: utime and stime are fields 14 and 15.
+    // utime and stime are fields 14 and 15. Field 2, the name, may contain anything and ends with the last parenthesis.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
     let mut ticks = || fields.next()?.parse::<f64>().ok();
     Some((ticks()? + ticks()?) / TICKS)

@@ -1,10 +1,10 @@
-//! The native side of `cargo xtask bench`, which calls it.
+//! The native program of `cargo xtask bench`.
 //!
 //! ```text
-//! bench prepare SNAPSHOTS OUT [SESSIONS]            make OUT/inputs and OUT/cookies.txt from built snapshots
-//! bench run INPUTS MS [NAME]                        measure the cases, or those named so, in passes of MS; JSON
-//! bench cache                                       simulate how often shards are at hand; JSON
-//! bench load COOKIES MS ROUNDS PID NAME=PORT/PATH.. load Workers in turn; JSON; PID is workerd's
+//! bench prepare SNAPSHOTS OUT [SESSIONS]            generate OUT/inputs and OUT/cookies.txt from built snapshots
+//! bench run INPUTS MS [NAME]                        measure all cases, or those whose name starts with NAME, in passes of MS; JSON
+//! bench cache                                       simulate the hit rate of the shard cache; JSON
+//! bench load COOKIES MS ROUNDS PID NAME=PORT/PATH.. load Workers alternately; JSON; PID is that of workerd
 //! ```
 
 mod load;
@@ -41,7 +41,9 @@ fn main() -> Result<()> {
             println!("{}", load::run(&targets, ms.parse()?, rounds.parse()?, pid.parse()?)?);
             Ok(())
         }
-        _ => bail!("see snapshots/bench/src/main.rs for what this takes; `cargo xtask bench` runs it"),
+        _ => bail!(
+            "unknown arguments; see the head of snapshots/bench/src/main.rs, or use `cargo xtask bench`"
+        ),
     }
 }
 

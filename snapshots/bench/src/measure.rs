@@ -1,14 +1,14 @@
-//! Timing: from a case to its percentiles.
+//! Measures the percentiles of a case.
 
 use serde::Serialize;
 use std::hint::black_box;
 
-/// Timed passes of a case, of which the fastest counts: what slows one down is the machine's other work.
+/// Number of passes. The fastest counts, because other work on the machine only slows a pass down.
 const PASSES: usize = 5;
-/// A clock with longer steps (ns) times whole passes only, as workerd's does.
+/// Above this resolution in ns, as in workerd, a clock can time whole passes only.
 const COARSE: f64 = 20_000.0;
 
-/// A clock of the host.
+/// The clock of the host.
 pub struct Clock {
     now: fn() -> f64,
     step: f64,
@@ -16,7 +16,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that gives nanoseconds.
+    /// A clock from a function that returns nanoseconds.
     pub fn new(now: fn() -> f64) -> Self {
         let step = || {
             let began = now();
@@ -33,36 +33,36 @@ impl Clock {
         Self { now, step, cost: if step < COARSE { percentile(&costs, 0.5) } else { 0.0 } }
     }
 
-    /// What reading it takes, in ns: subtracted from every sample.
+    /// The cost of reading it in ns, which is subtracted from each sample.
     pub fn cost(&self) -> f64 {
         self.cost
     }
 }
 
-/// Something to be measured.
+/// A benchmark.
 pub struct Case {
-    /// What it is.
+    /// Its name.
     pub name: String,
-    /// How many different calls there are.
+    /// Number of different calls.
     pub inputs: usize,
-    /// Calls that make one sample: more than one where a call is not much longer than the clock's step.
+    /// Calls per sample: more than one if a call is not much longer than the resolution of the clock.
     pub batch: usize,
-    /// Makes one of the calls. What it returns depends on what it computed.
+    /// Makes a call. The return value depends on the result, so that the compiler cannot remove the work.
     pub call: Box<dyn FnMut(usize) -> u64>,
 }
 
-/// How long one call takes, in ns.
+/// The duration of a call in ns.
 #[derive(Serialize)]
 pub struct Figures {
-    /// The case.
+    /// The name of the case.
     pub name: String,
-    /// Calls in a pass.
+    /// Calls per pass.
     pub calls: usize,
-    /// Calls in a sample.
+    /// Calls per sample.
     pub batch: usize,
     /// The mean of all calls.
     pub mean: f64,
-    /// The median of the samples; none where the clock is too coarse for them.
+    /// The median of the samples; none if the clock is too coarse.
     pub p50: Option<f64>,
     /// The 90th percentile.
     pub p90: Option<f64>,
@@ -75,7 +75,7 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
     sorted.get(place.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
 }
 
-/// Times a case in passes of about `pass` ns, after as many calls to warm up.
+/// Measures a case in passes of about `pass` ns, after a warm-up of the same duration.
 pub fn measure(clock: &Clock, case: &mut Case, pass: f64) -> Figures {
     let now = clock.now;
     let mut calls = case.batch;
@@ -90,7 +90,7 @@ pub fn measure(clock: &Clock, case: &mut Case, pass: f64) -> Figures {
         }
         calls *= 2;
     };
-    // Whole rounds of the inputs where they fit, otherwise some of them, evenly spread.
+    // All inputs equally often if they fit, otherwise an evenly spread subset.
     let wanted = (pass / per_call.max(1.0)) as usize;
     let calls = if wanted >= case.inputs { wanted / case.inputs * case.inputs } else { wanted };
     let calls = calls.max(1).next_multiple_of(case.batch);
@@ -124,14 +124,14 @@ pub fn measure(clock: &Clock, case: &mut Case, pass: f64) -> Figures {
         }
     }
     best.sort_by(f64::total_cmp);
-    let of = |share| (!best.is_empty()).then(|| percentile(&best, share));
+    let at = |share| (!best.is_empty()).then(|| percentile(&best, share));
     Figures {
         name: case.name.clone(),
         calls,
         batch: case.batch,
         mean: fastest,
-        p50: of(0.5),
-        p90: of(0.9),
-        p99: of(0.99),
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
     }
 }

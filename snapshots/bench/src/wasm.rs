@@ -1,6 +1,6 @@
-//! The exports for a JavaScript host. It imports `host.now`, writes the packed inputs where `input` says, calls
-//! `prepare`, then `run` for every case, and reads each case's figures as JSON from where `run` says.
-#![allow(unsafe_code, reason = "names of exports and imports count as unsafe; nothing else here is")]
+//! The exports for a JavaScript host. The host provides `host.now`, writes the packed inputs to the address from `input`,
+//! calls `prepare`, then `run` for each case, and reads the figures of the case as JSON at the address from `run`.
+#![allow(unsafe_code, reason = "exports and imports require unsafe attributes; the code itself is safe")]
 
 use crate::cases::cases;
 use crate::inputs::Inputs;
@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 #[link(wasm_import_module = "host")]
 unsafe extern "C" {
-    /// Nanoseconds since some moment.
+    /// Nanoseconds since an arbitrary moment.
     safe fn now() -> f64;
 }
 
@@ -37,7 +37,7 @@ extern "C" fn input(length: usize) -> *mut u8 {
     })
 }
 
-/// How many cases there are; 0 when the inputs cannot be read.
+/// The number of cases; 0 if the inputs cannot be read.
 #[unsafe(no_mangle)]
 extern "C" fn prepare() -> usize {
     STATE.with_borrow_mut(|state| {

@@ -1,7 +1,7 @@
-//! What each fuzz target does with its bytes: decode them, then use what was decoded as the edge would.
+//! The fuzz targets: each decodes its bytes, then uses the result like the edge does.
 //!
-//! A target may not panic, hang or grow without bound. Where bytes are taken, what was read must also hold what
-//! the decoder promises.
+//! A target must not panic, hang or use unbounded memory. If the decoder accepts the bytes, the result must have the
+//! properties that the decoder documents.
 
 use snapshots::{
     Bytes, Snapshot,
@@ -16,15 +16,15 @@ use snapshots::{
     query::{MAX_LIMIT, Query},
     recents::{MAX_BYTES, MAX_ENTRIES, Recents},
     rows::{COVIEW, MAX_ROW, Rows},
-    rules::{Context, Device, Rules, Ruleset},
+    rules::{Device, Rules, Ruleset, VisitorContext},
     score::Scratch,
     strategy,
     time::Timestamp,
 };
 
 const NOW: Timestamp = Timestamp(1_795_000_000_000);
-/// Items that are looked at in whatever was opened.
-const LOOKED_AT: u32 = 100;
+/// Number of items to look up in a decoded section.
+const LOOKUPS: u32 = 100;
 
 /// The blobs of a real snapshot of version 1.
 pub const GOLDEN: [&[u8]; 4] = [
@@ -34,7 +34,7 @@ pub const GOLDEN: [&[u8]; 4] = [
     include_bytes!("../../tests/golden/v1/region"),
 ];
 
-/// A whole snapshot: the first byte says which golden blob the rest stands in for.
+/// A snapshot. The first byte selects the golden blob that the rest replaces.
 pub fn snapshot(data: &[u8]) {
     let Some((which, bytes)) = data.split_first() else { return };
     let mut blobs = GOLDEN.map(Bytes::from_static);
@@ -51,28 +51,28 @@ pub fn snapshot(data: &[u8]) {
         assert!(answer.items.iter().all(|shown| shown.score.is_finite()));
         let mut shown: Vec<&str> = answer.items.iter().map(|shown| &*shown.item.id).collect();
         assert!(shown.len() <= MAX_LIMIT);
-        // A damaged dictionary may name two items alike; a sound one may not.
+        // A corrupt dictionary may give two items the same id, a valid one may not.
         if snapshot.verify().is_ok() {
             shown.sort_unstable();
             shown.dedup();
-            assert_eq!(shown.len(), answer.items.len(), "an item twice");
+            assert_eq!(shown.len(), answer.items.len(), "an item appears twice");
         }
     }
 }
 
-/// A shard of one of a snapshot's tables, added to those at hand.
+/// A shard of a table, added to a snapshot.
 pub fn shard(data: &[u8]) {
     let [items, _, _, region] = GOLDEN.map(Bytes::from_static);
     let mut snapshot = Snapshot::open(&[items, region]).expect("the golden blobs without tables");
     let Ok(shard) = snapshot.open_shard(&Bytes::copy_from_slice(data)) else { return };
     let (table, item) = (shard.table, shard.rows.first());
-    snapshot.add(shard.clone()).expect("there are no rows yet");
+    snapshot.add(shard.clone()).expect("the snapshot has no rows");
     if !shard.rows.is_empty() {
-        assert!(snapshot.add(shard).is_err(), "the same rows of {table} twice");
+        assert!(snapshot.add(shard).is_err(), "the same rows of {table} were added twice");
     }
     let id = snapshot.ids.id(item).map_or(String::new(), |id| id.to_string());
-    let (query, nobody) = (Query::default(), Recents::default());
-    let request = Request::new(&query, &nobody, NOW);
+    let (query, no_recents) = (Query::default(), Recents::default());
+    let request = Request::new(&query, &no_recents, NOW);
     let similar = answer(&snapshot, Call::Similar(&id), &request, &mut Scratch::default());
     assert!(similar.is_ok_and(|answer| answer.items.len() <= Query::default().limit));
 }
@@ -80,7 +80,7 @@ pub fn shard(data: &[u8]) {
 /// The item dictionary.
 pub fn ids(data: &[u8]) {
     let Ok(ids) = Ids::open(&Bytes::copy_from_slice(data)) else { return };
-    for index in (0..LOOKED_AT).chain([u32::MAX]) {
+    for index in (0..LOOKUPS).chain([u32::MAX]) {
         if let Some(id) = ids.id(index) {
             let _ = ids.index(&id);
         }
@@ -91,11 +91,11 @@ pub fn ids(data: &[u8]) {
 /// A table.
 pub fn rows(data: &[u8]) {
     let Ok(rows) = Rows::open(COVIEW, &Bytes::copy_from_slice(data)) else { return };
-    for item in (0..LOOKED_AT).chain([rows.first(), rows.end(), u32::MAX]) {
+    for item in (0..LOOKUPS).chain([rows.first(), rows.end(), u32::MAX]) {
         let (mut count, mut last) = (0, None);
         rows.for_each(item, |neighbour, weight| {
             assert!((0.0..=1e9).contains(&weight));
-            assert!(last < Some(neighbour), "not in order");
+            assert!(last < Some(neighbour), "the neighbours are not in order");
             last = Some(neighbour);
             count += 1;
         });
@@ -103,11 +103,11 @@ pub fn rows(data: &[u8]) {
     }
 }
 
-/// Attributes of the items.
+/// The attributes of the items.
 pub fn attributes(data: &[u8]) {
     let Ok(attributes) = Attributes::open(&Bytes::copy_from_slice(data)) else { return };
     let _ = attributes.currency();
-    for item in (0..LOOKED_AT).chain([u32::MAX]) {
+    for item in (0..LOOKUPS).chain([u32::MAX]) {
         let _ = attributes.item(item, "item-7");
         let _ = (
             attributes.in_stock(item),
@@ -131,12 +131,12 @@ pub fn popularity(data: &[u8]) {
 /// The strategies.
 pub fn strategies(data: &[u8]) {
     if let Ok(strategies) = strategy::open(data) {
-        let again = strategy::write(&strategies).expect("what was read can be written");
-        assert_eq!(strategy::open(&again).expect("and read again"), strategies);
+        let again = strategy::write(&strategies).expect("decoded strategies can be written");
+        assert_eq!(strategy::open(&again).expect("written strategies can be read"), strategies);
     }
 }
 
-/// The rules, in force in a real snapshot.
+/// The rules, applied to a real snapshot.
 pub fn rules(data: &[u8]) {
     let Ok(rules) = Rules::open(data) else { return };
     let mut snapshot = Snapshot::open(&GOLDEN.map(Bytes::from_static)).expect("the golden blobs");
@@ -146,8 +146,8 @@ pub fn rules(data: &[u8]) {
     let recents = Recents::parse("1|item-3:p:1|item-5:v:2");
     let query = Query { segments: vec!["vip".to_owned()], ..Query::default() };
     let clock = |_: Option<&str>| Some(600);
-    let (device, dice) = (Some(Device::Mobile), Some(data.len() as u64));
-    let context = Context { device, dice, clock: Some(&clock), ..Context::default() };
+    let (device, random) = (Some(Device::Mobile), Some(data.len() as u64));
+    let context = VisitorContext { device, random, clock: Some(&clock), ..VisitorContext::default() };
     let request = Request { query: &query, recents: &recents, context, now: NOW };
     for call in [Call::Recommend, Call::Popular, Call::Similar("item-3")] {
         let Ok(answer) = answer(&snapshot, call, &request, &mut Scratch::default()) else { continue };
@@ -180,7 +180,7 @@ pub fn cursor(data: &[u8]) {
     let Some(cursor) = core::str::from_utf8(data).ok().and_then(Cursor::parse) else { return };
     assert!(cursor.len() <= MAX_SHOWN);
     if let Some(next) = cursor.after(["item-7"]) {
-        let next = Cursor::parse(&next).expect("our own cursor");
+        let next = Cursor::parse(&next).expect("a generated cursor is valid");
         assert!(next.has_shown("item-7") && next.len() >= cursor.len());
     }
 }
@@ -196,7 +196,7 @@ pub fn query(data: &[u8]) {
 
 /// A body of events.
 pub fn event(data: &[u8]) {
-    if let Ok(batch) = parse_batch(data, 50, NOW, || "made".to_owned()) {
+    if let Ok(batch) = parse_batch(data, 50, NOW, || "generated".to_owned()) {
         assert!(batch.events.len() <= 50);
         for event in &batch.events {
             assert!((1..=128).contains(&event.item.len()) && (1..=128).contains(&event.id.len()));
@@ -204,7 +204,7 @@ pub fn event(data: &[u8]) {
     }
 }
 
-/// Real inputs to begin with, by target.
+/// Seeds from real inputs for each target.
 pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let section = |name: &str| {
         let opened = GOLDEN.iter().filter_map(|blob| Envelope::open(&Bytes::from_static(blob)).ok());
@@ -215,8 +215,8 @@ pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let text = |text: &str| text.as_bytes().to_vec();
     let blob = BlobRef { bytes: 1, ..BlobRef::new("items", GOLDEN[0]) };
     let regions = [("gb".to_owned(), "uk".to_owned())].into();
-    let rules: Rules = serde_json::from_str(include_str!("../../tests/rules.json")).expect("a document");
-    let rules = rules.write().expect("rules that can be written");
+    let rules: Rules = serde_json::from_str(include_str!("../../tests/rules.json")).expect("the document is valid");
+    let rules = rules.write().expect("the rules can be written");
     let next = Cursor::default().after(["item-1", "item-2"]).unwrap_or_default();
     vec![
         ("snapshot", whole.collect()),

@@ -1,77 +1,77 @@
-//! A page: candidates of the tables, filled up with what the region wants, varied, explored and pinned.
+//! Selects the items of a page: candidates from the tables, then popular items; diversified, explored and pinned.
 
-use super::{Plan, lens::Lens};
+use super::{Plan, filter::ItemFilter};
 use crate::{
+    format::signal::Signal,
     rules::{Decision, Diversify},
     score::{Scored, Scratch},
-    set::Set,
-    signal::Signal,
+    set::SortedSet,
 };
 
-/// How many items of the popularity order, and then of the others, one request looks at to fill a filtered page: a bound on the time of
-/// a filter that almost nothing passes.
+/// Most items of the popularity order, and then of the catalogue, that are examined to fill a page. Bounds the time of a
+/// filter that almost no item passes.
 const MAX_SCAN: usize = 50_000;
-const _: () = assert!(MAX_SCAN <= crate::popularity::MAX_ORDER);
-/// A page that varies, or tries something, chooses among so many times as many candidates as it takes.
+const _: () = assert!(MAX_SCAN <= crate::format::popularity::MAX_ORDER);
+/// Candidates per position of a page that is diversified or explored.
 const CHOICE: usize = 4;
-/// But among no more than so many.
+/// Most candidates of such a page.
 const MAX_CHOICE: usize = 254;
 
-/// The items of a page, best first, and one more where there is another page.
-pub fn page(plan: &Plan<'_, '_>, lens: &Lens<'_>, scratch: &mut Scratch) -> Vec<Scored> {
+/// The items of a page, best first, and one more if there is another page.
+pub(crate) fn page(plan: &Plan<'_, '_>, filter: &ItemFilter<'_>, scratch: &mut Scratch) -> Vec<Scored> {
     let Plan { snapshot, strategy, decision, seeds, request, .. } = plan;
     let wanted = request.query.limit + 1;
     let choice = (wanted * CHOICE).min(MAX_CHOICE);
     let draw = draw(plan);
-    let mut page = Page::new(lens, decision, if draw.is_some() { choice } else { wanted }, choice);
+    let mut page = Page::new(filter, decision, if draw.is_some() { choice } else { wanted }, choice);
     let mut candidates = scratch.candidates(snapshot, strategy, seeds);
     page.choose(&mut candidates);
     candidates.explain(&mut page.chosen);
     if !page.is_full() {
         candidates.explain(&mut page.spare);
         fill(plan, &mut page);
-        page.repeat();
+        page.take_spare();
     }
     let mut chosen = page.chosen;
     if let Some(number) = draw {
         explore(number, wanted, request.query.limit, &mut chosen);
     }
-    pin(plan, lens, &mut chosen);
+    pin(plan, filter, &mut chosen);
     chosen.truncate(wanted);
     chosen
 }
 
-/// A page that is being chosen from candidates in falling order of score, of which no more are looked at than could
-/// be chosen (the threshold algorithm of Fagin et al., PODS 2001, with one list).
+/// A page under construction. Candidates arrive in descending order of score; none is examined that cannot be chosen any
+/// more (the threshold algorithm of Fagin et al., PODS 2001, with one list).
 struct Page<'a> {
-    lens: &'a Lens<'a>,
-    /// The greatest factor.
+    filter: &'a ItemFilter<'a>,
+    /// An upper bound on the factors.
     most: f32,
     diversify: Option<Diversify>,
     wanted: usize,
-    /// The most candidates to choose among.
+    /// Most candidates to choose among.
     choice: usize,
     chosen: Vec<Scored>,
-    /// Candidates that may be chosen, in falling order of score times factor.
+    /// Candidates that may be chosen, in descending order of score times factor.
     pool: Vec<Scored>,
-    /// Candidates of kinds that the page has enough of.
+    /// Candidates whose category or brand has reached `at_most`.
     spare: Vec<Scored>,
-    /// The kinds that were chosen and how often.
-    kinds: Vec<(u32, u8)>,
+    /// How often each category or brand was chosen.
+    facets: Vec<(u32, u8)>,
 }
 
 impl<'a> Page<'a> {
-    fn new(lens: &'a Lens<'a>, decision: &Decision<'_>, wanted: usize, choice: usize) -> Self {
+    fn new(filter: &'a ItemFilter<'a>, decision: &Decision<'_>, wanted: usize, choice: usize) -> Self {
         Self {
-            lens,
+            filter,
             most: decision.most,
-            diversify: lens.diversify(),
+            diversify: filter.diversify(),
             wanted,
             choice,
             chosen: Vec::with_capacity(wanted),
             pool: Vec::new(),
             spare: Vec::new(),
-            kinds: Vec::new(),
+            facets: Vec::new(),
         }
     }
 
@@ -79,7 +79,7 @@ impl<'a> Page<'a> {
         self.chosen.len() >= self.wanted
     }
 
-    /// Takes candidates, which come in falling order, until the page is full or there are none that fit.
+    /// Chooses candidates until the page is full or no more fit.
     fn choose(&mut self, candidates: &mut dyn Iterator<Item = Scored>) {
         let mut candidates = candidates.peekable();
         let room = self.choice.saturating_sub(self.chosen.len()) + self.spare.len();
@@ -98,7 +98,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The place in the pool of the candidate to choose next, and its score as the page varies.
+    /// The pool index of the candidate to choose next, and its diversified score.
     fn best(&self) -> Option<(usize, f32)> {
         let mut best: Option<(usize, f32)> = None;
         for (place, candidate) in self.pool.iter().enumerate() {
@@ -115,9 +115,9 @@ impl<'a> Page<'a> {
         best
     }
 
-    /// Puts a candidate into the pool of so much room, if it may be shown.
+    /// Adds a candidate to the pool of at most `room`, if it may be shown.
     fn add(&mut self, candidate: Scored, room: usize) {
-        let factor = self.lens.factor(candidate.item);
+        let factor = self.filter.factor(candidate.item);
         if factor <= 0.0 {
             return;
         }
@@ -134,39 +134,39 @@ impl<'a> Page<'a> {
         let taken = self.pool.remove(place);
         self.chosen.push(taken);
         let Some(rule) = self.diversify else { return };
-        let Some(kind) = self.lens.kind(rule.by, taken.item) else { return };
+        let Some(kind) = self.filter.facet(rule.by, taken.item) else { return };
         let before = self.before(rule, taken.item);
         if before == 0 {
-            self.kinds.push((kind, 1));
-        } else if let Some((_, count)) = self.kinds.iter_mut().find(|(known, _)| *known == kind) {
+            self.facets.push((kind, 1));
+        } else if let Some((_, count)) = self.facets.iter_mut().find(|(known, _)| *known == kind) {
             *count += 1;
         }
         if before + 1 >= rule.at_most {
-            let of_kind = |candidate: &mut Scored| self.lens.kind(rule.by, candidate.item) == Some(kind);
+            let of_kind = |candidate: &mut Scored| self.filter.facet(rule.by, candidate.item) == Some(kind);
             self.pool.extract_if(.., of_kind).for_each(|candidate| insert(&mut self.spare, candidate));
         }
     }
 
-    /// How many items of an item's kind are on the page.
+    /// How many items on the page share the item's category or brand.
     fn before(&self, rule: Diversify, item: u32) -> u8 {
-        let kind = self.lens.kind(rule.by, item);
-        self.kinds.iter().find(|(known, _)| Some(*known) == kind).map_or(0, |(_, count)| *count)
+        let kind = self.filter.facet(rule.by, item);
+        self.facets.iter().find(|(known, _)| Some(*known) == kind).map_or(0, |(_, count)| *count)
     }
 
-    /// Where there is nothing else, the page repeats a kind rather than ending.
-    fn repeat(&mut self) {
+    /// Fills the rest of the page with spare candidates.
+    fn take_spare(&mut self) {
         let room = self.wanted.saturating_sub(self.chosen.len());
         self.chosen.extend(self.spare.drain(..).take(room));
     }
 }
 
-/// Adds a candidate to a list in falling order, behind those of its score.
+/// Inserts a candidate into a list in descending order, after equal scores.
 fn insert(list: &mut Vec<Scored>, candidate: Scored) {
     let place = list.partition_point(|known| known.score >= candidate.score);
     list.insert(place, candidate);
 }
 
-/// Goes on with the region's most wanted, then anything that can be bought, but nothing that was chosen already.
+/// Fills the page with the region's popular items, then with any item in stock.
 fn fill(plan: &Plan<'_, '_>, page: &mut Page<'_>) {
     let Plan { snapshot, strategy, .. } = plan;
     let scored = |item| {
@@ -177,22 +177,22 @@ fn fill(plan: &Plan<'_, '_>, page: &mut Page<'_>) {
     let mut rest = 0..u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
     let sources: [&mut dyn Iterator<Item = u32>; 2] = [&mut ordered, &mut rest];
     for source in sources {
-        let taken: Set = page.chosen.iter().chain(&page.spare).map(|scored| scored.item).collect();
+        let taken: SortedSet = page.chosen.iter().chain(&page.spare).map(|scored| scored.item).collect();
         let new = source.take(MAX_SCAN).filter(|item| !taken.contains(*item));
         page.choose(&mut new.map(scored));
     }
 }
 
-/// The number to draw an item by, in the share of answers in which a rule says that something is tried.
+/// The random number to draw an item by, in the share of answers that explore.
 fn draw(plan: &Plan<'_, '_>) -> Option<u64> {
-    let (explore, dice) = plan.decision.explore.zip(plan.request.context.dice)?;
-    let share = (dice >> 11) as f64 / (1u64 << 53) as f64;
-    // Fibonacci hashing makes a second number of the first.
-    let other = dice.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    let (explore, random) = plan.decision.explore.zip(plan.request.context.random)?;
+    let share = (random >> 11) as f64 / (1u64 << 53) as f64;
+    // Fibonacci hashing derives a second number from the first.
+    let other = random.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
     (share < f64::from(explore.share)).then_some(other)
 }
 
-/// Puts one of the candidates that come after the page at its end.
+/// Replaces the last item of the page by a random candidate from after it.
 fn explore(number: u64, wanted: usize, limit: usize, chosen: &mut [Scored]) {
     let Some((page, after)) = chosen.split_at_mut_checked(wanted) else { return };
     let drawn = number.checked_rem(after.len() as u64).and_then(|place| after.get(place as usize));
@@ -202,20 +202,20 @@ fn explore(number: u64, wanted: usize, limit: usize, chosen: &mut [Scored]) {
     }
 }
 
-/// Puts pinned items at their positions, as far as they are on this page and may be shown.
-fn pin(plan: &Plan<'_, '_>, lens: &Lens<'_>, chosen: &mut Vec<Scored>) {
+/// Moves pinned items to their positions, if those are on this page and the items may be shown.
+fn pin(plan: &Plan<'_, '_>, filter: &ItemFilter<'_>, chosen: &mut Vec<Scored>) {
     let query = plan.request.query;
     let place =
         |at: u8| usize::from(at).checked_sub(1 + query.cursor.len()).filter(|place| *place < query.limit);
-    let shown = |item: u32| lens.factor(item) > 0.0;
+    let shown = |item: u32| filter.factor(item) > 0.0;
     let pins = plan.decision.pins.iter().filter_map(|(item, at)| Some((*item, place(*at)?)));
     let pins: Vec<(u32, usize)> = pins.filter(|(item, _)| shown(*item)).collect();
     chosen.retain(|scored| !pins.iter().any(|(item, _)| *item == scored.item));
     for (item, place) in pins {
         let place = place.min(chosen.len());
-        // A pinned item takes the score of its place, so that scores fall along the page still.
-        let beside = chosen.get(place).or(chosen.last()).map_or(0.0, |scored| scored.score);
-        chosen.insert(place, Scored { item, score: beside, signal: Signal::Pinned, because: None });
+        // A pinned item gets the score of its position, so that scores still descend.
+        let score = chosen.get(place).or(chosen.last()).map_or(0.0, |scored| scored.score);
+        chosen.insert(place, Scored { item, score, signal: Signal::Pinned, because: None });
     }
 }
 
@@ -224,36 +224,38 @@ mod tests {
     use super::*;
     use crate::{
         fixture::{self, ITEMS, NOW},
-        query::Query,
-        rules::{Boost, Context, Decision, Facet, Match, Rule, Rules, Ruleset, Situation, Surface},
+        rules::{
+            Boost, Decision, Facet, Match, RequestContext, Rule, Rules, Ruleset, Surface, VisitorContext,
+        },
+        wire::query::Query,
     };
     use proptest::prelude::*;
 
     fn decide<'s>(ruleset: &'s Ruleset) -> Decision<'s> {
-        let situation = Situation {
+        let request = RequestContext {
             surface: Surface::Popular,
             region: "gb",
             segments: &[],
             returning: false,
             now: NOW,
-            context: &Context::default(),
+            context: &VisitorContext::default(),
         };
-        ruleset.decide(&situation, None, false, |_| None)
+        ruleset.decide(&request, None, false, |_| None)
     }
 
-    /// The page by its definition: all candidates, the best of which as the page varies comes next.
-    fn by_definition(lens: &Lens<'_>, candidates: &[Scored], wanted: usize) -> Vec<(u32, f32)> {
+    /// The reference: examines all candidates, and chooses the best diversified score each time.
+    fn by_definition(filter: &ItemFilter<'_>, candidates: &[Scored], wanted: usize) -> Vec<(u32, f32)> {
         let mut left: Vec<(u32, f32)> =
-            candidates.iter().map(|known| (known.item, known.score * lens.factor(known.item))).collect();
-        left.retain(|(item, _)| lens.factor(*item) > 0.0);
+            candidates.iter().map(|known| (known.item, known.score * filter.factor(known.item))).collect();
+        left.retain(|(item, _)| filter.factor(*item) > 0.0);
         left.sort_by(|a, b| b.1.total_cmp(&a.1));
         let mut chosen: Vec<(u32, f32)> = Vec::new();
         while chosen.len() < wanted && !left.is_empty() {
-            let rule = lens.diversify();
+            let rule = filter.diversify();
             let adjusted = |(item, score): (u32, f32)| {
                 let Some(rule) = rule else { return score };
-                let kind = lens.kind(rule.by, item);
-                let same = |other: &&(u32, f32)| kind.is_some() && lens.kind(rule.by, other.0) == kind;
+                let kind = filter.facet(rule.by, item);
+                let same = |other: &&(u32, f32)| kind.is_some() && filter.facet(rule.by, other.0) == kind;
                 let before = chosen.iter().filter(same).count();
                 if before < rule.at_most.into() { score * rule.decay.powi(before as i32) } else { -1.0 }
             };
@@ -267,8 +269,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_what_looking_at_all_would_choose(
-            // No two products of these are equal: of equal ones any may come first.
+        fn a_page_equals_the_choice_among_all_candidates(
+            // No two products of these are equal, since the order of equal scores is not defined.
             items in Just((0..ITEMS).collect::<Vec<_>>()).prop_shuffle(),
             boosts in proptest::collection::vec((0u32..5, any::<bool>(), 0..5usize), 0..4),
             diversify in proptest::option::of((1u8..5, prop::sample::select(vec![1.0f32, 0.61]), any::<bool>())),
@@ -290,15 +292,15 @@ mod tests {
             }));
             shop.rules = Ruleset::new(Rules { rules, ..Rules::default() }, &shop.ids, &shop.attributes);
             let (decision, query) = (decide(&shop.rules), Query::default());
-            let lens = Lens::new(&shop, &query, &decision, NOW, std::iter::empty());
+            let filter = ItemFilter::new(&shop, &query, &decision, NOW, std::iter::empty());
             let scored = |(score, item): (f32, &u32)| Scored { item: *item, score, signal: Signal::Coview, because: None };
             let scores = (0..ITEMS as u8).rev().map(f32::from);
             let candidates: Vec<Scored> = scores.zip(&items).map(scored).collect();
-            let mut page = Page::new(&lens, &decision, wanted, MAX_CHOICE);
+            let mut page = Page::new(&filter, &decision, wanted, MAX_CHOICE);
             page.choose(&mut candidates.iter().copied());
-            page.repeat();
+            page.take_spare();
             let found: Vec<(u32, f32)> = page.chosen.iter().map(|chosen| (chosen.item, chosen.score)).collect();
-            prop_assert_eq!(found, by_definition(&lens, &candidates, wanted));
+            prop_assert_eq!(found, by_definition(&filter, &candidates, wanted));
         }
     }
 }

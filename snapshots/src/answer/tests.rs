@@ -2,7 +2,7 @@ mod ruled;
 
 use super::*;
 use crate::fixture::{self, NOW};
-use crate::signal::Signal;
+use crate::format::signal::Signal;
 use proptest::prelude::*;
 
 fn query(text: &str) -> Query {
@@ -36,7 +36,7 @@ fn shop() -> Snapshot {
 }
 
 #[test]
-fn one_recent_and_two_lead_to_different_answers_and_none_to_the_popular() {
+fn recents_change_the_answer_and_without_them_it_is_popular() {
     let shop = shop();
     let one = ask(&shop, "limit=3&strategy=next", &["item-3"]);
     let two = ask(&shop, "limit=3&strategy=next", &["item-12", "item-3"]);
@@ -49,7 +49,7 @@ fn one_recent_and_two_lead_to_different_answers_and_none_to_the_popular() {
 }
 
 #[test]
-fn what_is_on_screen_seen_or_out_of_stock_is_not_answered() {
+fn items_on_screen_seen_or_out_of_stock_are_excluded() {
     let shop = shop();
     let answer = ask(&shop, "placement=product&item=item-3&limit=100", &["item-7", "item-3"]);
     let shown = ids(&answer);
@@ -61,7 +61,7 @@ fn what_is_on_screen_seen_or_out_of_stock_is_not_answered() {
 }
 
 #[test]
-fn filters_hold_in_every_part_of_an_answer() {
+fn filters_apply_to_every_part_of_an_answer() {
     let shop = shop();
     let under = |text: &str| ids(&ask(&shop, &format!("limit=100&{text}"), &["item-8"]));
     assert_eq!(under("category=Garden").len(), 7 + 7, "ten of Garden and ten of Tools, in stock, not seen");
@@ -73,12 +73,17 @@ fn filters_hold_in_every_part_of_an_answer() {
 }
 
 #[test]
-fn a_cart_leads_to_what_is_bought_with_it_and_never_to_itself() {
+fn a_cart_recommends_items_bought_with_it_and_never_its_own() {
     let mut shop = shop();
-    let weights =
-        crate::strategy::Weights { coview: 0.2, bought: 0.8, knn: 0.0, popularity: 0.0, recency: 0.0 };
-    let usual = crate::strategy::Strategy::default();
-    let cart = crate::strategy::Strategy { name: "cart".to_owned(), weights, position: 0.0, ..usual };
+    let weights = crate::format::strategy::Weights {
+        coview: 0.2,
+        bought: 0.8,
+        knn: 0.0,
+        popularity: 0.0,
+        recency: 0.0,
+    };
+    let usual = crate::format::strategy::Strategy::default();
+    let cart = crate::format::strategy::Strategy { name: "cart".to_owned(), weights, position: 0.0, ..usual };
     shop.strategies.push(cart);
     let asked = "placement=cart&item=item-3&item=item-6&limit=4";
     let coview = ask(&shop, asked, &["item-12"]);
@@ -98,7 +103,7 @@ fn a_cart_leads_to_what_is_bought_with_it_and_never_to_itself() {
 }
 
 #[test]
-fn similar_leads_with_the_row_and_never_with_the_item() {
+fn similar_starts_with_the_row_and_never_contains_the_item() {
     let shop = shop();
     let answer = similar(&shop, "item-3", "limit=5");
     assert_eq!(ids(&answer)[0], "item-4");
@@ -114,7 +119,7 @@ fn an_unknown_strategy_is_an_error_that_lists_the_known() {
 }
 
 #[test]
-fn json_is_that_of_the_contract() {
+fn json_has_the_documented_shape() {
     let shop = shop();
     let json = serde_json::to_value(ask(&shop, "limit=1&strategy=next", &["item-3"])).unwrap();
     assert_eq!(json["items"][0]["id"], "item-4");
@@ -128,7 +133,7 @@ fn json_is_that_of_the_contract() {
 
 proptest! {
     #[test]
-    fn pages_show_everything_once_whatever_changes_between_them(
+    fn pages_show_every_item_once_whatever_changes_between_them(
         limit in 1usize..9, recents in proptest::collection::vec(0u32..30, 0..12),
     ) {
         let shop = shop();
@@ -153,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_blobs_are_refused_or_answered_without_panic(
+    fn damaged_blobs_are_rejected_or_answered_without_panic(
         blob in 0usize..4, at in any::<usize>(), to in any::<u8>(), cut in any::<bool>(),
     ) {
         let mut blobs = fixture::blobs(&fixture::chain(4), &fixture::chain(2));
@@ -166,7 +171,7 @@ proptest! {
             let _ = ask(&shop, "limit=100", &["item-3", "item-4"]).items.len();
             let _ = similar(&shop, "item-5", "");
             if to != old {
-                // Outside the sections only words that nobody reads can differ.
+                // Outside the sections only text that nothing reads can differ.
                 let _ = shop.verify();
             }
         }

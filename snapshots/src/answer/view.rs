@@ -1,28 +1,33 @@
-//! Items and pages as they go over the wire.
+//! The JSON shape of items and answers.
 
-use crate::{ids::ItemId, rules::Assignment, score::Scored, signal::Signal, snapshot::Snapshot};
+use crate::{
+    format::{ids::ItemId, signal::Signal},
+    rules::Assignment,
+    score::Scored,
+    snapshot::Snapshot,
+};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 
-/// An item as a page shows it. Empty and unknown fields are left out.
+/// An item as a page shows it. JSON omits empty and unknown fields.
 #[derive(Clone, Debug, Serialize)]
 pub struct ItemView<'s> {
-    /// The shop's id.
+    /// The shop's id of the item.
     #[serde(serialize_with = "as_text")]
     pub id: ItemId,
-    /// Name.
+    /// The name.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub name: Cow<'s, str>,
-    /// Category path.
+    /// The category path, such as `Garden > Tools`.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub category: &'s str,
-    /// Brand.
+    /// The brand.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub brand: &'s str,
-    /// Address of a picture.
+    /// URL of an image.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub image: Cow<'s, str>,
-    /// Address of the item's page.
+    /// URL of the item's page.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub url: Cow<'s, str>,
     /// Price in units of the currency.
@@ -31,18 +36,18 @@ pub struct ItemView<'s> {
     /// ISO 4217 code of the price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<&'s str>,
-    /// Whether it can be bought now.
+    /// Whether the item is in stock.
     pub in_stock: bool,
 }
 
-/// A recommended item and why it is here.
+/// A recommended item and the reason for it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Recommended<'s> {
-    /// From 0, four decimals; falls along the answer.
+    /// The score, not negative, four decimals. Never increases along the answer.
     pub score: f64,
-    /// What chiefly put it here.
+    /// The signal that contributed most.
     pub signal: Signal,
-    /// The recent it came from.
+    /// The recent that led to the item; `None` for other signals than the tables'.
     #[serde(serialize_with = "as_optional_text")]
     pub because: Option<ItemId>,
     /// The item.
@@ -50,15 +55,15 @@ pub struct Recommended<'s> {
     pub item: ItemView<'s>,
 }
 
-/// Why an answer is less than it could be.
+/// Why an answer is degraded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Degraded {
-    /// The snapshot could not be refreshed for long.
+    /// The snapshot could not be loaded or refreshed.
     Stale,
-    /// There were recents, but the tables know none of them.
+    /// The snapshot knows none of the recents.
     PopularOnly,
-    /// There was no snapshot.
+    /// There is no snapshot.
     Static,
 }
 
@@ -67,13 +72,13 @@ pub enum Degraded {
 pub struct Answer<'s> {
     /// The items, best first.
     pub items: Vec<Recommended<'s>>,
-    /// The cursor of the next page; `None` where paging ends.
+    /// The cursor of the next page; `None` on the last page.
     pub next: Option<String>,
-    /// Name of the strategy that was used.
+    /// The name of the strategy.
     pub strategy: &'s str,
-    /// The experiments that it is part of.
+    /// The assigned variants.
     pub experiments: Vec<Assignment<'s>>,
-    /// Why it is less than it could be.
+    /// Why the answer is degraded; `None` if it is not.
     pub degraded: Option<Degraded>,
 }
 
@@ -85,7 +90,7 @@ fn as_optional_text<S: Serializer>(id: &Option<ItemId>, serializer: S) -> Result
     id.as_deref().serialize(serializer)
 }
 
-/// Prices are whole hundredths, so this is the nearest `f64` to what the shop wrote.
+/// The price in units: the `f64` nearest to the decimal number.
 fn units(hundredths: u32) -> f64 {
     f64::from(hundredths) / 100.0
 }
@@ -106,16 +111,16 @@ fn view(snapshot: &Snapshot, item: u32) -> Option<ItemView<'_>> {
     })
 }
 
-/// One item by its id; `None` when the snapshot does not know it.
+/// An item by its id; `None` if the snapshot does not contain it.
 pub fn item<'s>(snapshot: &'s Snapshot, id: &str) -> Option<ItemView<'s>> {
     view(snapshot, snapshot.ids.index(id)?)
 }
 
-/// Items as a page shows them. Scores fall along it.
+/// The items of an answer, with scores that never increase.
 pub(super) fn shown<'s>(snapshot: &'s Snapshot, found: &[Scored]) -> Vec<Recommended<'s>> {
     let mut best = f32::INFINITY;
     let mut items = Vec::with_capacity(found.len());
-    // A few recents lead to all of a page.
+    // All items of a page come from a few recents.
     let mut known: Vec<(u32, ItemId)> = Vec::new();
     let mut because = |seed: u32| {
         if let Some((_, id)) = known.iter().find(|(known, _)| *known == seed) {

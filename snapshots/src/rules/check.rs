@@ -1,31 +1,33 @@
-//! What a document must hold to be published.
+//! Validation of a document before it is published.
 
 use super::{
     Boost, Diversify, Experiment, Fresh, MAX_EXPERIMENTS, MAX_FACTOR, MAX_NAMES, MAX_POSITION, MAX_PRODUCT,
     MAX_RULES, MAX_VARIANTS, Match, Pin, Rule, Rules, When,
 };
 use crate::{
-    event::{MAX_ITEM_ID, is_printable},
-    manifest::is_region,
-    strategy,
+    format::strategy,
+    wire::{
+        event::{MAX_ITEM_ID, is_printable},
+        region::is_region,
+    },
 };
 use core::fmt;
 
-/// The longest name of a rule, strategy or segment, in bytes.
+/// Longest name of a rule, strategy or segment, in bytes.
 const MAX_NAME: usize = 64;
-/// The longest category, brand or time zone.
+/// Longest category, brand or time zone, in bytes.
 const MAX_TEXT: usize = 256;
-/// The highest price, in units of the currency.
+/// Highest price, in units of the currency.
 const MAX_PRICE: f64 = 40_000_000.0;
 
-/// What is wrong with a document, and where.
+/// An error in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleError {
-    /// The place, as `rules[2].boost.by`.
+    /// The field, such as `rules[2].boost.by`.
     pub field: String,
-    /// The name of the rule or experiment at fault; empty where it is none's.
+    /// The name of the rule or experiment; empty if the error is in neither.
     pub name: String,
-    /// What is wrong and what to do.
+    /// What is wrong, and what is expected.
     pub detail: String,
 }
 
@@ -44,7 +46,7 @@ impl core::error::Error for RuleError {}
 
 type Checked = Result<(), (String, String)>;
 
-/// `field` is at fault, unless `holds`.
+/// An error at `field`, unless `holds`.
 fn need(holds: bool, field: impl Into<String>, detail: impl Into<String>) -> Checked {
     if holds { Ok(()) } else { Err((field.into(), detail.into())) }
 }
@@ -58,8 +60,7 @@ fn names(field: &str, list: &[String], most: usize) -> Checked {
 }
 
 impl Rules {
-    /// Checks what no type tells: names, numbers and what they refer to. `strategies` are the names of those that were
-    /// learnt.
+    /// Checks names, ranges and references. `strategies` lists the names of the learned strategies.
     ///
     /// # Errors
     /// The first [`RuleError`].
@@ -76,7 +77,7 @@ impl Rules {
             need(
                 is_printable(&strategy.name, MAX_NAME) && !twice,
                 field,
-                "empty, too long, or another's name too",
+                "expected a unique name of 1 to 64 printable bytes",
             )
             .map_err(none)?;
         }
@@ -92,7 +93,7 @@ impl Rules {
         };
         for (at, rule) in self.rules.iter().enumerate() {
             let twice = self.rules.iter().take(at).any(|other| other.name == rule.name);
-            let checked = need(!twice, "name", "another rule has it")
+            let checked = need(!twice, "name", "another rule has this name")
                 .and_then(|()| rule.check())
                 .and_then(|()| known(&rule.strategy));
             checked.map_err(|(field, detail)| RuleError {
@@ -112,7 +113,7 @@ impl Rules {
                             need(
                                 named.clone().all(rule),
                                 "rules_on, rules_off",
-                                format!("no rule is called '{unknown}'"),
+                                format!("unknown rule '{unknown}'"),
                             )
                         })
                         .map_err(|(field, detail)| (format!("variants[{place}].{field}"), detail))
@@ -126,13 +127,13 @@ impl Rules {
         }
         let most = f64::from(MAX_PRODUCT);
         let product: f64 = self.rules.iter().map(Rule::most).product();
-        need(product <= most, "rules", format!("all boosts together may multiply to {most:e} at most"))
+        need(product <= most, "rules", format!("the product of all boosts may be {most:e} at most"))
             .map_err(none)
     }
 }
 
 impl Rule {
-    /// The greatest factor of its boosts.
+    /// The greatest factor that the rule can give an item.
     fn most(&self) -> f64 {
         let boost = self.boost.as_ref().map_or(1.0, |boost| f64::from(boost.by).max(1.0));
         boost * self.fresh.map_or(1.0, |fresh| f64::from(fresh.by).max(1.0))
@@ -195,7 +196,7 @@ impl Match {
             need(legal, at(name), format!("expected 0 to {MAX_PRICE}"))?;
         }
         let some = self.price_min.unwrap_or(0.0) <= self.price_max.unwrap_or(MAX_PRICE);
-        need(some, at("price_min"), "above price_max: no price is both")
+        need(some, at("price_min"), "greater than price_max")
     }
 }
 
@@ -208,8 +209,8 @@ impl When {
         names("when.regions", &self.regions, 32)?;
         names("when.segments", &self.segments, MAX_NAME)?;
         let some = self.from.zip(self.until).is_none_or(|(from, until)| from < until);
-        need(some, "when.until", "not after when.from: it never holds")?;
-        // The name is looked up where the clock is; here is told what can be no name.
+        need(some, "when.until", "not after when.from")?;
+        // Only the platform's clock knows the zones; this rejects what cannot be a zone's name.
         let zone = |name: &String| {
             let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte);
             is_printable(name, MAX_NAME) && name.bytes().all(legal)
@@ -220,10 +221,10 @@ impl When {
 }
 
 impl Experiment {
-    /// Checks it beside those `before` it.
+    /// Checks the experiment, and that it does not overlap those `before` it.
     fn check(&self, before: &[Self]) -> Checked {
         need(is_region(&self.id), "id", "expected 1 to 32 of a-z, 0-9 and -")?;
-        need(before.iter().all(|other| other.id != self.id), "id", "another experiment has it")?;
+        need(before.iter().all(|other| other.id != self.id), "id", "another experiment has this id")?;
         need(
             is_printable(&self.layer, MAX_NAME),
             "layer",
@@ -255,7 +256,7 @@ impl Experiment {
             let twice = self.variants.iter().take(at).any(|other| other.name == variant.name);
             let field = |name: &str| format!("variants[{at}].{name}");
             need(is_region(&variant.name), field("name"), "expected 1 to 32 of a-z, 0-9 and -")?;
-            need(!twice, field("name"), "another variant has it")?;
+            need(!twice, field("name"), "another variant has this name")?;
             let weight = variant.weight > 0.0 && variant.weight <= 1e6;
             need(weight, field("weight"), "expected above 0 up to 1000000")?;
             names(&field("rules_on"), &variant.rules_on, MAX_NAME)?;

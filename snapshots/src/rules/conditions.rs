@@ -1,43 +1,43 @@
-//! When a rule or an experiment counts.
+//! Conditions of rules and experiments.
 
-use crate::{query::Placement, time::Timestamp};
+use crate::wire::{query::Placement, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Conditions that must all hold; an empty one always does. Times of public answers are rounded to their caching.
+/// Conditions that must all hold. An empty condition always holds. Caches may delay times by up to 30 s in public
+/// answers (`popular`, `similar`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct When {
-    /// On one of these places.
+    /// The answer is for one of these placements.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub placements: Vec<Surface>,
-    /// In the snapshot of one of these regions.
+    /// The snapshot is for one of these regions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<String>,
-    /// With one of these devices. Never met by answers that are the same for everybody (`popular`, `similar`).
+    /// The visitor uses one of these devices. Never holds for public answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
-    /// Where the request names one of these in `segment=`.
+    /// The request names one of these in `segment=`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<String>,
-    /// Whether the visitor was here before: has recents older than half an hour. Never met by answers that are the
-    /// same for everybody.
+    /// Whether the visitor returns: has recents older than 30 minutes. Never holds for public answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub returning: Option<bool>,
-    /// At these hours.
+    /// The local time is within these hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hours: Option<Hours>,
-    /// From this moment on.
+    /// From this time on.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub from: Option<Timestamp>,
-    /// Before this moment.
+    /// Before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub until: Option<Timestamp>,
 }
 
-/// Where an answer is shown: a placement, or one of the two lists that are the same for everybody.
+/// Where an answer is shown: a placement, or one of the two public lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -50,7 +50,7 @@ pub enum Surface {
     Cart,
     /// Search or category results.
     Search,
-    /// A message.
+    /// An email.
     Email,
     /// `/v1/popular`.
     Popular,
@@ -59,11 +59,11 @@ pub enum Surface {
 }
 
 impl Surface {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Self; 7] =
         [Self::Home, Self::Product, Self::Cart, Self::Search, Self::Email, Self::Popular, Self::Similar];
 
-    /// Its name.
+    /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Home => Placement::Home.name(),
@@ -76,7 +76,7 @@ impl Surface {
         }
     }
 
-    /// Whether its answers are the same for everybody.
+    /// Whether its answers are public: the same for every visitor.
     pub const fn is_public(self) -> bool {
         matches!(self, Self::Popular | Self::Similar)
     }
@@ -94,7 +94,7 @@ impl From<Placement> for Surface {
     }
 }
 
-/// What the visitor looks through.
+/// The visitor's kind of device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -108,10 +108,10 @@ pub enum Device {
 }
 
 impl Device {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Self; 3] = [Self::Desktop, Self::Mobile, Self::Tablet];
 
-    /// Its name.
+    /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Desktop => "desktop",
@@ -130,7 +130,7 @@ impl Device {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "self-explanatory")]
 pub enum Day {
     Mon,
     Tue,
@@ -142,7 +142,7 @@ pub enum Day {
 }
 
 impl Day {
-    /// All of them and their names.
+    /// All days and their names in JSON.
     pub const ALL: [(Self, &str); 7] = [
         (Self::Mon, "mon"),
         (Self::Tue, "tue"),
@@ -157,7 +157,7 @@ impl Day {
 /// Minutes in a day.
 const DAY: u16 = 24 * 60;
 
-/// A time of day, as `09:30`; `24:00` is the day's end.
+/// A time of day such as `09:30`. `24:00` is the end of the day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
@@ -190,26 +190,26 @@ impl From<TimeOfDay> for String {
     }
 }
 
-/// Hours of some days of the week. Where `to` is not after `from`, they end on the day after.
+/// Hours on days of the week. If `to` is not after `from`, they end on the next day.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Hours {
-    /// The days on which they begin; none for every day.
+    /// The days on which they begin. Default: every day.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub days: Vec<Day>,
     /// When they begin.
     pub from: TimeOfDay,
     /// When they end.
     pub to: TimeOfDay,
-    /// Whose clock it is, as `Europe/Berlin`: the shop's. Where none is named it is the visitor's own, which answers that
-    /// are the same for everybody do not know.
+    /// IANA time zone such as `Europe/Berlin`. Default: the visitor's own, for which the condition never holds in public
+    /// answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
 }
 
 impl Hours {
-    /// Whether a minute of the week, from Monday 00:00, is among them.
+    /// Whether they include a minute of the week, 0 at Monday 00:00.
     fn include(&self, minute: u16) -> bool {
         let length = match (self.to.0 + DAY - self.from.0) % DAY {
             0 => DAY,
@@ -224,55 +224,55 @@ impl Hours {
     }
 }
 
-/// A clock: the minute of the week, Monday 00:00 the first, in a time zone; in the visitor's own where none is named.
-/// `None` where that is not known.
+/// Returns the minute of the week, 0 at Monday 00:00, in a time zone, or in the visitor's own if none is given. `None` if
+/// the zone is unknown.
 pub type Clock<'a> = &'a dyn Fn(Option<&str>) -> Option<u16>;
 
-/// What is known of a request beside its query and recents. Nothing of it need be known.
+/// What is known of a visitor besides the query and the recents. Every field is optional.
 #[derive(Clone, Copy, Default)]
-pub struct Context<'a> {
+pub struct VisitorContext<'a> {
     /// The device.
     pub device: Option<Device>,
-    /// What experiments tell visitors apart by; the oldest of the recents where there is none.
+    /// The id by which experiments assign variants. Default: the oldest recent.
     pub visitor: Option<&'a str>,
-    /// The clock.
+    /// The clock; without one, conditions on hours never hold.
     pub clock: Option<Clock<'a>>,
-    /// The variant that a tester is to see: of an experiment, by their names.
+    /// The experiment and variant that a tester wants to see.
     pub forced: Option<(&'a str, &'a str)>,
-    /// Where this request's random numbers begin; without one nothing is explored.
-    pub dice: Option<u64>,
+    /// A uniform random number for exploration; without one, nothing is explored.
+    pub random: Option<u64>,
 }
 
-/// All that conditions ask of a request.
-pub struct Situation<'a> {
+/// The inputs of the conditions.
+pub struct RequestContext<'a> {
     /// Where the answer is shown.
     pub surface: Surface,
     /// The snapshot's region.
     pub region: &'a str,
     /// The segments that the request names.
     pub segments: &'a [String],
-    /// Whether the visitor was here before.
+    /// Whether the visitor has recents of an earlier session.
     pub returning: bool,
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// What else is known.
-    pub context: &'a Context<'a>,
+    /// The visitor.
+    pub context: &'a VisitorContext<'a>,
 }
 
-/// Whether one of a list holds; an empty list always does.
+/// Whether any element holds. An empty list always holds.
 fn any<T>(list: &[T], holds: impl FnMut(&T) -> bool) -> bool {
     list.is_empty() || list.iter().any(holds)
 }
 
 impl When {
-    /// Whether it asks for nothing.
+    /// Whether all conditions are empty.
     pub fn is_always(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it holds.
-    pub fn holds(&self, asked: &Situation<'_>) -> bool {
-        let Situation { surface, region, segments, returning, now, context } = asked;
+    /// Whether all conditions hold.
+    pub fn holds(&self, request: &RequestContext<'_>) -> bool {
+        let RequestContext { surface, region, segments, returning, now, context } = request;
         let device = context.device.filter(|_| !surface.is_public());
         any(&self.placements, |wanted| wanted == surface)
             && any(&self.regions, |wanted| wanted == region)
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_hold_from_their_first_minute_to_before_their_last_also_over_midnight_and_sunday() {
+    fn hours_include_their_start_exclude_their_end_and_wrap_around_midnight_and_sunday() {
         let minute = |day: u16, hour: u16, minute: u16| day * DAY + hour * 60 + minute;
         let office = hours(&[Day::Mon, Day::Fri], "09:00", "17:30");
         for (at, expected) in [
@@ -331,9 +331,10 @@ mod tests {
     #[test]
     fn every_condition_must_hold() {
         let clock = |zone: Option<&str>| (zone == Some("Europe/Berlin")).then_some(10 * 60);
-        let context = Context { device: Some(Device::Mobile), clock: Some(&clock), ..Context::default() };
+        let context =
+            VisitorContext { device: Some(Device::Mobile), clock: Some(&clock), ..VisitorContext::default() };
         let segments = ["vip".to_owned()];
-        let asked = Situation {
+        let request = RequestContext {
             surface: Surface::Home,
             region: "gb",
             segments: &segments,
@@ -354,11 +355,11 @@ mod tests {
             from: Some(Timestamp(1_000)),
             until: Some(Timestamp(1_001)),
         };
-        assert!(all.holds(&asked) && When::default().holds(&asked));
+        assert!(all.holds(&request) && When::default().holds(&request));
         let but = |change: fn(&mut When)| {
             let mut when = all.clone();
             change(&mut when);
-            when.holds(&asked)
+            when.holds(&request)
         };
         assert!(!but(|when| when.placements = vec![Surface::Cart]));
         assert!(!but(|when| when.regions = vec!["fr".into()]));
@@ -370,16 +371,17 @@ mod tests {
         assert!(!but(|when| when.hours.as_mut().unwrap().to = TimeOfDay::parse("10:00").unwrap()));
         assert!(
             !but(|when| when.hours.as_mut().unwrap().timezone = None),
-            "the visitor's clock is not known"
+            "the visitor's time zone is unknown"
         );
     }
 
     #[test]
-    fn what_one_visitor_is_never_reaches_an_answer_for_all() {
+    fn personal_conditions_never_hold_for_public_answers() {
         let clock = |_: Option<&str>| Some(0);
-        let context = Context { device: Some(Device::Mobile), clock: Some(&clock), ..Context::default() };
+        let context =
+            VisitorContext { device: Some(Device::Mobile), clock: Some(&clock), ..VisitorContext::default() };
         for surface in Surface::ALL {
-            let asked = Situation {
+            let request = RequestContext {
                 surface,
                 region: "gb",
                 segments: &[],
@@ -392,7 +394,7 @@ mod tests {
                 When { returning: Some(true), ..When::default() },
                 When { hours: Some(hours(&[], "00:00", "24:00")), ..When::default() },
             ];
-            assert!(personal.iter().all(|when| when.holds(&asked) != surface.is_public()));
+            assert!(personal.iter().all(|when| when.holds(&request) != surface.is_public()));
         }
     }
 }

@@ -1,100 +1,103 @@
-//! Rules as one snapshot understands them, and which of them a request meets.
+//! Rules resolved for a snapshot, and the decision which of them apply to a request.
 
 use super::{
     Boost, Diversify, Explore, Fresh, MAX_PRODUCT, MAX_RULES, Rule, Rules,
-    conditions::Situation,
+    conditions::RequestContext,
     experiment::Assignment,
     matcher::{Match, Matcher, age_days},
 };
-use crate::{attributes::Attributes, ids::Ids, strategy::Strategy, time::Timestamp};
+use crate::{
+    format::{attributes::Attributes, ids::Ids, strategy::Strategy},
+    wire::time::Timestamp,
+};
 use std::sync::Arc;
 
-/// A snapshot's rules, with what they name looked up. Cloning shares them.
+/// A snapshot's rules with resolved names. Clones share the data.
 #[derive(Clone, Debug, Default)]
-pub struct Ruleset(Option<Arc<Known>>);
+pub struct Ruleset(Option<Arc<Resolved>>);
 
 #[derive(Debug)]
-struct Known {
+struct Resolved {
     rules: Rules,
-    /// By rule.
-    meanings: Vec<Meaning>,
+    /// In the order of the rules.
+    resolved_rules: Vec<ResolvedRule>,
 }
 
-/// What a rule's names are in a snapshot.
+/// A rule's names as indices of a snapshot.
 #[derive(Debug, Default)]
-struct Meaning {
+struct ResolvedRule {
     exclude: Option<Matcher>,
     only: Option<Matcher>,
     boost: Option<(Matcher, f32)>,
     pin: Option<(u32, u8)>,
 }
 
-/// The rules and variants that count for a request.
+/// The rules and variants that apply to a request.
 #[derive(Debug, Default)]
 pub struct Decision<'s> {
     excluded: Vec<&'s Matcher>,
     only: Vec<&'s Matcher>,
     boosts: Vec<&'s (Matcher, f32)>,
     fresh: Vec<Fresh>,
-    /// The greatest factor that an item can have.
+    /// An upper bound on the factor of any item.
     pub most: f32,
-    /// Items and the positions they are pinned at, from 1, by position.
+    /// Pinned items with their positions from 1, in order of position.
     pub pins: Vec<(u32, u8)>,
-    /// How a page varies.
+    /// How to diversify the page.
     pub diversify: Option<Diversify>,
-    /// Whether items that were bought are left out.
+    /// Whether purchased items are excluded.
     pub exclude_bought: bool,
-    /// How often something is tried.
+    /// How often to explore.
     pub explore: Option<Explore>,
-    /// The strategy to answer by, where the request names none.
+    /// The strategy, unless the request names one.
     pub strategy: Option<&'s Strategy>,
-    /// The experiments that the answer is part of.
+    /// The assigned variants.
     pub experiments: Vec<Assignment<'s>>,
-    /// Which rules count, a bit each: equal masks filter and rank alike.
+    /// The rules that apply, one bit each. Equal masks mean equal filters and factors.
     pub mask: u128,
 }
 
 impl Ruleset {
-    /// Looks up what rules name.
+    /// Resolves the names in the rules.
     pub fn new(rules: Rules, ids: &Ids, attributes: &Attributes) -> Self {
         let matcher = |wanted: &Match| Matcher::new(wanted, ids, attributes);
-        let meaning = |rule: &Rule| Meaning {
+        let resolved = |rule: &Rule| ResolvedRule {
             exclude: rule.exclude.as_ref().map(matcher),
             only: rule.only.as_ref().map(matcher),
             boost: rule.boost.as_ref().map(|Boost { items, by }| (matcher(items), *by)),
             pin: rule.pin.as_ref().and_then(|pin| Some((ids.index(&pin.item)?, pin.at))),
         };
-        let meanings = rules.rules.iter().map(meaning).collect();
-        Self(Some(Arc::new(Known { rules, meanings })))
+        let resolved_rules = rules.rules.iter().map(resolved).collect();
+        Self(Some(Arc::new(Resolved { rules, resolved_rules })))
     }
 
-    /// The merchandiser's document; `None` where there is none.
+    /// The merchandiser's document; `None` if the snapshot has no rules.
     pub fn document(&self) -> Option<&Rules> {
-        self.0.as_ref().map(|known| &known.rules)
+        self.0.as_ref().map(|resolved| &resolved.rules)
     }
 
-    /// A strategy of the document's.
+    /// A strategy of the document.
     pub fn strategy(&self, name: &str) -> Option<&Strategy> {
         self.document()?.strategies.iter().find(|strategy| strategy.name == name)
     }
 
-    /// What counts for a request. `named` where it names a strategy itself: then no experiment counts. `known` finds
-    /// strategies.
+    /// Decides which rules and variants apply to a request. If the request names a strategy itself (`named`), no
+    /// experiment applies. `known` finds a strategy by its name.
     pub fn decide<'s>(
         &'s self,
-        asked: &Situation<'_>,
+        request: &RequestContext<'_>,
         visitor: Option<&str>,
         named: bool,
         known: impl Fn(&str) -> Option<&'s Strategy>,
     ) -> Decision<'s> {
         let mut decision = Decision { most: 1.0, ..Decision::default() };
-        let Some(Known { rules, meanings }) = self.0.as_deref() else { return decision };
+        let Some(Resolved { rules, resolved_rules }) = self.0.as_deref() else { return decision };
         let mut variants = Vec::new();
         for experiment in rules.experiments.iter().filter(|_| !named) {
-            // Who is nobody can be a tester still.
-            let forced = asked.context.forced.is_some_and(|(id, _)| id == experiment.id);
+            // A tester without an id sees the forced variant too.
+            let forced = request.context.forced.is_some_and(|(id, _)| id == experiment.id);
             let Some(visitor) = visitor.or(forced.then_some("")) else { continue };
-            let Some(variant) = experiment.variant(visitor, asked) else { continue };
+            let Some(variant) = experiment.variant(visitor, request) else { continue };
             decision.experiments.push(Assignment { id: &experiment.id, variant: &variant.name });
             variants.push(variant);
         }
@@ -102,14 +105,14 @@ impl Ruleset {
         if !named {
             decision.strategy = variants.iter().find_map(|variant| strategy(&variant.strategy));
         }
-        for ((rule, meaning), bit) in rules.rules.iter().zip(meanings).zip(0..MAX_RULES) {
+        for ((rule, resolved), bit) in rules.rules.iter().zip(resolved_rules).zip(0..MAX_RULES) {
             let on = variants.iter().any(|variant| variant.rules_on.contains(&rule.name));
             let off = variants.iter().any(|variant| variant.rules_off.contains(&rule.name));
-            if !(rule.enabled || on) || off || !rule.when.holds(asked) {
+            if !(rule.enabled || on) || off || !rule.when.holds(request) {
                 continue;
             }
             decision.mask |= 1 << bit;
-            decision.add(rule, meaning);
+            decision.add(rule, resolved);
             if !named {
                 decision.strategy = decision.strategy.or_else(|| strategy(&rule.strategy));
             }
@@ -119,10 +122,10 @@ impl Ruleset {
 }
 
 impl<'s> Decision<'s> {
-    fn add(&mut self, rule: &'s Rule, meaning: &'s Meaning) {
-        self.excluded.extend(&meaning.exclude);
-        self.only.extend(&meaning.only);
-        if let Some(boost) = &meaning.boost {
+    fn add(&mut self, rule: &'s Rule, resolved: &'s ResolvedRule) {
+        self.excluded.extend(&resolved.exclude);
+        self.only.extend(&resolved.only);
+        if let Some(boost) = &resolved.boost {
             self.most = (self.most * boost.1.max(1.0)).min(MAX_PRODUCT);
             self.boosts.push(boost);
         }
@@ -132,7 +135,7 @@ impl<'s> Decision<'s> {
         }
         // Of two pins of one position, or of one item, the earlier rule's counts.
         if let Some(pin) =
-            meaning.pin.filter(|pin| self.pins.iter().all(|known| known.0 != pin.0 && known.1 != pin.1))
+            resolved.pin.filter(|pin| self.pins.iter().all(|known| known.0 != pin.0 && known.1 != pin.1))
         {
             let place = self.pins.partition_point(|(_, at)| *at < pin.1);
             self.pins.insert(place, pin);
@@ -142,13 +145,13 @@ impl<'s> Decision<'s> {
         self.exclude_bought |= rule.exclude_bought;
     }
 
-    /// Whether the rules let an item be shown.
+    /// Whether the rules allow an item.
     pub fn allows(&self, attributes: &Attributes, item: u32, now: Timestamp) -> bool {
         let matches = |matcher: &&Matcher| matcher.matches(attributes, item, now);
         !self.excluded.iter().any(matches) && self.only.iter().all(matches)
     }
 
-    /// How many times as much an item scores, above 0 up to [`Decision::most`].
+    /// The factor on an item's score, above 0 up to [`Decision::most`].
     pub fn factor(&self, attributes: &Attributes, item: u32, now: Timestamp) -> f32 {
         let mut factor = 1.0;
         for (matcher, by) in &self.boosts {

@@ -1,62 +1,63 @@
-//! Which items a rule means.
+//! The items that a rule applies to.
 
 use crate::{
-    attributes::Attributes,
-    category,
-    ids::Ids,
-    set::Set,
-    time::{DAY_MS, Timestamp},
+    format::{attributes::Attributes, ids::Ids},
+    set::SortedSet,
+    wire::{
+        category,
+        time::{DAY_MS, Timestamp},
+    },
 };
 use serde::{Deserialize, Serialize};
 
-/// Items for which all that is given holds; every item where nothing is.
+/// Selects items that meet all given criteria.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Match {
-    /// With one of these ids.
+    /// The item has one of these ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<String>,
-    /// In one of these categories or below it (`Garden` means `Garden > Tools` too), whatever the case of the letters.
+    /// The item is in one of these categories or a subcategory (`Garden` includes `Garden > Tools`); case is ignored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
-    /// Of one of these brands.
+    /// The item has one of these brands.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub brands: Vec<String>,
-    /// Of this price at least, in units of the currency.
+    /// Lowest price, in units of the currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_min: Option<f64>,
-    /// Of this price at most.
+    /// Highest price, in units of the currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_max: Option<f64>,
-    /// That joined the catalogue within so many days.
+    /// The item was added to the catalogue at most so many days ago.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newer_than_days: Option<u16>,
 }
 
-/// The same as places and numbers in one snapshot.
+/// A [`Match`] resolved to the indices of one snapshot.
 #[derive(Clone, Debug)]
-pub struct Matcher {
-    items: Option<Set>,
-    categories: Option<Set>,
-    brands: Option<Set>,
+pub(crate) struct Matcher {
+    items: Option<SortedSet>,
+    categories: Option<SortedSet>,
+    brands: Option<SortedSet>,
     prices: Option<(u32, u32)>,
     newer_than_days: Option<u16>,
 }
 
-/// A price in hundredths. Only checked documents come here: finite, not negative, at most four thousand million.
+/// A price in hundredths. Checked documents have prices from 0 to 40 million.
 fn hundredths(units: f64) -> u32 {
     (units * 100.0).round() as u32
 }
 
-/// The places of the categories that `wanted` names, with those below them.
-pub fn categories_below(attributes: &Attributes, wanted: &[String]) -> Set {
+/// The indices of the `wanted` categories and their subcategories.
+pub(crate) fn categories_below(attributes: &Attributes, wanted: &[String]) -> SortedSet {
     places(attributes.categories(), |path| wanted.iter().any(|wanted| category::is_within(path, wanted)))
         .collect()
 }
 
-/// The places in a list of names of those that are wanted.
-pub fn places<'a>(
+/// The indices of the wanted names in a list.
+pub(crate) fn places<'a>(
     names: impl Iterator<Item = &'a str>,
     wanted: impl Fn(&str) -> bool,
 ) -> impl Iterator<Item = u32> {
@@ -64,8 +65,8 @@ pub fn places<'a>(
 }
 
 impl Matcher {
-    /// What a rule means in one snapshot. Names that it does not know match nothing.
-    pub fn new(wanted: &Match, ids: &Ids, attributes: &Attributes) -> Self {
+    /// Resolves names. Unknown names match nothing.
+    pub(crate) fn new(wanted: &Match, ids: &Ids, attributes: &Attributes) -> Self {
         let named = |list: &[String], name: &str| list.iter().any(|wanted| wanted == name);
         let given = |list: &[String]| !list.is_empty();
         Self {
@@ -80,9 +81,9 @@ impl Matcher {
         }
     }
 
-    /// Whether an item is meant.
-    pub fn matches(&self, attributes: &Attributes, item: u32, now: Timestamp) -> bool {
-        let among = |set: &Option<Set>, place: Option<u32>| {
+    /// Whether the item matches.
+    pub(crate) fn matches(&self, attributes: &Attributes, item: u32, now: Timestamp) -> bool {
+        let among = |set: &Option<SortedSet>, place: Option<u32>| {
             set.as_ref().is_none_or(|set| place.is_some_and(|place| set.contains(place)))
         };
         among(&self.items, Some(item))
@@ -97,8 +98,8 @@ impl Matcher {
     }
 }
 
-/// How many days ago an item joined the catalogue; `None` where that is not known.
-pub fn age_days(attributes: &Attributes, item: u32, now: Timestamp) -> Option<u16> {
+/// How many days ago an item was added to the catalogue; `None` if unknown.
+pub(crate) fn age_days(attributes: &Attributes, item: u32, now: Timestamp) -> Option<u16> {
     let added = attributes.added(item)?;
     Some((now.0.div_euclid(DAY_MS) - i64::from(added)).clamp(0, u16::MAX.into()) as u16)
 }

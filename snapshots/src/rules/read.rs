@@ -1,5 +1,5 @@
-//! Reading and writing the section. What is read is held within its bounds number by number, so that the edge needs none
-//! of the checks, and none of their texts, that a document passes before it is published.
+//! Reader and writer of the section. The reader clamps every number to its range, so that the edge needs neither the
+//! checks that a document passes before it is published nor their texts.
 
 use super::{
     Boost, Diversify, Experiment, Explore, Facet, Fresh, MAX_EXPERIMENTS, MAX_FACTOR, MAX_NAMES,
@@ -7,10 +7,12 @@ use super::{
     conditions::{Day, Device, Hours, Surface, TimeOfDay},
 };
 use crate::{
-    error::Error,
-    msgpack::{Reader, Token},
-    strategy,
-    time::Timestamp,
+    format::{
+        error::Error,
+        msgpack::{Reader, Token},
+        strategy,
+    },
+    wire::time::Timestamp,
 };
 
 /// Reads a list of at most `most` values.
@@ -39,11 +41,12 @@ fn texts(reader: &mut Reader<'_>, into: &mut Vec<String>) -> Option<()> {
     list(reader, MAX_NAMES, into, text)
 }
 
-/// Texts of which each names one of `known`; others name none.
+/// Reads names of `known` values. An unknown name is an error: without it the list could become empty, and an empty
+/// condition always holds.
 fn named<T>(reader: &mut Reader<'_>, into: &mut Vec<T>, known: impl Fn(&str) -> Option<T>) -> Option<()> {
     into.clear();
     for _ in 0..reader.array().filter(|count| *count <= MAX_VARIANTS as u32)? {
-        into.extend(known(reader.str()?));
+        into.push(known(reader.str()?)?);
     }
     Some(())
 }
@@ -53,7 +56,7 @@ fn bool(reader: &mut Reader<'_>) -> Option<bool> {
     Some(value)
 }
 
-/// A number within bounds; the least for one that is none.
+/// Reads a number and clamps it; NaN becomes the least.
 fn within(reader: &mut Reader<'_>, least: f32, most: f32) -> Option<f32> {
     Some(reader.f32()?.max(least).min(most))
 }
@@ -226,10 +229,10 @@ impl Variant {
 }
 
 impl Rules {
-    /// Reads the section. Fields that are not known are passed over.
+    /// Reads the section. Unknown fields are ignored.
     ///
     /// # Errors
-    /// [`Error::Section`] when it is cut, a field holds another type, or a list is too long.
+    /// [`Error::Section`] if it is truncated, a field has another type or an unknown name, or a list is too long.
     pub fn open(section: &[u8]) -> Result<Self, Error> {
         let mut read = Self::default();
         let whole = Reader(section).map(&mut |reader, key| match key {
@@ -238,14 +241,14 @@ impl Rules {
             "experiments" => list(reader, MAX_EXPERIMENTS, &mut read.experiments, Experiment::read),
             _ => reader.skip(),
         });
-        let detail = "it is cut, or a field is none of its kind";
+        let detail = "it is truncated, or a field has an unexpected value";
         whole.map(|()| read).ok_or(Error::Section { section: NAME, detail })
     }
 
-    /// Packs the document. It should have been checked ([`Rules::check`]).
+    /// Encodes a document that [`Rules::check`] has accepted.
     ///
     /// # Errors
-    /// A [`RuleError`] when it could not be read again.
+    /// A [`RuleError`] if it could not be read back.
     pub fn write(&self) -> Result<Vec<u8>, RuleError> {
         let bad = |detail: String| RuleError { field: "rules".to_owned(), name: String::new(), detail };
         let section = rmp_serde::to_vec_named(self).map_err(|error| bad(error.to_string()))?;

@@ -1,9 +1,9 @@
 use super::*;
 use crate::fixture;
-use conditions::Situation;
+use conditions::RequestContext;
 use proptest::prelude::*;
 
-/// No field as it is by default, so that none can be missed.
+/// A document in which no field has its default, so that the round trip covers all.
 const WHOLE: &str = include_str!("../../tests/rules.json");
 
 fn document(json: &str) -> Rules {
@@ -24,13 +24,18 @@ fn a_document_reads_as_it_was_written() {
     let sparse =
         rmp_serde::to_vec_named(&serde_json::json!({"new": 1, "rules": [{"new": [], "pin": {}}]})).unwrap();
     assert_eq!(Rules::open(&sparse).unwrap().rules[0].pin, Some(Pin { item: String::new(), at: 1 }));
+    let unknown = serde_json::json!({"rules": [{"when": {"devices": ["watch"]}, "exclude_bought": true}]});
+    assert!(
+        Rules::open(&rmp_serde::to_vec_named(&unknown).unwrap()).is_err(),
+        "or it would apply to every device"
+    );
     for bad in [&b"\xc1"[..], b"", b"\x90", b"\x81\xa5rules\x01"] {
         assert!(Rules::open(bad).is_err());
     }
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_by_the_field_and_the_name() {
+fn invalid_documents_are_rejected_with_field_and_name() {
     for (rule, field) in [
         (r#"{"name": "", "exclude_bought": true}"#, "rules[0].name"),
         (r#"{"name": "x"}"#, "rules[0].name"),
@@ -92,9 +97,9 @@ fn what_makes_no_sense_is_refused_by_the_field_and_the_name() {
     assert!(unknown.contains("nam") && unknown.contains("name"), "{unknown}");
 }
 
-/// Whoever asks for the front page, of whom nothing is known.
-fn with_situation<T>(context: Context<'_>, ask: impl FnOnce(&Situation<'_>) -> T) -> T {
-    ask(&Situation {
+/// Calls `ask` with the request of an unknown visitor for the front page.
+fn with_context<T>(context: VisitorContext<'_>, ask: impl FnOnce(&RequestContext<'_>) -> T) -> T {
+    ask(&RequestContext {
         surface: Surface::Home,
         region: "gb",
         segments: &[],
@@ -111,7 +116,7 @@ fn chi_square(seen: &[u32], expected: &[f64]) -> f64 {
     seen.iter().zip(expected).map(part).sum()
 }
 
-/// A hundred thousand visitors named like ours and as many with numbers: a hash that is none shows with the latter.
+/// Visitor ids as the edge makes them, and as many consecutive numbers: a weak hash shows with the latter.
 fn visitors() -> impl Iterator<Item = String> {
     let ours = |number: u64| {
         let bits = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -123,13 +128,13 @@ fn visitors() -> impl Iterator<Item = String> {
 const VISITORS: u64 = 200_000;
 
 #[test]
-fn visitors_fall_on_variants_by_weight_and_on_layers_independently() {
+fn visitors_are_assigned_by_weight_and_independently_between_layers() {
     assignments_fit(visitors());
 }
 
 #[test]
 #[ignore = "takes a while: a million visitors"]
-fn a_million_visitors_fall_on_variants_by_weight_and_on_layers_independently() {
+fn a_million_visitors_are_assigned_by_weight_and_independently_between_layers() {
     assignments_fit((0..1_000_000).map(|number| format!("visitor-{number}")));
 }
 
@@ -144,7 +149,7 @@ fn assignments_fit(visitors: impl Iterator<Item = String>) {
     assert_eq!(experiments.check(&[]), Ok(()));
     let experiments = experiments.experiments;
     let place = |experiment: usize, visitor: &str| {
-        let chosen = with_situation(Context::default(), |asked| {
+        let chosen = with_context(VisitorContext::default(), |asked| {
             experiments[experiment].variant(visitor, asked).map(|chosen| chosen.name.clone())
         })?;
         experiments[experiment].variants.iter().position(|variant| variant.name == chosen)
@@ -170,13 +175,13 @@ fn assignments_fit(visitors: impl Iterator<Item = String>) {
 }
 
 #[test]
-fn an_assignment_stays_and_another_salt_makes_another() {
+fn assignments_are_stable_and_depend_on_the_salt() {
     let of = |salt: &str| {
         let experiments = document(&format!(
             r#"{{"experiments": [{{"id": "one", "salt": "{salt}", "variants": [{{"name": "x"}}, {{"name": "y"}}]}}]}}"#
         ));
         let chosen = |visitor: u32| {
-            with_situation(Context::default(), |asked| {
+            with_context(VisitorContext::default(), |asked| {
                 experiments.experiments[0].variant(&visitor.to_string(), asked).unwrap().name.clone()
             })
         };
@@ -188,7 +193,7 @@ fn an_assignment_stays_and_another_salt_makes_another() {
 }
 
 #[test]
-fn variants_switch_rules_and_strategies_and_testers_see_what_they_ask_for() {
+fn variants_switch_rules_and_strategies_and_testers_see_forced_variants() {
     let shop = fixture::shop(&fixture::chain(3), &fixture::chain(1));
     let document = document(
         r#"{"rules": [{"name": "off", "enabled": false, "exclude_bought": true},
@@ -200,7 +205,7 @@ fn variants_switch_rules_and_strategies_and_testers_see_what_they_ask_for() {
     let rules = Ruleset::new(document, &shop.ids, &shop.attributes);
     let decide = |forced, visitor, named| {
         let known = |name: &str| shop.strategy(name);
-        with_situation(Context { forced, ..Context::default() }, |asked| {
+        with_context(VisitorContext { forced, ..VisitorContext::default() }, |asked| {
             let decided = rules.decide(asked, visitor, named, known);
             let strategy = decided.strategy.map(|strategy| strategy.name.clone());
             (decided.mask, strategy, decided.experiments.len(), decided.exclude_bought, decided.most)
@@ -231,7 +236,7 @@ proptest! {
         let shop = fixture::shop(&fixture::chain(3), &fixture::chain(1));
         let enabled = Rules { rules: read.rules.into_iter().map(|rule| Rule { enabled: true, ..rule }).collect(), ..read };
         let rules = Ruleset::new(enabled, &shop.ids, &shop.attributes);
-        let most = with_situation(Context::default(), |asked| {
+        let most = with_context(VisitorContext::default(), |asked| {
             let decided = rules.decide(asked, Some("x"), false, |_| None);
             let factors = (0..40).map(|item| decided.factor(&shop.attributes, item, fixture::NOW));
             factors.map(|factor| factor / decided.most).fold(0.0, f32::max)

@@ -1,8 +1,8 @@
 use super::*;
-use crate::strategy::Repeats;
+use crate::format::strategy::Repeats;
 use crate::{
     fixture,
-    strategy::{Strategy, Weights},
+    format::strategy::{Strategy, Weights},
 };
 use proptest::prelude::{Strategy as _, any, prop_assert, prop_assert_eq, proptest};
 use std::collections::HashMap;
@@ -134,6 +134,82 @@ proptest! {
             }
             prop_assert!(scored.is_sorted_by(|a, b| a.score > b.score || a.score == b.score && a.item < b.item));
         }
+    }
+}
+
+/// A snapshot whose co-view and KNN tables are unpacked.
+struct Unpacked<'a> {
+    snapshot: &'a Snapshot,
+    tables: [fixture::Table; 2],
+}
+
+impl<'a> Unpacked<'a> {
+    fn new(snapshot: &'a Snapshot) -> Self {
+        let tables = [&snapshot.coview, &snapshot.knn].map(|table| {
+            let row = |item| {
+                let mut row = Vec::new();
+                table.iter().for_each(|table| {
+                    table.for_each(item, |neighbour, weight| row.push((neighbour, weight)))
+                });
+                row
+            };
+            (0..fixture::ITEMS).map(row).collect()
+        });
+        Self { snapshot, tables }
+    }
+}
+
+impl Source for Unpacked<'_> {
+    type Table = fixture::Table;
+
+    fn items(&self) -> usize {
+        self.snapshot.len()
+    }
+
+    fn has_orders(&self) -> bool {
+        false
+    }
+
+    fn table(&self, signal: Signal) -> Option<&fixture::Table> {
+        let [coview, knn] = &self.tables;
+        Some(if signal == Signal::Knn { knn } else { coview })
+    }
+
+    fn popularity(&self, item: u32) -> f32 {
+        self.snapshot.popularity.of(item)
+    }
+
+    fn recency(&self, item: u32) -> f32 {
+        self.snapshot.popularity.recency(item)
+    }
+}
+
+proptest! {
+    #[test]
+    fn unpacked_tables_score_as_packed_ones(
+        coview in table(), knn in table(), boosted in any::<bool>(),
+        seeds in proptest::collection::hash_map(0..fixture::ITEMS, (0u32..9_000, 1u8..5, 1u8..5), 0..8),
+    ) {
+        let snapshot = fixture::shop(&coview, &knn);
+        let unpacked = Unpacked::new(&snapshot);
+        let seen = if boosted { fixture::boost() } else { Seen::Exclude };
+        let strategy = Strategy { seen, ..Strategy::default() };
+        let seeds: Vec<Seed> = seeds
+            .into_iter()
+            .map(|(item, (age, kind, count))| Seed { item, kind: Kind::from_u8(kind).unwrap(), count, age })
+            .collect();
+        let mut scratch = Scratch::default();
+        let mut candidates = scratch.candidates(&unpacked, &strategy, &seeds);
+        let mut scored: Vec<Scored> = candidates.by_ref().collect();
+        candidates.explain(&mut scored);
+        drop(candidates);
+        prop_assert_eq!(&scored, &score(&snapshot, &strategy, &seeds, &mut scratch));
+        let mut unsorted = Vec::new();
+        scratch.for_each(&unpacked, &strategy, &seeds, |item, _| unsorted.push(item));
+        unsorted.sort_unstable();
+        let mut items: Vec<u32> = scored.iter().map(|scored| scored.item).collect();
+        items.sort_unstable();
+        prop_assert_eq!(unsorted, items);
     }
 }
 

@@ -1,48 +1,48 @@
-//! What is answered, and what to nonsense.
+//! Answers to valid and invalid requests.
 
-use crate::{Parts, SNAPSHOTS_KEY, Test};
+use crate::{Fixtures, SNAPSHOTS_KEY, Test};
 use anyhow::{Context, Result, ensure};
 use end_to_end::{Edge, Reply};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
-pub const TESTS: &[Test] = &[
-    ("two_recents_give_another_answer_than_one", two_recents),
-    ("the_country_chooses_the_region_and_the_query_overrides_it", regions),
-    ("a_missing_region_is_answered_from_the_world", missing_region),
-    ("unknown_items_get_an_answer_or_a_404", unknown_items),
-    ("a_garbage_cookie_of_4_kb_reads_as_no_recents", garbage_cookie),
-    ("no_item_comes_twice_over_pages", pages),
-    ("an_answer_for_everybody_is_sent_once", conditional),
-    ("an_unchanged_answer_to_a_visitor_is_sent_once", unchanged),
-    ("wrong_parameters_paths_and_methods_are_told", nonsense),
-    ("pages_of_the_configured_origins_only_may_read", cors),
-    ("the_shop_is_served_beside_the_api", assets),
-    ("pages_read_the_lite_snapshot_and_the_shop_by_its_key_the_whole", snapshots),
+pub(crate) const TESTS: &[Test] = &[
+    ("second_recent_changes_the_answer", two_recents),
+    ("country_selects_the_region_and_the_query_overrides_it", regions),
+    ("missing_region_falls_back_to_world", missing_region),
+    ("unknown_items_fall_back_to_popular_or_get_404", unknown_items),
+    ("invalid_4_kb_cookie_means_no_recents", invalid_cookie),
+    ("no_item_appears_on_two_pages", pages),
+    ("shared_answers_are_revalidated_by_etag", shared_etag),
+    ("personal_answers_are_revalidated_by_etag", personal_etag),
+    ("invalid_parameters_paths_and_methods_get_problems", invalid),
+    ("cors_allows_only_configured_origins", cors),
+    ("demo_shop_is_served_with_the_api", assets),
+    ("snapshots_are_lite_for_pages_and_full_with_the_key", snapshots),
 ];
 
-/// Asserts that a reply is a problem as RFC 9457 wants it, and gives it.
-pub fn problem(reply: &Reply, status: u16) -> Result<Value> {
+/// Asserts that a reply is a problem document (RFC 9457) and returns it.
+pub(crate) fn problem(reply: &Reply, status: u16) -> Result<Value> {
     ensure!(reply.status == status, "expected a {status}: {reply:?}");
-    ensure!(reply.header("content-type") == "application/problem+json", "no problem+json: {reply:?}");
+    ensure!(reply.header("content-type") == "application/problem+json", "not problem+json: {reply:?}");
     let problem = reply.json();
-    ensure!(problem["status"] == status, "the body states another status: {reply:?}");
+    ensure!(problem["status"] == status, "the status in the body differs: {reply:?}");
     for field in ["type", "title", "detail"] {
         ensure!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "no {field}: {reply:?}");
     }
     Ok(problem)
 }
 
-/// Asserts that the Worker answers an ordinary request, as it must after whatever came before.
-pub fn is_unharmed(edge: &Edge) -> Result<()> {
+/// Asserts that the Worker still answers an ordinary request.
+pub(crate) fn ensure_healthy(edge: &Edge) -> Result<()> {
     let reply = edge.get("/v1/recommendations?limit=5")?;
-    ensure!(reply.status == 200 && reply.ids().len() == 5, "the next request is harmed: {reply:?}");
+    ensure!(reply.status == 200 && reply.ids().len() == 5, "the next request fails: {reply:?}");
     ensure!(reply.json()["degraded"] == Value::Null, "the next request is degraded: {reply:?}");
     Ok(())
 }
 
-/// The ids of the most wanted items.
-pub fn popular(edge: &Edge, count: usize) -> Result<Vec<String>> {
+/// The ids of the most popular items.
+pub(crate) fn popular(edge: &Edge, count: usize) -> Result<Vec<String>> {
     let reply = edge.get(&format!("/v1/popular?limit={count}"))?;
     ensure!(reply.ids().len() == count, "not {count} items: {reply:?}");
     Ok(reply.ids())
@@ -53,8 +53,8 @@ fn reasons(reply: &Reply) -> HashSet<String> {
     items.iter().filter_map(|item| item["because"].as_str().map(str::to_owned)).collect()
 }
 
-fn two_recents(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn two_recents(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let items = popular(edge, 12)?;
     let (one, other) = (&items[0], &items[11]);
     let from_one = edge.get(&format!("/v1/recommendations?recents={one}&limit=10"))?;
@@ -62,8 +62,11 @@ fn two_recents(parts: &Parts) -> Result<()> {
     let from_none = edge.get("/v1/recommendations?limit=10")?;
     ensure!(from_one.ids() != from_two.ids(), "the same items: {:?}", from_one.ids());
     ensure!(from_none.ids() != from_one.ids(), "the same items as without recents: {:?}", from_one.ids());
-    ensure!(reasons(&from_one) == HashSet::from([one.clone()]), "other reasons: {from_one:?}");
-    ensure!(reasons(&from_two).contains(other), "the newer recent is no reason: {from_two:?}");
+    ensure!(reasons(&from_one) == HashSet::from([one.clone()]), "unexpected reasons: {from_one:?}");
+    ensure!(
+        reasons(&from_two).contains(other),
+        "no item is recommended because of the newer recent: {from_two:?}"
+    );
     for reply in [&from_one, &from_two] {
         let body = reply.json();
         ensure!(body["degraded"] == Value::Null && body["strategy"].is_string(), "{reply:?}");
@@ -74,36 +77,36 @@ fn two_recents(parts: &Parts) -> Result<()> {
     Ok(())
 }
 
-fn regions(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn regions(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let from = |country: &str, path: &str| edge.request("GET", path).country(country).send();
     let gb = from("GB", "/v1/popular")?;
     let fr = from("FR", "/v1/popular")?;
-    let asked = from("FR", "/v1/popular?region=gb")?;
-    let nowhere = from("AQ", "/v1/popular")?;
-    let regions = [&gb, &fr, &asked, &nowhere].map(|reply| reply.json()["region"].clone());
-    ensure!(regions == ["gb", "fr", "gb", "world"], "other regions: {regions:?}");
-    ensure!(gb.ids() != fr.ids(), "gb and fr want the same: {:?}", gb.ids());
-    ensure!(gb.ids() == asked.ids(), "the query gives another gb: {asked:?}");
+    let by_query = from("FR", "/v1/popular?region=gb")?;
+    let antarctica = from("AQ", "/v1/popular")?;
+    let regions = [&gb, &fr, &by_query, &antarctica].map(|reply| reply.json()["region"].clone());
+    ensure!(regions == ["gb", "fr", "gb", "world"], "unexpected regions: {regions:?}");
+    ensure!(gb.ids() != fr.ids(), "gb and fr have the same popular items: {:?}", gb.ids());
+    ensure!(gb.ids() == by_query.ids(), "region=gb differs from country GB: {by_query:?}");
     for cf in [json!({}), json!({"country": 7}), json!({"country": "not a country"})] {
         let reply = edge.request("GET", "/v1/recommendations?limit=1").cf(&cf).send()?;
         ensure!(reply.status == 200, "{cf}: {reply:?}");
     }
-    is_unharmed(edge)
+    ensure_healthy(edge)
 }
 
-fn missing_region(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn missing_region(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let reply = edge.get("/v1/recommendations?region=atlantis")?;
     ensure!(reply.status == 200 && reply.json()["region"] == "world", "{reply:?}");
     ensure!(!reply.ids().is_empty(), "an empty answer: {reply:?}");
     let reply = edge.get("/v1/recommendations?region=../world")?;
     ensure!(problem(&reply, 400)?["field"] == "region", "{reply:?}");
-    is_unharmed(edge)
+    ensure_healthy(edge)
 }
 
-fn unknown_items(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn unknown_items(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     for path in [
         "/v1/recommendations?recents=never-seen,nor-this",
         "/v1/recommendations?placement=product&item=never-seen",
@@ -120,13 +123,13 @@ fn unknown_items(parts: &Parts) -> Result<()> {
     let known = popular(edge, 1)?.remove(0);
     let reply = edge.get(&format!("/v1/items/{known}"))?;
     ensure!(reply.status == 200 && reply.json()["id"] == known.as_str(), "{reply:?}");
-    is_unharmed(edge)
+    ensure_healthy(edge)
 }
 
-fn garbage_cookie(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn invalid_cookie(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let plain = edge.get("/v1/recommendations")?.ids();
-    // Everything a header may hold, in an order that means nothing.
+    // Pseudo-random bytes that are valid in a header.
     let noise = (0..4_080u32).map(|place| (place.wrapping_mul(2_654_435_761) >> 13) as u8);
     let noise: Vec<u8> =
         noise.map(|byte| if (0x21..0x7f).contains(&byte) || byte >= 0xa0 { byte } else { b'|' }).collect();
@@ -136,7 +139,7 @@ fn garbage_cookie(parts: &Parts) -> Result<()> {
         ensure!(reply.status == 200, "{start}: {reply:?}");
         let degraded = &reply.json()["degraded"];
         ensure!(*degraded == Value::Null || *degraded == "popular_only", "{start}: {reply:?}");
-        ensure!(reply.ids() == plain, "{start}: other items than without a cookie: {reply:?}");
+        ensure!(reply.ids() == plain, "{start}: the items differ from those without a cookie: {reply:?}");
         let event = json!({"kind": "view", "item": "x"}).to_string();
         let reply = edge.request("POST", "/v1/events").cookie(cookie).body(event).send()?;
         ensure!(reply.status == 202, "{start}: {reply:?}");
@@ -144,11 +147,11 @@ fn garbage_cookie(parts: &Parts) -> Result<()> {
         let recents = cookies.iter().find(|cookie| cookie.starts_with("verge_recents=1|x:v:"));
         ensure!(recents.is_some_and(|cookie| cookie.len() <= 4_096), "{start}: {cookies:?}");
     }
-    is_unharmed(edge)
+    ensure_healthy(edge)
 }
 
-fn pages(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn pages(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let item = popular(edge, 1)?.remove(0);
     for path in [
         "/v1/popular?limit=7".to_owned(),
@@ -160,7 +163,7 @@ fn pages(parts: &Parts) -> Result<()> {
             let reply = edge.get(&format!("{path}&cursor={cursor}"))?;
             ensure!(reply.ids().len() == 7, "page {page} of {path} is not full: {reply:?}");
             for id in reply.ids() {
-                ensure!(seen.insert(id.clone()), "{id} comes again on page {page} of {path}");
+                ensure!(seen.insert(id.clone()), "{id} appears again on page {page} of {path}");
             }
             cursor = reply.json()["next"].as_str().context("no next page")?.to_owned();
         }
@@ -170,8 +173,8 @@ fn pages(parts: &Parts) -> Result<()> {
     Ok(())
 }
 
-fn conditional(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn shared_etag(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let item = popular(edge, 1)?.remove(0);
     for path in ["/v1/popular".to_owned(), format!("/v1/items/{item}"), format!("/v1/items/{item}/similar")] {
         let first = edge.get(&path)?;
@@ -188,8 +191,8 @@ fn conditional(parts: &Parts) -> Result<()> {
     Ok(())
 }
 
-fn unchanged(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn personal_etag(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let items = popular(edge, 2)?;
     let ask = |item: &str, known: &str| {
         let path = format!("/v1/recommendations?limit=5&recents={item}");
@@ -198,7 +201,7 @@ fn unchanged(parts: &Parts) -> Result<()> {
     let first = ask(&items[0], "")?;
     let tag = first.header("etag");
     ensure!(first.header("cache-control") == "private, no-cache" && !tag.is_empty(), "{first:?}");
-    // The request's id and the snapshot's age are others by now.
+    // Let the request id and the snapshot's age change.
     std::thread::sleep(std::time::Duration::from_millis(1_100));
     let again = ask(&items[0], tag)?;
     ensure!(again.status == 304 && again.body.is_empty() && again.header("etag") == tag, "{again:?}");
@@ -207,13 +210,13 @@ fn unchanged(parts: &Parts) -> Result<()> {
     let other = ask(&items[1], tag)?;
     ensure!(
         other.status == 200 && other.ids() != first.ids(),
-        "another visitor is told to show the same: {other:?}"
+        "another visitor gets the same ETag: {other:?}"
     );
     Ok(())
 }
 
-fn nonsense(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn invalid(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     for (query, field) in [
         ("limit=0", "limit"),
         ("limit=101", "limit"),
@@ -239,50 +242,53 @@ fn nonsense(parts: &Parts) -> Result<()> {
         problem(&reply, 405)?;
         ensure!(reply.header("allow") == allowed, "{method} {path}: {reply:?}");
     }
-    is_unharmed(edge)
+    ensure_healthy(edge)
 }
 
-fn cors(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn cors(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let ask = |method, path, origin: &str| edge.request(method, path).header("origin", origin).send();
     for (method, path, status) in
         [("OPTIONS", "/v1/events", 204), ("GET", "/v1/popular", 200), ("GET", "/v1/none", 404)]
     {
-        let ours = ask(method, path, "https://shop.example")?;
-        ensure!(ours.status == status, "{ours:?}");
-        ensure!(ours.header("access-control-allow-origin") == "https://shop.example", "{ours:?}");
-        ensure!(ours.header("access-control-allow-credentials") == "true", "{ours:?}");
-        ensure!(ours.header("vary").eq_ignore_ascii_case("origin"), "{ours:?}");
-        for stranger in ["https://shop.example.evil.example", "https://evil.example", "null"] {
-            let theirs = ask(method, path, stranger)?;
-            ensure!(theirs.header("access-control-allow-origin").is_empty(), "{stranger}: {theirs:?}");
+        let allowed = ask(method, path, "https://shop.example")?;
+        ensure!(allowed.status == status, "{allowed:?}");
+        ensure!(allowed.header("access-control-allow-origin") == "https://shop.example", "{allowed:?}");
+        ensure!(allowed.header("access-control-allow-credentials") == "true", "{allowed:?}");
+        ensure!(allowed.header("vary").eq_ignore_ascii_case("origin"), "{allowed:?}");
+        for origin in ["https://shop.example.evil.example", "https://evil.example", "null"] {
+            let denied = ask(method, path, origin)?;
+            ensure!(denied.header("access-control-allow-origin").is_empty(), "{origin}: {denied:?}");
         }
     }
     Ok(())
 }
 
-fn snapshots(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn snapshots(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let ask = |path: &str, name: &str, value: &str| edge.request("GET", path).header(name, value).send();
     let path = "/v1/snapshots/manifest/gb";
     let bearer = format!("Bearer {SNAPSHOTS_KEY}");
     let lite = ask(path, "origin", "https://shop.example")?;
-    let whole = ask(path, "authorization", &bearer)?;
-    let (of_pages, of_shop) = (lite.json(), whole.json());
-    ensure!(of_pages["region"] == "gb" && of_pages["blobs"].is_null(), "{lite:?}");
+    let full = ask(path, "authorization", &bearer)?;
+    let (lite_manifest, full_manifest) = (lite.json(), full.json());
+    ensure!(lite_manifest["region"] == "gb" && lite_manifest["blobs"].is_null(), "{lite:?}");
     ensure!(lite.header("cache-control") == "public, max-age=30", "{lite:?}");
     let varies: Vec<_> =
         lite.headers.get_all("vary").iter().filter_map(|value| value.to_str().ok()).collect();
-    ensure!(varies.join(", ") == "authorization, origin", "another caller's manifest may be kept: {lite:?}");
+    ensure!(
+        varies.join(", ") == "authorization, origin",
+        "a cache may serve one caller's manifest to another: {lite:?}"
+    );
     ensure!(lite.header("access-control-allow-origin") == "https://shop.example", "{lite:?}");
-    ensure!(whole.header("cache-control") == "private, no-cache", "{whole:?}");
-    let own: Value = serde_json::from_slice(&parts.shop()?.built("manifest/gb")?)?;
-    ensure!(of_shop == own, "another manifest than the one that was published: {whole:?}");
+    ensure!(full.header("cache-control") == "private, no-cache", "{full:?}");
+    let built: Value = serde_json::from_slice(&fixtures.shop()?.built("manifest/gb")?)?;
+    ensure!(full_manifest == built, "the manifest is not the published one: {full:?}");
     for wrong in ["Bearer sesame", "Basic c2VzYW1l"] {
         problem(&ask(path, "authorization", wrong)?, 401)?;
     }
 
-    for (first, authorization) in [(&lite, ""), (&whole, &*bearer)] {
+    for (first, authorization) in [(&lite, ""), (&full, &*bearer)] {
         let again = edge.request("GET", path).header("if-none-match", first.header("etag"));
         let again =
             if authorization.is_empty() { again } else { again.header("authorization", authorization) };
@@ -290,10 +296,13 @@ fn snapshots(parts: &Parts) -> Result<()> {
         ensure!(again.status == 304 && again.body.is_empty(), "{again:?}");
         ensure!(again.header("etag") == first.header("etag"), "{again:?}");
     }
-    let blobs = of_shop["blobs"].as_array().into_iter().flatten().chain([&of_pages["lite"]]);
+    let blobs = full_manifest["blobs"].as_array().into_iter().flatten().chain([&lite_manifest["lite"]]);
     for hash in blobs.map(|blob| blob["hash"].as_str().unwrap_or_default()) {
         let blob = ask(&format!("/v1/snapshots/blob/{hash}"), "origin", "https://shop.example")?;
-        ensure!(blob.status == 200 && blob.body == parts.shop()?.built(&format!("blob/{hash}"))?, "{hash}");
+        ensure!(
+            blob.status == 200 && blob.body == fixtures.shop()?.built(&format!("blob/{hash}"))?,
+            "{hash}"
+        );
         ensure!(blob.header("cache-control") == "public, max-age=31536000, immutable", "{hash}");
         ensure!(blob.header("access-control-allow-origin") == "https://shop.example", "{hash}");
     }
@@ -303,11 +312,11 @@ fn snapshots(parts: &Parts) -> Result<()> {
         ensure!((400..405).contains(&reply.status), "{path}: {reply:?}");
         problem(&reply, reply.status)?;
     }
-    is_unharmed(edge)
+    ensure_healthy(edge)
 }
 
-fn assets(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn assets(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let page = edge.get("/")?;
     ensure!(page.status == 200 && page.header("content-type").starts_with("text/html"), "{page:?}");
     let script = edge.get("/shop.js")?;

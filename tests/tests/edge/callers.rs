@@ -1,44 +1,44 @@
-//! Who else calls the Worker: below a shop's own path, another Worker, a storefront's server.
+//! Other ways to call the Worker: below a path of the shop, from another Worker, from a storefront's server.
 
 use crate::answers::{popular, problem};
-use crate::{Parts, Test};
+use crate::{Fixtures, Test};
 use anyhow::{Context, Result, ensure};
 use end_to_end::{Edge, Live, Server, node_tests};
 use serde_json::json;
 use std::time::Duration;
 use xtask::wrangler::agent;
 
-pub const TESTS: &[Test] = &[
-    ("the_worker_answers_below_a_shops_own_path", mounted),
-    ("a_storefront_that_is_a_worker_calls_by_a_service_binding", service_binding),
-    ("a_storefronts_server_hands_cookies_on", server),
-    ("the_examples_of_the_openapi_file_are_answered_as_it_says", contract),
-    ("a_live_connection_ends_in_time", |_| node_tests("tests/live/limits.test.mjs", &[])),
+pub(crate) const TESTS: &[Test] = &[
+    ("worker_answers_below_a_base_path", mounted),
+    ("storefront_worker_calls_through_a_service_binding", service_binding),
+    ("storefront_server_forwards_cookies", server),
+    ("examples_in_the_openapi_file_are_answered_as_documented", contract),
+    ("live_connections_have_time_limits", |_| node_tests("tests/live/limits.test.mjs", &[])),
 ];
 
-fn mounted(parts: &Parts) -> Result<()> {
+fn mounted(fixtures: &Fixtures) -> Result<()> {
     let edge = Edge::start(&[("BASE_PATH", "/verge")])?;
-    parts.shop()?.publish(&edge.kv_api())?;
+    fixtures.shop()?.publish(&edge.kv_api())?;
     edge.until("/verge/v1/popular", |reply| reply.status == 200)?;
     let item = edge.get("/verge/v1/popular?limit=1")?.ids().remove(0);
     for path in ["recommendations".to_owned(), format!("items/{item}"), format!("items/{item}/similar")] {
         let reply = edge.get(&format!("/verge/v1/{path}"))?;
         ensure!(reply.status == 200, "{path}: {reply:?}");
     }
-    ensure!(edge.get("/verge/healthz")?.status == 200, "no health");
+    ensure!(edge.get("/verge/healthz")?.status == 200, "no health check");
     let view = json!({"kind": "view", "item": item}).to_string();
-    let taken = edge.request("POST", "/verge/v1/events").body(view).send()?;
-    ensure!(taken.status == 202 && taken.header("set-cookie").contains("Path=/;"), "{taken:?}");
+    let accepted = edge.request("POST", "/verge/v1/events").body(view).send()?;
+    ensure!(accepted.status == 202 && accepted.header("set-cookie").contains("Path=/;"), "{accepted:?}");
     let mut live = Live::open(&edge, "/verge/v1/live", &[])?;
-    live.say(json!({"subscribe": [{"limit": 1}]}))?;
-    ensure!(live.hear()?["answer"]["items"].is_array(), "no live answer");
+    live.send(json!({"subscribe": [{"limit": 1}]}))?;
+    ensure!(live.receive()?["answer"]["items"].is_array(), "no live answer");
     for path in ["/v1/popular", "/verges/v1/popular", "/verge", "/verge/verge/v1/popular"] {
         problem(&edge.get(path)?, 404)?;
     }
     Ok(())
 }
 
-/// A page of a storefront for a visitor from a country: the items it shows, and the cookies it sets.
+/// Requests a page of a storefront as a visitor from a country. Returns the ids of its items and its `Set-Cookie` headers.
 fn page(address: &str, path: &str, country: &str, cookie: &str) -> Result<(Vec<String>, Vec<String>)> {
     let request = agent(Duration::from_secs(30)).get(&format!("{address}{path}"));
     let request = request
@@ -52,61 +52,64 @@ fn page(address: &str, path: &str, country: &str, cookie: &str) -> Result<(Vec<S
     Ok((items.map(|(id, _)| id.to_owned()).collect(), cookies))
 }
 
-/// Looks at an item, then comes home: the page is about it.
-fn look_around(storefront: &str, edge: &Edge, country: &str, region: &str) -> Result<()> {
+/// Views an item, then the home page, which must reflect the view.
+fn browse(storefront: &str, edge: &Edge, country: &str, region: &str) -> Result<()> {
     let ask = |query: &str| -> Result<Vec<String>> {
         Ok(edge.get(&format!("/v1/recommendations?limit=6&region={region}&{query}"))?.ids())
     };
     let (plain, cookies) = page(storefront, "/", country, "")?;
-    ensure!(plain == ask("")? && cookies.is_empty(), "another home page than Verge's: {plain:?} {cookies:?}");
+    ensure!(
+        plain == ask("")? && cookies.is_empty(),
+        "the home page differs from Verge's answer: {plain:?} {cookies:?}"
+    );
     let item = plain.first().context("an empty page")?;
-    let (beside, cookies) = page(storefront, &format!("/items/{item}"), country, "verge_visitor=x")?;
-    ensure!(beside == ask(&format!("placement=product&item={item}"))?, "not what is similar: {beside:?}");
+    let (similar, cookies) = page(storefront, &format!("/items/{item}"), country, "verge_visitor=x")?;
+    ensure!(similar == ask(&format!("placement=product&item={item}"))?, "not the similar items: {similar:?}");
     let [recents, visitor] = cookies.as_slice() else { anyhow::bail!("cookies {cookies:?}") };
     ensure!(recents.starts_with(&format!("verge_recents=1|{item}:v:")), "{recents}");
-    ensure!(visitor.starts_with("verge_visitor=;"), "Sec-GPC was not handed on: {visitor}");
+    ensure!(visitor.starts_with("verge_visitor=;"), "Sec-GPC was not forwarded: {visitor}");
     let cookie = recents.split(';').next().unwrap_or_default();
     let (home, _) = page(storefront, "/", country, cookie)?;
-    ensure!(home != plain, "the cookie changes nothing");
+    ensure!(home != plain, "the cookie has no effect");
     let asked = edge.request("GET", "/v1/recommendations?limit=6").country(country).cookie(cookie);
-    ensure!(home == asked.send()?.ids(), "not the answer to this cookie: {home:?}");
-    let (odd, _) = page(storefront, "/items/%E0%A4%A", country, "")?;
-    ensure!(!odd.is_empty(), "nonsense in the address empties the page");
+    ensure!(home == asked.send()?.ids(), "not the answer for this cookie: {home:?}");
+    let (invalid, _) = page(storefront, "/items/%E0%A4%A", country, "")?;
+    ensure!(!invalid.is_empty(), "an invalid path empties the page");
     Ok(())
 }
 
-fn service_binding(parts: &Parts) -> Result<()> {
+fn service_binding(fixtures: &Fixtures) -> Result<()> {
     let configs = ["edge/recipes/service-binding/wrangler.toml", "wrangler.toml"];
     let storefront = Edge::start_with(&configs, &[])?;
-    parts.shop()?.publish(&storefront.kv_api())?;
+    fixtures.shop()?.publish(&storefront.kv_api())?;
     storefront.until("/", |reply| String::from_utf8_lossy(&reply.body).contains("/items/"))?;
-    let serving = parts.serving()?;
-    look_around(&storefront.address(), serving, "GB", "gb")?;
+    let serving = fixtures.serving()?;
+    browse(&storefront.address(), serving, "GB", "gb")?;
     let (gb, _) = page(&storefront.address(), "/", "GB", "")?;
     let (fr, _) = page(&storefront.address(), "/", "FR", "")?;
-    ensure!(gb != fr, "the visitor's country is lost: {gb:?}");
+    ensure!(gb != fr, "the visitor's country is not forwarded: {gb:?}");
     Ok(())
 }
 
-fn server(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn server(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     popular(edge, 1)?;
     let vars = [("VERGE_URL", &*edge.address()), ("REGION", "fr")];
     let storefront = Server::start("edge/recipes/node/storefront.mjs", &vars)?;
-    look_around(storefront.address(), edge, "FR", "fr")?;
-    let nobody = [("VERGE_URL", "http://127.0.0.1:9")];
-    let alone = Server::start("edge/recipes/node/storefront.mjs", &nobody)?;
-    let (items, cookies) = page(alone.address(), "/items/a", "GB", "")?;
-    ensure!(items.is_empty() && cookies.is_empty(), "from where? {items:?} {cookies:?}");
+    browse(storefront.address(), edge, "FR", "fr")?;
+    let unreachable = [("VERGE_URL", "http://127.0.0.1:9")];
+    let fallback = Server::start("edge/recipes/node/storefront.mjs", &unreachable)?;
+    let (items, cookies) = page(fallback.address(), "/items/a", "GB", "")?;
+    ensure!(items.is_empty() && cookies.is_empty(), "an answer without Verge: {items:?} {cookies:?}");
     Ok(())
 }
 
-fn contract(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn contract(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let served = edge.get("/openapi.json")?;
     ensure!(
         served.body == std::fs::read(xtask::root().join("edge/openapi.json"))?,
-        "another file: {served:?}"
+        "the file differs: {served:?}"
     );
     node_tests("tests/contract/contract.test.mjs", &[("VERGE_URL", &edge.address())])
 }

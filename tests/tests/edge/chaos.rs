@@ -1,10 +1,10 @@
-//! What the Worker stands on fails: KV slow, failing and inconsistent, clocks that differ, an instance that aborts.
-//! No answer but those that are documented, and all is well when the failure ends.
+//! Failures around the Worker: a slow, failing or inconsistent KV, clock skew, an instance that aborts. Answers stay as
+//! documented, and the Worker recovers when the failure ends.
 
-use crate::answers::{is_unharmed, problem};
-use crate::{Parts, Test};
+use crate::answers::{ensure_healthy, problem};
+use crate::{Fixtures, Test};
 use anyhow::{Result, bail, ensure};
-use end_to_end::{Edge, Live, Reply, Verge, recipe};
+use end_to_end::{Edge, Live, Reply, Verge, wrangler_config};
 use serde_json::{Value, json};
 use snapshots::manifest::{Manifest, WORLD, blob_key, manifest_key};
 use snapshots::time::Timestamp;
@@ -12,21 +12,21 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub const TESTS: &[Test] = &[
-    ("a_slow_kv_is_waited_for_up_to_the_deadline_and_read_behind", slow),
-    ("a_failing_kv_leaves_static_items_and_then_the_old_snapshot", failing),
-    ("a_manifest_ahead_of_its_blobs_is_followed_when_they_come", ahead),
-    ("a_snapshot_of_a_clock_that_is_ahead_or_behind_is_served", skewed),
-    ("an_aborted_instance_comes_back", aborted),
+pub(crate) const TESTS: &[Test] = &[
+    ("slow_kv_is_awaited_until_the_deadline_and_read_in_the_background", slow),
+    ("failing_kv_leaves_static_items_or_the_old_snapshot", failing),
+    ("manifest_is_used_once_its_blobs_arrive", ahead),
+    ("snapshots_are_served_despite_clock_skew", skewed),
+    ("aborted_instance_is_replaced", aborted),
 ];
 
-/// Hands everything to the Worker, but lets KV do as its key `fault` says: `wait` (ms), then `fail`, for keys that begin
-/// with `of`. At `/v1/abort` the instance meets what a trap of WebAssembly throws.
+/// A wrapper of the Worker. The JSON at the key `fault` controls reads of KV: they `wait` (ms), then `fail`, for keys that
+/// start with `prefix`. A request to `/v1/abort` throws what a WebAssembly trap throws.
 const FAULTS: &str = r#"
-const behind = (kv) => ({
+const faulty = (kv) => ({
   async get(key, options) {
-    const { of = "", wait = 0, fail } = (await kv.get("fault", "json")) ?? {};
-    if (key.startsWith(of)) {
+    const { prefix = "", wait = 0, fail } = (await kv.get("fault", "json")) ?? {};
+    if (key.startsWith(prefix)) {
       if (wait) await scheduler.wait(wait);
       if (fail) throw new Error("KV GET failed: 500 Internal Server Error");
     }
@@ -36,23 +36,23 @@ const behind = (kv) => ({
 const trap = { get method() { throw new WebAssembly.RuntimeError("unreachable"); } };
 export default {
   fetch(request, env, context) {
-    const asked = new URL(request.url).pathname === "/v1/abort" ? trap : request;
-    return verge.fetch(asked, { ...env, SNAPSHOTS: behind(env.SNAPSHOTS) }, context);
+    const received = new URL(request.url).pathname === "/v1/abort" ? trap : request;
+    return verge.fetch(received, { ...env, SNAPSHOTS: faulty(env.SNAPSHOTS) }, context);
   },
 };
 "#;
 
-/// The Worker behind what lets it meet faults.
-fn behind_faults(vars: &[(&str, &str)]) -> Result<Edge> {
+/// Starts the Worker with injected faults.
+fn start_with_faults(vars: &[(&str, &str)]) -> Result<Edge> {
     let entry = xtask::root().join("target/worker/entry.js");
     let main = format!("main = {entry:?}");
-    let config = recipe(&[])?;
+    let config = wrangler_config(&[])?;
     ensure!(config.contains(&main), "wrangler.toml names another module than {}", entry.display());
     let config = config.replace(&main, "main = \"worker.js\"");
     Edge::start_as(&[(&config, &format!("import verge from {entry:?};\n{FAULTS}"))], vars)
 }
 
-fn fault(edge: &Edge, fault: &Value) -> Result<()> {
+fn inject(edge: &Edge, fault: &Value) -> Result<()> {
     edge.kv_put("fault", fault.to_string().as_bytes())
 }
 
@@ -60,85 +60,89 @@ fn is_degraded(reply: &Reply, how: &str) -> bool {
     reply.status == 200 && reply.json()["degraded"] == how
 }
 
-fn is_well(reply: &Reply) -> bool {
+fn is_complete(reply: &Reply) -> bool {
     reply.status == 200 && reply.json()["degraded"] == Value::Null && !reply.ids().is_empty()
 }
 
 const STATIC: (&str, &str) = ("STATIC_ITEMS", r#"["a","b"]"#);
 
-fn slow(parts: &Parts) -> Result<()> {
-    let edge = behind_faults(&[("LOAD_DEADLINE_MS", "300"), STATIC])?;
-    parts.shop()?.publish(&edge.kv_api())?;
-    fault(&edge, &json!({"wait": 1_500}))?;
-    let began = Instant::now();
+fn slow(fixtures: &Fixtures) -> Result<()> {
+    let edge = start_with_faults(&[("LOAD_DEADLINE_MS", "300"), STATIC])?;
+    fixtures.shop()?.publish(&edge.kv_api())?;
+    inject(&edge, &json!({"wait": 1_500}))?;
+    let started_at = Instant::now();
     let reply = edge.get("/v1/popular")?;
-    let took = began.elapsed();
+    let duration = started_at.elapsed();
     ensure!(is_degraded(&reply, "static") && reply.ids() == ["a", "b"], "{reply:?}");
-    // It gave up before KV can have answered: manifest and blobs take 1.5 s each.
-    ensure!(took < Duration::from_millis(2_500), "it waited for {took:?}");
-    // Reading has gone on behind the answer.
-    edge.until("/v1/popular", is_well)?;
-    ensure!(edge.log().contains("no snapshot within the deadline"), "it is not in the log:\n{}", edge.log());
-    // Who has a snapshot waits for nothing.
-    fault(&edge, &json!({"wait": 60_000}))?;
+    // Shorter than KV needs for an answer: manifest and blobs take 1.5 s each.
+    ensure!(duration < Duration::from_millis(2_500), "it waited for {duration:?}");
+    // Reading continued in the background.
+    edge.until("/v1/popular", is_complete)?;
+    ensure!(
+        edge.log().contains("no snapshot within the deadline"),
+        "the log does not report it:\n{}",
+        edge.log()
+    );
+    // With a snapshot loaded, nothing waits for KV.
+    inject(&edge, &json!({"wait": 60_000}))?;
     for _ in 0..5 {
-        is_unharmed(&edge)?;
+        ensure_healthy(&edge)?;
     }
     Ok(())
 }
 
-fn failing(parts: &Parts) -> Result<()> {
-    let edge = behind_faults(&[("STALE_AFTER_S", "1"), STATIC])?;
-    parts.shop()?.publish(&edge.kv_api())?;
-    for of in ["", "blob/"] {
-        fault(&edge, &json!({"of": of, "fail": true}))?;
+fn failing(fixtures: &Fixtures) -> Result<()> {
+    let edge = start_with_faults(&[("STALE_AFTER_S", "1"), STATIC])?;
+    fixtures.shop()?.publish(&edge.kv_api())?;
+    for prefix in ["", "blob/"] {
+        inject(&edge, &json!({"prefix": prefix, "fail": true}))?;
         for path in ["/v1/recommendations", "/v1/popular", "/v1/items/x/similar"] {
             let reply = edge.get(path)?;
             ensure!(is_degraded(&reply, "static") && reply.ids() == ["a", "b"], "{reply:?}");
         }
         problem(&edge.get("/v1/items/a")?, 503)?;
     }
-    fault(&edge, &json!({}))?;
-    let version = edge.until("/v1/popular", is_well)?.json()["snapshot"]["version"].clone();
-    fault(&edge, &json!({"fail": true}))?;
+    inject(&edge, &json!({}))?;
+    let version = edge.until("/v1/popular", is_complete)?.json()["snapshot"]["version"].clone();
+    inject(&edge, &json!({"fail": true}))?;
     let reply = edge.until("/v1/popular", |reply| is_degraded(reply, "stale"))?;
     ensure!(reply.json()["snapshot"]["version"] == version && !reply.ids().is_empty(), "{reply:?}");
-    fault(&edge, &json!({}))?;
-    edge.until("/v1/popular", is_well)?;
+    inject(&edge, &json!({}))?;
+    edge.until("/v1/popular", is_complete)?;
     Ok(())
 }
 
-/// The shop's manifest of the world, as if built at another time, and another version by a region that it names.
+/// The shop's manifest of the world with another build time, and with a region that gives it another version.
 fn built_at(shop: &Verge, at: Timestamp) -> Result<Manifest> {
-    let right = Manifest::parse(&shop.built(&manifest_key(WORLD))?)?;
+    let built = Manifest::parse(&shop.built(&manifest_key(WORLD))?)?;
     let regions = BTreeMap::from([("aq".to_owned(), format!("at{}", at.0.unsigned_abs()))]);
-    Ok(Manifest::new(WORLD, at, right.blobs, regions))
+    Ok(Manifest::new(WORLD, at, built.blobs, regions))
 }
 
-fn ahead(parts: &Parts) -> Result<()> {
+fn ahead(fixtures: &Fixtures) -> Result<()> {
     let edge = Edge::start(&[("STALE_AFTER_S", "60")])?;
-    let (shop, next) = (parts.shop()?, parts.other_shop()?);
+    let (shop, next) = (fixtures.shop()?, fixtures.other_shop()?);
     shop.publish(&edge.kv_api())?;
     let path = "/v1/popular?region=world&limit=5";
-    let before = edge.until(path, is_well)?.json()["snapshot"]["version"].clone();
-    let coming = Manifest::parse(&next.built(&manifest_key(WORLD))?)?;
-    // The manifest arrives first, and then one blob after the other.
-    edge.kv_put(&manifest_key(WORLD), &coming.to_json())?;
-    for blob in &coming.blobs {
+    let before = edge.until(path, is_complete)?.json()["snapshot"]["version"].clone();
+    let next_manifest = Manifest::parse(&next.built(&manifest_key(WORLD))?)?;
+    // The manifest arrives first, then one blob after the other.
+    edge.kv_put(&manifest_key(WORLD), &next_manifest.to_json())?;
+    for blob in &next_manifest.blobs {
         for _ in 0..5 {
             let reply = edge.get(path)?;
-            ensure!(is_well(&reply) && reply.json()["snapshot"]["version"] == before, "{reply:?}");
+            ensure!(is_complete(&reply) && reply.json()["snapshot"]["version"] == before, "{reply:?}");
         }
         edge.kv_put(&blob_key(&blob.hash), &next.built(&blob_key(&blob.hash))?)?;
     }
     edge.until(path, |reply| {
-        is_well(reply) && reply.json()["snapshot"]["version"] == coming.version.as_str()
+        is_complete(reply) && reply.json()["snapshot"]["version"] == next_manifest.version.as_str()
     })?;
     Ok(())
 }
 
-fn skewed(parts: &Parts) -> Result<()> {
-    let (edge, shop) = (Edge::start(&[])?, parts.shop()?);
+fn skewed(fixtures: &Fixtures) -> Result<()> {
+    let (edge, shop) = (Edge::start(&[])?, fixtures.shop()?);
     shop.publish(&edge.kv_api())?;
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
     let (hour, year) = (3_600_000, 365 * 86_400_000);
@@ -147,50 +151,54 @@ fn skewed(parts: &Parts) -> Result<()> {
         edge.kv_put(&manifest_key(WORLD), &manifest.to_json())?;
         let path = "/v1/recommendations?region=world&limit=5";
         let reply = edge.until(path, |reply| {
-            is_well(reply) && reply.json()["snapshot"]["version"] == manifest.version.as_str()
+            is_complete(reply) && reply.json()["snapshot"]["version"] == manifest.version.as_str()
         })?;
         let age = reply.json()["snapshot"]["age_s"].as_i64();
         let expected = (now - at).max(0) / 1_000;
         ensure!(age.is_some_and(|age| (0..60).contains(&(age - expected))), "age {age:?} of {at}: {reply:?}");
     }
-    is_unharmed(&edge)
+    ensure_healthy(&edge)
 }
 
-fn aborted(parts: &Parts) -> Result<()> {
-    let edge = behind_faults(&[("LOAD_DEADLINE_MS", "30000")])?;
-    parts.shop()?.publish(&edge.kv_api())?;
-    edge.until("/v1/popular", is_well)?;
+fn aborted(fixtures: &Fixtures) -> Result<()> {
+    let edge = start_with_faults(&[("LOAD_DEADLINE_MS", "30000")])?;
+    fixtures.shop()?.publish(&edge.kv_api())?;
+    edge.until("/v1/popular", is_complete)?;
     let mut live = Live::open(&edge, "/v1/live", &[])?;
-    live.say(json!({"subscribe": [{"limit": 1}]}))?;
-    ensure!(live.hear()?["answer"].is_object(), "no live answer");
+    live.send(json!({"subscribe": [{"limit": 1}]}))?;
+    ensure!(live.receive()?["answer"].is_object(), "no live answer");
     for _ in 0..3 {
         problem(&edge.get("/v1/abort")?, 500)?;
-        // The new instance holds nothing, and reads it.
+        // The new instance has no snapshot and loads it.
         let health = edge.get("/healthz")?;
         ensure!(health.status == 200 && health.json()["snapshots"] == json!([]), "{health:?}");
-        edge.until("/v1/popular", is_well)?;
-        is_unharmed(&edge)?;
-        // A connection goes on with it.
-        live.say(json!({"event": {"kind": "view", "item": "a"}}))?;
-        let (ack, answer) = (live.hear()?, live.hear()?);
+        edge.until("/v1/popular", is_complete)?;
+        ensure_healthy(&edge)?;
+        // Open connections continue with the new instance.
+        live.send(json!({"event": {"kind": "view", "item": "a"}}))?;
+        let (ack, answer) = (live.receive()?, live.receive()?);
         ensure!(ack["ack"]["accepted"] == 1 && answer["answer"].is_object(), "{ack} {answer}");
     }
-    // Those that wait for the instance are answered, too, and do not hang.
-    fault(&edge, &json!({"wait": 20_000}))?;
+    // Requests that wait in the aborted instance are answered too.
+    inject(&edge, &json!({"wait": 20_000}))?;
     problem(&edge.get("/v1/abort")?, 500)?;
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| edge.get("/v1/popular"))).collect();
         thread::sleep(Duration::from_millis(500));
-        let began = Instant::now();
+        let started_at = Instant::now();
         problem(&edge.get("/v1/abort")?, 500)?;
-        for one in waiting {
-            let Ok(reply) = one.join() else { bail!("a visitor failed") };
+        for request in waiting {
+            let Ok(reply) = request.join() else { bail!("a request panicked") };
             problem(&reply?, 500)?;
         }
-        ensure!(began.elapsed() < Duration::from_secs(10), "they waited for {:?}", began.elapsed());
+        ensure!(
+            started_at.elapsed() < Duration::from_secs(10),
+            "waiting requests took {:?}",
+            started_at.elapsed()
+        );
         Ok(())
     })?;
-    fault(&edge, &json!({}))?;
-    edge.until("/v1/popular", is_well)?;
-    is_unharmed(&edge)
+    inject(&edge, &json!({}))?;
+    edge.until("/v1/popular", is_complete)?;
+    ensure_healthy(&edge)
 }

@@ -1,9 +1,9 @@
-//! Events on their way to an origin that fails: by the queue of `wrangler.toml`, and without one.
+//! Delivery of events to a failing origin, with the queue of `wrangler.toml` and without.
 
-use crate::answers::is_unharmed;
-use crate::{Parts, Test};
+use crate::answers::ensure_healthy;
+use crate::{Fixtures, Test};
 use anyhow::{Result, ensure};
-use end_to_end::{Edge, Peer, Received, recipe};
+use end_to_end::{Edge, Peer, Received, wrangler_config};
 use serde_json::{Value, json};
 use snapshots::report::Report;
 use std::collections::BTreeMap;
@@ -12,18 +12,18 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub const TESTS: &[Test] = &[
-    ("a_queue_loses_no_event_while_the_origin_is_down", by_queue),
-    ("a_message_that_the_origin_refuses_does_not_cost_the_others", poison),
-    ("without_a_queue_an_isolate_keeps_events_while_the_origin_is_down", by_outbox),
-    ("events_beyond_what_an_isolate_keeps_are_counted", overflow),
-    ("answers_do_not_wait_for_an_origin_that_hangs", hanging),
+pub(crate) const TESTS: &[Test] = &[
+    ("queue_keeps_all_events_while_the_origin_is_down", by_queue),
+    ("rejected_message_does_not_affect_others", poison),
+    ("isolate_keeps_events_while_the_origin_is_down", by_outbox),
+    ("dropped_events_are_counted", overflow),
+    ("answers_do_not_wait_for_a_hanging_origin", hanging),
 ];
 
-/// Longer than this an origin that is back waits for nothing.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit for delivery to an origin that has recovered.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An origin that gives the status it is told to, and 400 to what holds `poison`.
+/// A fake origin that answers with a configurable status, and with 400 to bodies that contain `poison`.
 struct Origin {
     peer: Peer,
     status: Arc<AtomicU16>,
@@ -32,42 +32,46 @@ struct Origin {
 impl Origin {
     fn start(status: u16) -> Result<Self> {
         let status = Arc::new(AtomicU16::new(status));
-        let told = Arc::clone(&status);
-        let peer = Peer::start(move |request| (status_of(request, &told), b"{}".to_vec()))?;
+        let configured = Arc::clone(&status);
+        let peer = Peer::start(move |request| (status_of(request, &configured), b"{}".to_vec()))?;
         Ok(Self { peer, status })
     }
 
-    /// How often each event was taken, by its id.
-    fn taken(&self) -> BTreeMap<String, usize> {
-        let mut taken = BTreeMap::new();
+    /// The number of times that each event was accepted, by id.
+    fn accepted(&self) -> BTreeMap<String, usize> {
+        let mut accepted = BTreeMap::new();
         for one in self.peer.received().iter().filter(|one| one.status == 202 && one.path == "/v1/events") {
             for event in serde_json::Deserializer::from_slice(&one.body).into_iter::<Value>().flatten() {
-                *taken.entry(event["id"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+                *accepted.entry(event["id"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
             }
         }
-        taken
+        accepted
     }
 
-    fn until_it_took(&self, count: usize) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        while self.taken().len() < count {
-            ensure!(Instant::now() < deadline, "the origin took {} events, not {count}", self.taken().len());
+    fn wait_for(&self, count: usize) -> Result<()> {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.accepted().len() < count {
+            ensure!(
+                Instant::now() < deadline,
+                "the origin accepted {} events, not {count}",
+                self.accepted().len()
+            );
             thread::sleep(Duration::from_millis(50));
         }
-        let taken = self.taken();
-        ensure!(taken.len() == count, "the origin took {} events, not {count}", taken.len());
-        // It said no to the others, so that there is no reason to send one twice.
-        ensure!(taken.values().all(|times| *times == 1), "events came twice: {taken:?}");
+        let accepted = self.accepted();
+        ensure!(accepted.len() == count, "the origin accepted {} events, not {count}", accepted.len());
+        // All other attempts were refused, so that nothing was sent twice.
+        ensure!(accepted.values().all(|times| *times == 1), "events arrived twice: {accepted:?}");
         Ok(())
     }
 }
 
-fn status_of(request: &Received, told: &AtomicU16) -> u16 {
-    let status = told.load(Ordering::SeqCst);
+fn status_of(request: &Received, configured: &AtomicU16) -> u16 {
+    let status = configured.load(Ordering::SeqCst);
     if status == 202 && String::from_utf8_lossy(&request.body).contains("poison") { 400 } else { status }
 }
 
-/// Sends a body of events with these ids.
+/// Sends a request with events of these ids.
 fn send(edge: &Edge, ids: impl Iterator<Item = String>) -> Result<()> {
     let events: Vec<Value> = ids.map(|id| json!({"id": id, "kind": "view", "item": "a"})).collect();
     let reply = edge.request("POST", "/v1/events").body(Value::from(events).to_string()).send()?;
@@ -75,7 +79,7 @@ fn send(edge: &Edge, ids: impl Iterator<Item = String>) -> Result<()> {
     Ok(())
 }
 
-/// Sends so many bodies of so many events.
+/// Sends `bodies` requests with `events` events each.
 fn send_many(edge: &Edge, bodies: usize, events: usize) -> Result<usize> {
     for body in 0..bodies {
         send(edge, (0..events).map(|event| format!("event-{body}-{event}")))?;
@@ -84,92 +88,93 @@ fn send_many(edge: &Edge, bodies: usize, events: usize) -> Result<usize> {
 }
 
 fn with_queue(origin: &Origin) -> Result<Edge> {
-    let config = recipe(&["queues.producers"])?.replace("max_batch_timeout = 5", "max_batch_timeout = 1");
+    let config =
+        wrangler_config(&["queues.producers"])?.replace("max_batch_timeout = 5", "max_batch_timeout = 1");
     Edge::start_as(&[(&config, "")], &[("ORIGIN_URL", &origin.peer.address()), ("ORIGIN_KEY", "sesame")])
 }
 
-fn by_queue(_: &Parts) -> Result<()> {
+fn by_queue(_: &Fixtures) -> Result<()> {
     let origin = Origin::start(503)?;
     let edge = with_queue(&origin)?;
-    let sent = send_many(&edge, 30, 10)? + send_many_large(&edge)?;
-    let deadline = Instant::now() + PATIENCE;
+    let sent = send_many(&edge, 30, 10)? + send_large(&edge)?;
+    let deadline = Instant::now() + TIMEOUT;
     while origin.peer.received().len() < 2 {
-        ensure!(Instant::now() < deadline, "the queue does not try the origin");
+        ensure!(Instant::now() < deadline, "the queue does not call the origin");
         thread::sleep(Duration::from_millis(50));
     }
     origin.status.store(202, Ordering::SeqCst);
-    origin.until_it_took(sent)?;
+    origin.wait_for(sent)?;
     let received = origin.peer.received();
-    ensure!(received.iter().all(|one| one.authorization == "Bearer sesame"), "without the key");
-    ensure!(received.len() < 30, "{} requests: events are not put together", received.len());
+    ensure!(received.iter().all(|one| one.authorization == "Bearer sesame"), "a request without the key");
+    ensure!(received.len() < 30, "{} requests: events are not batched", received.len());
     Ok(())
 }
 
-/// A body that fills several messages.
-fn send_many_large(edge: &Edge) -> Result<usize> {
+/// Sends one request that fills several queue messages.
+fn send_large(edge: &Edge) -> Result<usize> {
     send(edge, (0..500).map(|event| format!("{event:0>128}")))?;
     Ok(500)
 }
 
-fn poison(_: &Parts) -> Result<()> {
+fn poison(_: &Fixtures) -> Result<()> {
     let origin = Origin::start(202)?;
     let edge = with_queue(&origin)?;
     for id in ["one", "poison", "two"] {
         send(&edge, [id.to_owned()].into_iter())?;
     }
-    origin.until_it_took(2)?;
-    // What is refused for good is not tried for ever.
+    origin.wait_for(2)?;
+    // A rejected message is not retried forever.
     let refused = || origin.peer.received().iter().filter(|one| one.status == 400).count();
     let tries = refused();
-    ensure!((1..=2).contains(&tries), "tried {tries} times");
+    ensure!((1..=2).contains(&tries), "sent {tries} times");
     thread::sleep(Duration::from_secs(4));
-    ensure!(refused() == tries, "tried {} times more", refused() - tries);
-    ensure!(edge.log().contains("refuses 1 events for good"), "the log does not tell of it:\n{}", edge.log());
+    ensure!(refused() == tries, "sent {} more times", refused() - tries);
+    ensure!(edge.log().contains("rejected 1 events"), "the log does not report it:\n{}", edge.log());
     Ok(())
 }
 
-fn by_outbox(_: &Parts) -> Result<()> {
+fn by_outbox(_: &Fixtures) -> Result<()> {
     let origin = Origin::start(503)?;
     let edge = Edge::start(&[("ORIGIN_URL", &origin.peer.address())])?;
-    let began = Instant::now();
+    let started_at = Instant::now();
     let sent = send_many(&edge, 40, 10)?;
-    thread::sleep(Duration::from_secs(4).saturating_sub(began.elapsed()));
-    // After 0.5, 1, 2, 4 s, however many visitors come.
+    thread::sleep(Duration::from_secs(4).saturating_sub(started_at.elapsed()));
+    // Retries come after 0.5, 1, 2, 4 s, for any number of visitors.
     let tries = origin.peer.received().len();
-    let allowed = 2 + began.elapsed().as_millis().div_ceil(500).ilog2() as usize;
-    ensure!(tries >= 2, "the origin was tried {tries} times");
-    ensure!(tries <= allowed, "the origin was tried {tries} times in {:?}", began.elapsed());
+    let allowed = 2 + started_at.elapsed().as_millis().div_ceil(500).ilog2() as usize;
+    ensure!(tries >= 2, "the origin was called {tries} times");
+    ensure!(tries <= allowed, "the origin was called {tries} times in {:?}", started_at.elapsed());
     origin.status.store(202, Ordering::SeqCst);
-    origin.until_it_took(sent)
+    origin.wait_for(sent)
 }
 
-fn overflow(parts: &Parts) -> Result<()> {
+fn overflow(fixtures: &Fixtures) -> Result<()> {
     let origin = Origin::start(503)?;
     let edge = Edge::start(&[("ORIGIN_URL", &origin.peer.address())])?;
-    parts.shop()?.publish(&edge.kv_api())?;
+    fixtures.shop()?.publish(&edge.kv_api())?;
     edge.until("/v1/popular", |reply| reply.status == 200)?;
     let sent = send_many(&edge, 24, 500)?;
     origin.status.store(202, Ordering::SeqCst);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let report = loop {
-        is_unharmed(&edge)?;
+        ensure_healthy(&edge)?;
         let received = origin.peer.received();
-        let mut told = received.iter().filter(|one| one.status == 202 && one.path == "/v1/metrics/edge");
-        if let Some(told) = told.next() {
-            break serde_json::from_slice::<Report>(&told.body)?;
+        let mut reports = received.iter().filter(|one| one.status == 202 && one.path == "/v1/metrics/edge");
+        if let Some(report) = reports.next() {
+            break serde_json::from_slice::<Report>(&report.body)?;
         }
         ensure!(Instant::now() < deadline, "no report");
         thread::sleep(Duration::from_millis(250));
     };
     let dropped = usize::try_from(report.events_dropped)?;
-    ensure!(dropped == 2_000, "{dropped} of {sent} events are said to be lost, and 10,000 are kept");
+    ensure!(dropped == 2_000, "{dropped} of {sent} events are reported as dropped, although 10,000 are kept");
     let log = edge.log();
-    ensure!(log.contains("events are lost from now on"), "the log does not tell of it:\n{log}");
-    origin.until_it_took(sent - dropped)
+    ensure!(log.contains("the outbox is full"), "the log does not report it:\n{log}");
+    origin.wait_for(sent - dropped)
 }
 
-fn hanging(parts: &Parts) -> Result<()> {
-    // Answers when the test is over.
+fn hanging(fixtures: &Fixtures) -> Result<()> {
+    // Does not answer before the test ends.
     let (release, hold) = std::sync::mpsc::channel::<()>();
     let hold = std::sync::Mutex::new(hold);
     let origin = Peer::start(move |_| {
@@ -177,17 +182,17 @@ fn hanging(parts: &Parts) -> Result<()> {
         (202, Vec::new())
     })?;
     let edge = Edge::start(&[("ORIGIN_URL", &origin.address())])?;
-    parts.shop()?.publish(&edge.kv_api())?;
+    fixtures.shop()?.publish(&edge.kv_api())?;
     edge.until("/v1/popular", |reply| reply.status == 200)?;
-    let began = Instant::now();
+    let started_at = Instant::now();
     for _ in 0..5 {
         send_many(&edge, 1, 1)?;
-        is_unharmed(&edge)?;
+        ensure_healthy(&edge)?;
     }
-    // One waits for 5 s at most, the next comes half a second later.
-    let most = 1 + began.elapsed().as_millis() / 5_500;
+    // A call times out after 5 s; the next one starts 0.5 s later.
+    let max = 1 + started_at.elapsed().as_millis() / 5_500;
     let tries = origin.received().len();
-    ensure!((1..=most).contains(&(tries as u128)), "{tries} requests in {:?}", began.elapsed());
+    ensure!((1..=max).contains(&(tries as u128)), "{tries} requests in {:?}", started_at.elapsed());
     drop(release);
     Ok(())
 }

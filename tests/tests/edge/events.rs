@@ -1,7 +1,7 @@
-//! What a visitor does, and what becomes of it.
+//! Events: validation, cookies, forwarding and consent.
 
-use crate::answers::{is_unharmed, popular, problem};
-use crate::{Parts, Test};
+use crate::answers::{ensure_healthy, popular, problem};
+use crate::{Fixtures, Test};
 use anyhow::{Result, bail, ensure};
 use end_to_end::{Edge, Peer, Received, Reply};
 use serde_json::{Value, json};
@@ -9,51 +9,54 @@ use snapshots::report::Report;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub const TESTS: &[Test] = &[
-    ("a_viewed_item_changes_the_next_answer_by_the_cookie_alone", by_the_cookie_alone),
-    ("good_events_of_a_batch_are_kept", batch),
-    ("a_body_of_1_mb_is_refused", large_body),
-    ("a_body_of_nonsense_is_refused", nonsense),
-    ("events_reach_the_origin_with_key_and_country", forwarded),
-    ("an_origin_that_cannot_is_asked_again", retried),
-    ("a_visitor_is_known_with_consent_only", consent),
-    ("answers_are_counted_and_told_to_the_origin", counted),
+pub(crate) const TESTS: &[Test] = &[
+    ("views_change_the_next_answer_through_the_cookie_alone", by_the_cookie_alone),
+    ("valid_events_of_a_batch_are_accepted", batch),
+    ("body_of_1_mb_is_rejected", large_body),
+    ("invalid_body_is_rejected", invalid),
+    ("events_are_forwarded_with_key_and_country", forwarded),
+    ("forwarding_is_retried", retried),
+    ("visitor_ids_require_consent", consent),
+    ("counts_are_reported_to_the_origin", counted),
 ];
 
 fn post(edge: &Edge, body: &Value, cookies: &str) -> Result<Reply> {
     edge.request("POST", "/v1/events").cookie(cookies).body(body.to_string()).send()
 }
 
-fn by_the_cookie_alone(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn by_the_cookie_alone(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let items = popular(edge, 9)?;
     let plain = edge.get("/v1/recommendations")?.ids();
     let mut cookie = String::new();
     let mut before = plain.clone();
     for item in [&items[3], &items[8]] {
-        let taken = post(edge, &json!({"kind": "view", "item": item}), &cookie)?;
-        ensure!(taken.status == 202 && taken.json() == json!({"accepted": 1, "rejected": []}), "{taken:?}");
-        let set = taken.header("set-cookie");
+        let accepted = post(edge, &json!({"kind": "view", "item": item}), &cookie)?;
+        ensure!(
+            accepted.status == 202 && accepted.json() == json!({"accepted": 1, "rejected": []}),
+            "{accepted:?}"
+        );
+        let set = accepted.header("set-cookie");
         for attribute in ["Max-Age=2592000", "Path=/", "Secure", "SameSite=Lax"] {
             ensure!(set.split("; ").any(|one| one == attribute), "no {attribute} in {set}");
         }
-        cookie = taken.cookies().join("; ");
+        cookie = accepted.cookies().join("; ");
         let reply = edge.request("GET", "/v1/recommendations").cookie(cookie.as_str()).send()?;
         let body = reply.json();
         let reasons = body["items"].as_array().into_iter().flatten().map(|shown| &shown["because"]);
         ensure!(
             reasons.into_iter().any(|because| because == item.as_str()),
-            "{item} is no reason: {reply:?}"
+            "no item is recommended because of {item}: {reply:?}"
         );
-        ensure!(reply.ids() != before, "viewing {item} changes nothing: {reply:?}");
+        ensure!(reply.ids() != before, "viewing {item} has no effect: {reply:?}");
         before = reply.ids();
     }
     ensure!(edge.get("/v1/recommendations")?.ids() == plain, "the answer without a cookie has changed too");
     Ok(())
 }
 
-fn batch(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn batch(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let body =
         json!([{"kind": "view", "item": "a"}, {"kind": "veiw", "item": "b"}, {"kind": "cart", "item": "c"}]);
     let reply = post(edge, &body, "")?;
@@ -67,40 +70,40 @@ fn batch(parts: &Parts) -> Result<()> {
     Ok(())
 }
 
-fn large_body(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn large_body(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let event = r#"{"kind":"view","item":"a"},"#;
     let large = event.repeat((1 << 20) / event.len());
     for body in [large.into_bytes(), vec![0; 1 << 20], vec![b'['; 1 << 20]] {
-        let told = edge.request("POST", "/v1/events").body(body.clone()).send()?;
-        ensure!(problem(&told, 413)?["field"] == "body", "{told:?}");
-        let untold = edge.request("POST", "/v1/events").body(body).chunked().send()?;
-        problem(&untold, 413)?;
-        is_unharmed(edge)?;
+        let with_length = edge.request("POST", "/v1/events").body(body.clone()).send()?;
+        ensure!(problem(&with_length, 413)?["field"] == "body", "{with_length:?}");
+        let chunked = edge.request("POST", "/v1/events").body(body).chunked().send()?;
+        problem(&chunked, 413)?;
+        ensure_healthy(edge)?;
     }
-    let many = Value::Array(vec![json!({"kind": "view", "item": "a"}); 501]);
-    problem(&post(edge, &many, "")?, 413)?;
-    let most = Value::Array(vec![json!({"kind": "view", "item": "a"}); 500]);
-    let reply = post(edge, &most, "")?;
+    let too_many = Value::Array(vec![json!({"kind": "view", "item": "a"}); 501]);
+    problem(&post(edge, &too_many, "")?, 413)?;
+    let max = Value::Array(vec![json!({"kind": "view", "item": "a"}); 500]);
+    let reply = post(edge, &max, "")?;
     ensure!(reply.status == 202 && reply.json()["accepted"] == 500, "{reply:?}");
     Ok(())
 }
 
-fn nonsense(parts: &Parts) -> Result<()> {
-    let edge = parts.serving()?;
+fn invalid(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
     let deep = "[".repeat(200_000);
     for body in ["", "{", "null", "[]", "\u{0}", "{\"kind\":\"view\"}", "[1,2,3]", deep.as_str()] {
         let reply = edge.request("POST", "/v1/events").body(body).send()?;
         ensure!(problem(&reply, 400)?["field"] == "body", "{reply:?}");
-        is_unharmed(edge)?;
+        ensure_healthy(edge)?;
     }
     let reply = edge.request("POST", "/v1/events").body(vec![0xff, 0xfe, 0x00]).send()?;
     problem(&reply, 400)?;
     Ok(())
 }
 
-/// Waits until the origin has received `count` bodies with `text` in them.
-pub fn receipts(origin: &Peer, text: &str, count: usize) -> Result<Vec<Received>> {
+/// Waits until the origin has received `count` bodies that contain `text`.
+pub(crate) fn receipts(origin: &Peer, text: &str, count: usize) -> Result<Vec<Received>> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let mut received = origin.received();
@@ -115,14 +118,14 @@ pub fn receipts(origin: &Peer, text: &str, count: usize) -> Result<Vec<Received>
     }
 }
 
-/// The events of a body that the origin has received.
-pub fn events_of(received: &Received) -> Result<Vec<Value>> {
+/// The events of a request to the origin.
+pub(crate) fn events_of(received: &Received) -> Result<Vec<Value>> {
     let events = serde_json::Deserializer::from_slice(&received.body).into_iter::<Value>();
     Ok(events.collect::<Result<_, _>>()?)
 }
 
-fn forwarded(parts: &Parts) -> Result<()> {
-    let (edge, origin) = (parts.serving()?, parts.origin()?);
+fn forwarded(fixtures: &Fixtures) -> Result<()> {
+    let (edge, origin) = (fixtures.serving()?, fixtures.origin()?);
     let body = json!([{"id": "to-the-origin", "kind": "view", "item": "a"}, {"kind": "cart", "item": "b", "region": "fr"}]);
     let reply = edge.request("POST", "/v1/events").country("GB").body(body.to_string()).send()?;
     ensure!(reply.status == 202, "{reply:?}");
@@ -132,69 +135,72 @@ fn forwarded(parts: &Parts) -> Result<()> {
     let events = events_of(&received)?;
     ensure!(events[0]["region"] == "gb" && events[0]["id"] == "to-the-origin", "{events:?}");
     ensure!(events[1]["region"] == "fr" && events[1]["kind"] == "cart", "{events:?}");
-    ensure!(events[1]["id"].as_str().is_some_and(|id| id.len() == 26), "no id was made: {events:?}");
+    ensure!(events[1]["id"].as_str().is_some_and(|id| id.len() == 26), "no id was generated: {events:?}");
     ensure!(events[0]["at"].is_string() && events[0].get("visitor").is_none(), "{events:?}");
     Ok(())
 }
 
-fn retried(parts: &Parts) -> Result<()> {
-    let (edge, origin) = (parts.serving()?, parts.origin()?);
+fn retried(fixtures: &Fixtures) -> Result<()> {
+    let (edge, origin) = (fixtures.serving()?, fixtures.origin()?);
     let reply = post(edge, &json!({"id": "try-again", "kind": "view", "item": "a"}), "")?;
     ensure!(reply.status == 202, "{reply:?}");
     let received = receipts(origin, "try-again", 2)?;
-    ensure!(received[0].body == received[1].body, "the second attempt says something else: {received:?}");
+    ensure!(received[0].body == received[1].body, "the second attempt has another body: {received:?}");
     Ok(())
 }
 
-fn counted(parts: &Parts) -> Result<()> {
-    let (edge, origin) = (parts.serving()?, parts.origin()?);
+fn counted(fixtures: &Fixtures) -> Result<()> {
+    let (edge, origin) = (fixtures.serving()?, fixtures.origin()?);
     let deadline = Instant::now() + Duration::from_secs(30);
-    let told = loop {
-        is_unharmed(edge)?;
+    let request = loop {
+        ensure_healthy(edge)?;
         let received = origin.received();
-        if let Some(told) = received.iter().find(|one| one.path == "/v1/metrics/edge") {
-            break told.clone();
+        if let Some(request) = received.iter().find(|one| one.path == "/v1/metrics/edge") {
+            break request.clone();
         }
         ensure!(Instant::now() < deadline, "no counts within 30 s");
         thread::sleep(Duration::from_millis(250));
     };
-    ensure!(told.method == "POST" && told.authorization == "Bearer sesame", "{told:?}");
-    let report: Report = serde_json::from_slice(&told.body)?;
-    ensure!(report.wrong_field().is_none(), "the origin would refuse {report:?}");
-    ensure!(report.requests() > 0 && report.cache_hits > 0, "nothing is counted: {report:?}");
+    ensure!(request.method == "POST" && request.authorization == "Bearer sesame", "{request:?}");
+    let report: Report = serde_json::from_slice(&request.body)?;
+    ensure!(report.wrong_field().is_none(), "the origin would reject {report:?}");
+    ensure!(report.requests() > 0 && report.cache_hits > 0, "no requests are counted: {report:?}");
     ensure!(report.requests() == report.cache_hits + report.cache_misses, "{report:?}");
     Ok(())
 }
 
-fn consent(parts: &Parts) -> Result<()> {
-    let (edge, origin) = (parts.serving()?, parts.origin()?);
+fn consent(fixtures: &Fixtures) -> Result<()> {
+    let (edge, origin) = (fixtures.serving()?, fixtures.origin()?);
     let visitor = |reply: &Reply| {
         let cookies = reply.cookies();
         cookies.iter().find_map(|cookie| cookie.strip_prefix("verge_visitor=").map(str::to_owned))
     };
     let view = |id: &str| json!({"id": id, "kind": "view", "item": "a"});
-    let stranger = post(edge, &view("stranger"), "")?;
-    ensure!(visitor(&stranger).is_none(), "an id without consent: {stranger:?}");
-    let agreed = post(edge, &view("agreed"), "ok=yes")?;
-    let Some(id) = visitor(&agreed) else { bail!("no id in spite of consent: {agreed:?}") };
+    let without_consent = post(edge, &view("without-consent"), "")?;
+    ensure!(visitor(&without_consent).is_none(), "an id without consent: {without_consent:?}");
+    let with_consent = post(edge, &view("with-consent"), "ok=yes")?;
+    let Some(id) = visitor(&with_consent) else { bail!("no id despite consent: {with_consent:?}") };
     ensure!(id.len() == 22, "not 128 bits in base64url: {id}");
-    let events = events_of(&receipts(origin, "\"agreed\"", 1)?[0])?;
+    let events = events_of(&receipts(origin, "\"with-consent\"", 1)?[0])?;
     ensure!(
         events.iter().any(|event| event["visitor"] == id.as_str()),
-        "the origin is told another id than {id}: {events:?}"
+        "the origin received another id than {id}: {events:?}"
     );
     let again = post(edge, &view("again"), &format!("ok=yes; verge_visitor={id}"))?;
     ensure!(visitor(&again).as_ref() == Some(&id), "the id changes: {again:?}");
-    let objects = edge
+    let opted_out = edge
         .request("POST", "/v1/events")
         .cookie(format!("ok=yes; verge_visitor={id}"))
         .header("sec-gpc", "1")
-        .body(view("objects").to_string())
+        .body(view("opted-out").to_string())
         .send()?;
-    ensure!(visitor(&objects).as_deref() == Some(""), "the id is not removed: {objects:?}");
-    let told = events_of(&receipts(origin, "\"objects\"", 1)?[0])?;
-    let told = told.iter().find(|event| event["id"] == "objects");
-    ensure!(told.is_some_and(|event| event.get("visitor").is_none()), "the origin is told the id: {told:?}");
-    ensure!(objects.cookies()[0].starts_with("verge_recents=1|a:"), "no recents: {objects:?}");
+    ensure!(visitor(&opted_out).as_deref() == Some(""), "the id is not removed: {opted_out:?}");
+    let forwarded = events_of(&receipts(origin, "\"opted-out\"", 1)?[0])?;
+    let forwarded = forwarded.iter().find(|event| event["id"] == "opted-out");
+    ensure!(
+        forwarded.is_some_and(|event| event.get("visitor").is_none()),
+        "the origin received the id: {forwarded:?}"
+    );
+    ensure!(opted_out.cookies()[0].starts_with("verge_recents=1|a:"), "no recents: {opted_out:?}");
     Ok(())
 }

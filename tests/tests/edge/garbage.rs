@@ -1,7 +1,7 @@
-//! A KV that is empty or holds what it should not: an answer or a clear error, and recovery.
+//! An empty or corrupt KV: the Worker answers or reports a clear error, and recovers.
 
-use crate::answers::{is_unharmed, problem};
-use crate::{Parts, Test};
+use crate::answers::{ensure_healthy, problem};
+use crate::{Fixtures, Test};
 use anyhow::{Result, ensure};
 use end_to_end::{Edge, Verge};
 use serde_json::{Value, json};
@@ -9,106 +9,106 @@ use snapshots::manifest::{BlobRef, Manifest, WORLD, blob_key, content_hash, mani
 use snapshots::time::Timestamp;
 use std::collections::BTreeMap;
 
-pub const TESTS: &[Test] = &[
-    ("an_empty_kv_and_one_full_of_garbage_are_told_until_there_is_a_snapshot", cold),
-    ("configured_items_answer_where_there_is_no_snapshot", static_items),
-    ("garbage_in_kv_leaves_the_old_snapshot_in_place", warm),
-    ("a_region_that_cannot_be_read_is_answered_from_the_world", broken_region),
+pub(crate) const TESTS: &[Test] = &[
+    ("empty_or_corrupt_kv_gives_503_until_a_snapshot_is_published", cold),
+    ("configured_items_are_served_without_a_snapshot", static_items),
+    ("corrupt_kv_keeps_the_old_snapshot", warm),
+    ("unreadable_region_falls_back_to_world", broken_region),
 ];
 
-/// What can be wrong with what a region's manifest key leads to, from harmless to malicious.
-const WRONGS: [Wrong; 8] = [
-    Wrong { name: "no manifest", make: |edge, _, region| edge.kv_delete(&manifest_key(region)) },
-    Wrong {
-        name: "a manifest of noise",
-        make: |edge, _, region| edge.kv_put(&manifest_key(region), &[0xff; 999]),
+/// Ways in which a region's manifest or blob can be corrupt, from harmless to malicious.
+const CORRUPTIONS: [Corruption; 8] = [
+    Corruption { name: "no manifest", apply: |edge, _, region| edge.kv_delete(&manifest_key(region)) },
+    Corruption {
+        name: "a manifest of random bytes",
+        apply: |edge, _, region| edge.kv_put(&manifest_key(region), &[0xff; 999]),
     },
-    Wrong {
+    Corruption {
         name: "a manifest of a later format",
-        make: |edge, _, region| edge.kv_put(&manifest_key(region), br#"{"format":999}"#),
+        apply: |edge, _, region| edge.kv_put(&manifest_key(region), br#"{"format":999}"#),
     },
-    Wrong {
+    Corruption {
         name: "a manifest without its blobs",
-        make: |edge, _, region| name_blob(edge, region, &content_hash(b"nowhere"), 7),
+        apply: |edge, _, region| publish_manifest(edge, region, &content_hash(b"missing"), 7),
     },
-    Wrong {
-        name: "a blob that is another than it is named",
-        make: |edge, shop, region| {
-            let (_, mut bytes) = a_blob(shop)?;
+    Corruption {
+        name: "a blob that does not match its hash",
+        apply: |edge, shop, region| {
+            let (_, mut bytes) = any_blob(shop)?;
             let hash = content_hash(b"something else");
             bytes[0] ^= 1;
             edge.kv_put(&blob_key(&hash), &bytes)?;
-            name_blob(edge, region, &hash, bytes.len() as u64)
+            publish_manifest(edge, region, &hash, bytes.len() as u64)
         },
     },
-    Wrong {
-        name: "a blob that was cut short",
-        make: |edge, shop, region| {
-            let (_, bytes) = a_blob(shop)?;
-            let hash = content_hash(b"cut short");
+    Corruption {
+        name: "a truncated blob",
+        apply: |edge, shop, region| {
+            let (_, bytes) = any_blob(shop)?;
+            let hash = content_hash(b"truncated");
             edge.kv_put(&blob_key(&hash), &bytes[..bytes.len() / 2])?;
-            name_blob(edge, region, &hash, bytes.len() as u64)
+            publish_manifest(edge, region, &hash, bytes.len() as u64)
         },
     },
-    Wrong {
-        name: "a blob of noise under its right name",
-        make: |edge, _, region| {
+    Corruption {
+        name: "a blob of random bytes with the right hash",
+        apply: |edge, _, region| {
             let noise = vec![0xc1; 5_000];
             edge.kv_put(&blob_key(&content_hash(&noise)), &noise)?;
-            name_blob(edge, region, &content_hash(&noise), 5_000)
+            publish_manifest(edge, region, &content_hash(&noise), 5_000)
         },
     },
-    Wrong {
-        name: "a snapshot larger than an isolate",
-        make: |edge, _, region| name_blob(edge, region, &content_hash(b"large"), u64::MAX),
+    Corruption {
+        name: "a snapshot larger than the memory of an isolate",
+        apply: |edge, _, region| publish_manifest(edge, region, &content_hash(b"large"), u64::MAX),
     },
 ];
 
-struct Wrong {
+struct Corruption {
     name: &'static str,
-    make: fn(&Edge, &Verge, &str) -> Result<()>,
+    apply: fn(&Edge, &Verge, &str) -> Result<()>,
 }
 
-/// Publishes a manifest that is right by itself and names one blob.
-fn name_blob(edge: &Edge, region: &str, hash: &str, bytes: u64) -> Result<()> {
+/// Publishes a valid manifest that names one blob.
+fn publish_manifest(edge: &Edge, region: &str, hash: &str, bytes: u64) -> Result<()> {
     let blob = BlobRef { name: "items".to_owned(), hash: hash.to_owned(), bytes, rows: None };
     let manifest = Manifest::new(region, Timestamp(0), vec![blob], BTreeMap::new());
     edge.kv_put(&manifest_key(region), &manifest.to_json())
 }
 
-/// A blob of the shop's own.
-fn a_blob(shop: &Verge) -> Result<(String, Vec<u8>)> {
+/// The hash and the bytes of a blob of the shop.
+fn any_blob(shop: &Verge) -> Result<(String, Vec<u8>)> {
     let manifest = Manifest::parse(&shop.built(&manifest_key(WORLD))?)?;
     let hash = manifest.blobs[0].hash.clone();
     let bytes = shop.built(&blob_key(&hash))?;
     Ok((hash, bytes))
 }
 
-fn cold(parts: &Parts) -> Result<()> {
-    let (shop, edge) = (parts.shop()?, Edge::start(&[])?);
-    for wrong in &WRONGS {
-        (wrong.make)(&edge, shop, WORLD)?;
+fn cold(fixtures: &Fixtures) -> Result<()> {
+    let (shop, edge) = (fixtures.shop()?, Edge::start(&[])?);
+    for corruption in &CORRUPTIONS {
+        (corruption.apply)(&edge, shop, WORLD)?;
         for path in ["/v1/recommendations", "/v1/popular", "/v1/items/a", "/v1/items/a/similar"] {
             let reply = edge.get(path)?;
             problem(&reply, 503)?;
-            ensure!(reply.header("retry-after") == "5", "{}: {reply:?}", wrong.name);
+            ensure!(reply.header("retry-after") == "5", "{}: {reply:?}", corruption.name);
         }
         let health = edge.get("/healthz")?;
         ensure!(
             health.status == 200 && health.json()["snapshots"] == json!([]),
             "{}: {health:?}",
-            wrong.name
+            corruption.name
         );
         let event = json!({"kind": "view", "item": "a"}).to_string();
-        let taken = edge.request("POST", "/v1/events").body(event).send()?;
-        ensure!(taken.status == 202 && taken.cookies().len() == 1, "{}: {taken:?}", wrong.name);
+        let accepted = edge.request("POST", "/v1/events").body(event).send()?;
+        ensure!(accepted.status == 202 && accepted.cookies().len() == 1, "{}: {accepted:?}", corruption.name);
     }
     shop.publish(&edge.kv_api())?;
     edge.until("/v1/recommendations", |reply| reply.status == 200)?;
-    is_unharmed(&edge)
+    ensure_healthy(&edge)
 }
 
-fn static_items(_: &Parts) -> Result<()> {
+fn static_items(_: &Fixtures) -> Result<()> {
     let items = json!([{"id": "a", "name": "An item", "price": 2.5}, "b", "c"]).to_string();
     let edge = Edge::start(&[("STATIC_ITEMS", &items)])?;
     let reply = edge.get("/v1/recommendations?limit=2&exclude=b")?;
@@ -120,50 +120,54 @@ fn static_items(_: &Parts) -> Result<()> {
     Ok(())
 }
 
-fn warm(parts: &Parts) -> Result<()> {
-    let (edge, shop) = (parts.changing()?, parts.shop()?);
-    let right = shop.built(&manifest_key(WORLD))?;
-    let version = Manifest::parse(&right)?.version;
+fn warm(fixtures: &Fixtures) -> Result<()> {
+    let (edge, shop) = (fixtures.changing()?, fixtures.shop()?);
+    let valid = shop.built(&manifest_key(WORLD))?;
+    let version = Manifest::parse(&valid)?.version;
     shop.publish(&edge.kv_api())?;
-    let is_right = |reply: &end_to_end::Reply| reply.json()["snapshot"]["version"] == version.as_str();
+    let is_current = |reply: &end_to_end::Reply| reply.json()["snapshot"]["version"] == version.as_str();
     let path = "/v1/popular?limit=3&region=world";
-    for wrong in &WRONGS {
-        edge.kv_put(&manifest_key(WORLD), &right)?;
-        edge.until(path, |reply| is_right(reply) && reply.json()["degraded"] == Value::Null)?;
-        (wrong.make)(edge, shop, WORLD)?;
-        // It becomes stale only because the Worker looks, and keeps failing to read what is there.
+    for corruption in &CORRUPTIONS {
+        edge.kv_put(&manifest_key(WORLD), &valid)?;
+        edge.until(path, |reply| is_current(reply) && reply.json()["degraded"] == Value::Null)?;
+        (corruption.apply)(edge, shop, WORLD)?;
+        // It becomes stale only because the Worker keeps trying and failing to read the new one.
         let reply = edge.until(path, |reply| reply.json()["degraded"] == "stale")?;
         ensure!(
-            is_right(&reply) && reply.ids().len() == 3,
+            is_current(&reply) && reply.ids().len() == 3,
             "{}: not the old snapshot: {reply:?}",
-            wrong.name
+            corruption.name
         );
     }
-    edge.kv_put(&manifest_key(WORLD), &right)?;
-    edge.until(path, |reply| is_right(reply) && reply.json()["degraded"] == Value::Null)?;
-    is_unharmed(edge)
+    edge.kv_put(&manifest_key(WORLD), &valid)?;
+    edge.until(path, |reply| is_current(reply) && reply.json()["degraded"] == Value::Null)?;
+    ensure_healthy(edge)
 }
 
-fn broken_region(parts: &Parts) -> Result<()> {
-    let (edge, shop) = (parts.changing()?, parts.shop()?);
+fn broken_region(fixtures: &Fixtures) -> Result<()> {
+    let (edge, shop) = (fixtures.changing()?, fixtures.shop()?);
     shop.publish(&edge.kv_api())?;
-    let right = Manifest::parse(&shop.built(&manifest_key(WORLD))?)?;
-    for (place, wrong) in WRONGS.iter().enumerate() {
-        // A region that no request has asked for yet, known to the world's manifest.
-        let region = format!("broken-{place}");
+    let valid = Manifest::parse(&shop.built(&manifest_key(WORLD))?)?;
+    for (number, corruption) in CORRUPTIONS.iter().enumerate() {
+        // A region of the world's manifest that has not been requested yet.
+        let region = format!("broken-{number}");
         let regions = BTreeMap::from([("aq".to_owned(), region.clone())]);
-        let world = Manifest::new(WORLD, right.built_at, right.blobs.clone(), regions);
+        let world = Manifest::new(WORLD, valid.built_at, valid.blobs.clone(), regions);
         edge.kv_put(&manifest_key(WORLD), &world.to_json())?;
-        (wrong.make)(edge, shop, &region)?;
+        (corruption.apply)(edge, shop, &region)?;
         let path = format!("/v1/popular?limit=3&region={region}");
         edge.until(&path, |reply| reply.json()["snapshot"]["version"] == world.version.as_str())?;
         let reply = edge.get(&path)?;
-        ensure!(reply.status == 200 && reply.json()["region"] == WORLD, "{}: {reply:?}", wrong.name);
-        let there = edge.request("GET", "/v1/popular?limit=3").country("AQ").send()?;
-        ensure!(there.status == 200 && there.json()["region"] == WORLD, "{}: {there:?}", wrong.name);
-        ensure!(edge.log().contains(&format!("region '{region}'")), "{} is not in the log", wrong.name);
+        ensure!(reply.status == 200 && reply.json()["region"] == WORLD, "{}: {reply:?}", corruption.name);
+        let by_country = edge.request("GET", "/v1/popular?limit=3").country("AQ").send()?;
+        ensure!(
+            by_country.status == 200 && by_country.json()["region"] == WORLD,
+            "{}: {by_country:?}",
+            corruption.name
+        );
+        ensure!(edge.log().contains(&format!("region '{region}'")), "{} is not in the log", corruption.name);
         edge.kv_delete(&manifest_key(&region))?;
     }
     shop.publish(&edge.kv_api())?;
-    is_unharmed(edge)
+    ensure_healthy(edge)
 }

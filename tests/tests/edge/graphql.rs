@@ -1,23 +1,23 @@
-//! `POST /graphql`, the Worker before the Worker.
+//! `POST /graphql`: the GraphQL Worker in front of the Worker.
 
 use crate::answers::popular;
-use crate::{Parts, Test};
+use crate::{Fixtures, Test};
 use anyhow::{Result, ensure};
 use end_to_end::{Edge, Reply};
 use serde_json::{Value, json};
 
-pub const TESTS: &[Test] = &[
-    ("graphql_answers_in_one_request_what_the_calls_answer", together),
-    ("graphql_refuses_what_costs_too_much_and_what_is_no_query", refused),
-    ("graphql_tells_its_schema_where_that_is_switched_on", introspection),
+pub(crate) const TESTS: &[Test] = &[
+    ("graphql_answers_equal_those_of_the_rest_calls", together),
+    ("graphql_rejects_expensive_and_invalid_queries", rejected),
+    ("graphql_introspection_can_be_enabled", introspection),
 ];
 
 const CONFIGS: [&str; 2] = ["edge/graphql/wrangler.toml", "wrangler.toml"];
 
-fn start(parts: &Parts, introspection: &str) -> Result<Edge> {
+fn start(fixtures: &Fixtures, introspection: &str) -> Result<Edge> {
     let edge = Edge::start_with(&CONFIGS, &[("INTROSPECTION", introspection)])?;
-    parts.shop()?.publish(&edge.kv_api())?;
-    ask(&edge, "{popular(limit: 1) {region}}", json!({}))?;
+    fixtures.shop()?.publish(&edge.kv_api())?;
+    execute(&edge, "{popular(limit: 1) {region}}", json!({}))?;
     Ok(edge)
 }
 
@@ -25,8 +25,8 @@ fn post(edge: &Edge, body: &Value) -> Result<Reply> {
     edge.request("POST", "/graphql").header("content-type", "application/json").body(body.to_string()).send()
 }
 
-/// The data, once Verge has read what was published.
-fn ask(edge: &Edge, query: &str, variables: Value) -> Result<Value> {
+/// Sends a query until the Worker has loaded the snapshot, and returns the data.
+fn execute(edge: &Edge, query: &str, variables: Value) -> Result<Value> {
     let mut last = Value::Null;
     for _ in 0..100 {
         let reply = post(edge, &json!({"query": query, "variables": variables}))?;
@@ -43,8 +43,8 @@ fn ask(edge: &Edge, query: &str, variables: Value) -> Result<Value> {
     anyhow::bail!("{last}")
 }
 
-fn together(parts: &Parts) -> Result<()> {
-    let (edge, serving) = (start(parts, "false")?, parts.serving()?);
+fn together(fixtures: &Fixtures) -> Result<()> {
+    let (edge, serving) = (start(fixtures, "false")?, fixtures.serving()?);
     let ids = popular(serving, 9)?;
     let (seen, other) = (&ids[3], &ids[8]);
     let query = "
@@ -59,7 +59,7 @@ fn together(parts: &Parts) -> Result<()> {
         }
         fragment shown on Answer { region items { score signal because item { id price } } }";
     let variables = json!({"seen": [seen], "ids": [other, "never-seen", seen], "one": other});
-    let data = ask(&edge, query, variables)?;
+    let data = execute(&edge, query, variables)?;
     let expected = |path: &str| -> Result<Value> {
         let mut answer = serving.get(&format!("/v1/{path}region=gb"))?.json();
         let items = answer["items"].as_array().into_iter().flatten().map(|one| {
@@ -75,15 +75,15 @@ fn together(parts: &Parts) -> Result<()> {
     ensure!(data["home"]["next"].is_string() && data["home"]["strategy"] == home["strategy"], "{data}");
     let cart = expected(&format!("recommendations?placement=cart&item={seen}&limit=2&"))?;
     ensure!(data["cart"]["items"] == cart["items"], "{data}");
-    let wanted = expected("popular?limit=3&price_min=1.5&")?;
-    ensure!(data["popular"]["items"] == wanted["items"] && data["popular"]["degraded"].is_null(), "{data}");
-    ensure!(data["popular"]["snapshot"]["version"] == wanted["snapshot"]["version"], "{data}");
-    ensure!(data["popular"]["snapshot"]["builtAt"] == wanted["snapshot"]["built_at"], "{data}");
+    let popular = expected("popular?limit=3&price_min=1.5&")?;
+    ensure!(data["popular"]["items"] == popular["items"] && data["popular"]["degraded"].is_null(), "{data}");
+    ensure!(data["popular"]["snapshot"]["version"] == popular["snapshot"]["version"], "{data}");
+    ensure!(data["popular"]["snapshot"]["builtAt"] == popular["snapshot"]["built_at"], "{data}");
     let similar = serving.get(&format!("/v1/items/{other}/similar?limit=2&region=gb"))?.ids();
     for (one, id) in data["similar"]["items"].as_array().into_iter().flatten().zip(&similar) {
-        let beside = serving.get(&format!("/v1/items/{id}/similar?limit=1&region=gb"))?.ids();
+        let similar = serving.get(&format!("/v1/items/{id}/similar?limit=1&region=gb"))?.ids();
         ensure!(one["item"]["id"] == id.as_str(), "{data}");
-        ensure!(one["item"]["similar"]["items"][0]["item"]["id"] == beside[0].as_str(), "{data}");
+        ensure!(one["item"]["similar"]["items"][0]["item"]["id"] == similar[0].as_str(), "{data}");
     }
     let known = serving.get(&format!("/v1/items/{other}?region=gb"))?.json();
     ensure!(data["items"][0]["name"] == known["name"] && data["items"][0]["inStock"] == true, "{data}");
@@ -91,32 +91,32 @@ fn together(parts: &Parts) -> Result<()> {
 
     let body = json!({"query": "{recommendations(limit: 4) {region items {item {id}}}}"}).to_string();
     let cookie = format!("verge_recents=1|{seen}:v:0");
-    let of_visitor =
+    let request =
         edge.request("POST", "/graphql").header("content-type", "application/json").cookie(&*cookie);
-    let answer = of_visitor.country("GB").body(body).send()?.json()["data"]["recommendations"].take();
+    let answer = request.country("GB").body(body).send()?.json()["data"]["recommendations"].take();
     let plain =
         serving.request("GET", "/v1/recommendations?limit=4").cookie(&*cookie).country("GB").send()?;
     let shown = answer["items"].as_array().into_iter().flatten().map(|one| one["item"]["id"].clone());
     let plain_ids: Vec<Value> = plain.ids().into_iter().map(Value::from).collect();
     ensure!(
         answer["region"] == "gb" && shown.collect::<Vec<_>>() == plain_ids,
-        "the visitor is lost: {answer}"
+        "the visitor's cookie or country is not forwarded: {answer}"
     );
 
     let reply =
         post(&edge, &json!({"query": "{popular(limit: 0) {next} similar(id: \"a\", limit: 1) {next}}"}))?;
-    let told = reply.json();
-    ensure!(told["data"]["popular"].is_null() && told["data"]["similar"].is_object(), "{told}");
-    let error = &told["errors"][0];
+    let body = reply.json();
+    ensure!(body["data"]["popular"].is_null() && body["data"]["similar"].is_object(), "{body}");
+    let error = &body["errors"][0];
     ensure!(
         error["path"] == json!(["popular"]) && error["extensions"]["problem"]["field"] == "limit",
-        "{told}"
+        "{body}"
     );
     Ok(())
 }
 
-fn refused(parts: &Parts) -> Result<()> {
-    let edge = start(parts, "false")?;
+fn rejected(fixtures: &Fixtures) -> Result<()> {
+    let edge = start(fixtures, "false")?;
     let aliases: String = (0..41).map(|number| format!("a{number}: popular(limit: 1) {{next}} ")).collect();
     let within = "similar(limit: 1) {items {item {".repeat(3);
     let deep = format!("{{popular(limit: 1) {{items {{item {{{within} id {}}}}}}}}}", "}}}".repeat(3));
@@ -124,7 +124,7 @@ fn refused(parts: &Parts) -> Result<()> {
         .map(|number| format!("fragment f{number} on Query {{...f{0} ...f{0}}} ", number + 1))
         .collect();
     let ids: Vec<String> = (0..41).map(|number| number.to_string()).collect();
-    for (query, why) in [
+    for (query, reason) in [
         (format!("{{{aliases}}}"), "40 calls"),
         ("{popular(limit: 40) {items {item {similar {next}}}}}".to_owned(), "40 calls"),
         ("{popular(limit: -999) {items {item {similar {next}}}} a: popular(limit: 50) {items {item {similar {next}}}}}".to_owned(), "40 calls"),
@@ -141,8 +141,8 @@ fn refused(parts: &Parts) -> Result<()> {
     ] {
         let reply = post(&edge, &json!({"query": query}))?;
         let message = reply.json()["errors"][0]["message"].as_str().unwrap_or_default().to_owned();
-        ensure!(reply.status == 200 && message.contains(why) && reply.json().get("data").is_none(), "{query}: {reply:?}");
-        ensure!(!message.contains("Did you mean"), "the schema is told: {message}");
+        ensure!(reply.status == 200 && message.contains(reason) && reply.json().get("data").is_none(), "{query}: {reply:?}");
+        ensure!(!message.contains("Did you mean"), "the message reveals the schema: {message}");
         let modern = edge.request("POST", "/graphql").header("content-type", "application/json");
         let modern = modern.header("accept", "application/graphql-response+json");
         let reply = modern.body(json!({"query": query}).to_string()).send()?;
@@ -169,13 +169,13 @@ fn refused(parts: &Parts) -> Result<()> {
             "{status}: {reply:?}"
         );
     }
-    ask(&edge, "{popular(limit: 1) {region}}", Value::Null)?;
+    execute(&edge, "{popular(limit: 1) {region}}", Value::Null)?;
     Ok(())
 }
 
-fn introspection(parts: &Parts) -> Result<()> {
-    let edge = start(parts, "true")?;
-    let data = ask(
+fn introspection(fixtures: &Fixtures) -> Result<()> {
+    let edge = start(fixtures, "true")?;
+    let data = execute(
         &edge,
         "{__schema {queryType {fields {name}}} __type(name: \"Signal\") {enumValues {name}}}",
         Value::Null,

@@ -1,4 +1,11 @@
-//! The Worker, as a storefront and a publisher meet it: in workerd, over HTTP, with the real `verge`.
+//! End-to-end tests: a storefront's and a publisher's requests to the Worker in workerd, with the real `verge`.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic in a test is a failure with its line"
+)]
 
 mod answers;
 mod bindings;
@@ -22,15 +29,15 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, OnceLock};
 use xtask::process::stop_all_on_signal;
 
-/// By which the shop reads its snapshots from the Worker that serves.
-pub const SNAPSHOTS_KEY: &str = "a key of the shop's";
+/// The key that lets a shop read its snapshots from the serving Worker.
+pub(crate) const SNAPSHOTS_KEY: &str = "a key of the shop's";
 
-/// A test by its name.
-type Test = (&'static str, fn(&Parts) -> Result<()>);
+/// The name of a test and its function.
+type Test = (&'static str, fn(&Fixtures) -> Result<()>);
 
-/// What a test needs, started when the first test needs it and stopped after the last.
+/// What tests share. Each field is started by the first test that uses it and stopped after the last test.
 #[derive(Default)]
-struct Parts {
+struct Fixtures {
     shop: OnceLock<Verge>,
     other_shop: OnceLock<Verge>,
     sharded_shop: OnceLock<Verge>,
@@ -39,46 +46,46 @@ struct Parts {
     changing: OnceLock<Edge>,
 }
 
-fn get<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+fn get_or_start<T>(cell: &OnceLock<T>, start: impl FnOnce() -> Result<T>) -> Result<&T> {
     if cell.get().is_none() {
-        let made = make()?;
-        return Ok(cell.get_or_init(|| made));
+        let value = start()?;
+        return Ok(cell.get_or_init(|| value));
     }
-    Ok(cell.get_or_init(|| unreachable!("it was there")))
+    Ok(cell.get_or_init(|| unreachable!("checked above")))
 }
 
-/// Answers as an origin does; the first time it meets an event `try-again`, it cannot.
+/// Answers like an origin, except that the first event with `try-again` gets a 503.
 fn origin(request: &Received, seen: &OnceLock<()>) -> (u16, Vec<u8>) {
     let is_first = String::from_utf8_lossy(&request.body).contains("try-again") && seen.set(()).is_ok();
     (if is_first { 503 } else { 202 }, br#"{"accepted":1,"rejected":[]}"#.to_vec())
 }
 
-impl Parts {
-    /// A shop.
+impl Fixtures {
+    /// The main shop.
     fn shop(&self) -> Result<&Verge> {
-        get(&self.shop, || Verge::shop(1))
+        get_or_start(&self.shop, || Verge::shop(1))
     }
 
-    /// Another shop.
+    /// A second shop.
     fn other_shop(&self) -> Result<&Verge> {
-        get(&self.other_shop, || Verge::shop(2))
+        get_or_start(&self.other_shop, || Verge::shop(2))
     }
 
-    /// The shop with its tables in shards of a few rows.
+    /// The main shop with its tables in shards of a few rows.
     fn sharded_shop(&self) -> Result<&Verge> {
-        get(&self.sharded_shop, || Verge::shop_built(1, &["--whole", "0", "--shard", "4096"]))
+        get_or_start(&self.sharded_shop, || Verge::shop_built(1, &["--whole", "0", "--shard", "4096"]))
     }
 
-    /// The origin that the serving Worker hands events on to.
+    /// The fake origin that receives the events of the serving Worker.
     fn origin(&self) -> Result<&Peer> {
         let seen = OnceLock::new();
-        get(&self.origin, || Peer::start(move |request| origin(request, &seen)))
+        get_or_start(&self.origin, || Peer::start(move |request| origin(request, &seen)))
     }
 
-    /// A Worker that serves the shop, which nobody publishes to meanwhile.
+    /// A Worker that serves the main shop. Tests must not change its KV.
     fn serving(&self) -> Result<&Edge> {
         let origin = self.origin()?.address();
-        get(&self.serving, || {
+        get_or_start(&self.serving, || {
             let edge = Edge::start(&[
                 ("ORIGIN_URL", &origin),
                 ("ORIGIN_KEY", "sesame"),
@@ -92,21 +99,21 @@ impl Parts {
         })
     }
 
-    /// A Worker whose KV tests may change. Each of them begins by publishing.
+    /// A Worker whose KV tests may change. Each of them starts with publishing.
     fn changing(&self) -> Result<&Edge> {
-        get(&self.changing, || Edge::start(&[("STALE_AFTER_S", "1")]))
+        get_or_start(&self.changing, || Edge::start(&[("STALE_AFTER_S", "1")]))
     }
 }
 
 fn main() {
-    // Otherwise Ctrl-C would leave the Workers running.
+    // Without a handler, Ctrl-C would leave the Workers running.
     if let Err(error) = stop_all_on_signal("stopped", 130) {
         eprintln!("{error:#}");
     }
     let mut arguments = Arguments::from_args();
     // The tests share two Workers.
     arguments.test_threads = Some(1);
-    let parts = Arc::new(Parts::default());
+    let fixtures = Arc::new(Fixtures::default());
     let tests: Vec<Test> = [
         answers::TESTS,
         bindings::TESTS,
@@ -126,11 +133,11 @@ fn main() {
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, test)| {
-        let parts = Arc::clone(&parts);
-        Trial::test(name, move || test(&parts).map_err(|error| Failed::from(format!("{error:#}"))))
+        let fixtures = Arc::clone(&fixtures);
+        Trial::test(name, move || test(&fixtures).map_err(|error| Failed::from(format!("{error:#}"))))
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // Ending the program would leave the Workers running.
-    drop(parts);
+    // `exit` does not run destructors, which stop the Workers.
+    drop(fixtures);
     conclusion.exit();
 }

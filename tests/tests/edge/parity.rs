@@ -1,7 +1,7 @@
-//! One scorer in three places: natively, in workerd and in a page's wasm, which Node runs here, the same requests get the
-//! same items in the same order, of a whole snapshot and of a lite one, without rules and with them.
+//! The scorer gives the same items in the same order natively, in workerd and as a page's wasm (in Node), from full and lite
+//! snapshots, with and without rules.
 
-use crate::{Parts, Test};
+use crate::{Fixtures, Test};
 use anyhow::{Context, Result, ensure};
 use end_to_end::{Edge, Verge};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use snapshots::answer::{Call, Request, answer};
 use snapshots::manifest::{BlobRef, Manifest, WORLD, blob_key, manifest_key};
 use snapshots::query::Query;
 use snapshots::recents::Recents;
-use snapshots::rules::{Context as Known, Device};
+use snapshots::rules::{Device, VisitorContext};
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 use snapshots::{Bytes, Snapshot};
@@ -17,16 +17,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 use xtask::steps::Steps;
-use xtask::{root, tools, worker};
+use xtask::{root, tools, wasm};
 
-pub const TESTS: &[Test] = &[("ten_thousand_requests_are_answered_alike_everywhere", alike)];
+pub(crate) const TESTS: &[Test] = &[("ten_thousand_answers_are_equal_on_all_platforms", parity)];
 
-/// Requests of each snapshot.
+/// Number of requests to each snapshot.
 const REQUESTS: usize = 2_500;
-/// Requests to workerd at a time.
-const AT_ONCE: usize = 2;
+/// Number of concurrent requests to workerd.
+const CONCURRENCY: usize = 2;
 
-/// SplitMix64.
+/// A seeded random number generator (SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -46,13 +46,13 @@ impl Random {
         &list[self.below(list.len())]
     }
 
-    fn some(&mut self, list: &[String], most: usize) -> Vec<String> {
-        (0..self.below(most + 1)).map(|_| self.pick(list).to_owned()).collect()
+    fn sample(&mut self, list: &[String], max: usize) -> Vec<String> {
+        (0..self.below(max + 1)).map(|_| self.pick(list).to_owned()).collect()
     }
 }
 
-/// A request as each place takes it.
-struct Asked {
+/// A request, in a form that each platform can send.
+struct TestRequest {
     similar: Option<String>,
     popular: bool,
     query: String,
@@ -60,26 +60,26 @@ struct Asked {
     device: &'static str,
 }
 
-impl Asked {
+impl TestRequest {
     fn random(random: &mut Random, ids: &[String], categories: &[String], now: Timestamp) -> Self {
         let mut query = vec![format!("limit={}", 1 + random.below(40)), "region=world".to_owned()];
         let encoded = |text: &str| text.replace('&', "%26").replace('>', "%3E").replace(' ', "+");
         for (one_in, parameter) in [
             (2, format!("placement={}", ["home", "product", "cart", "search", "email"][random.below(5)])),
-            (3, format!("item={}", random.some(ids, 3).join(","))),
-            (4, format!("exclude={}", random.some(ids, 20).join(","))),
+            (3, format!("item={}", random.sample(ids, 3).join(","))),
+            (4, format!("exclude={}", random.sample(ids, 20).join(","))),
             (8, format!("category={}", encoded(random.pick(categories)))),
             (8, format!("price_max={}.5", random.below(90))),
             (8, format!("price_min={}", random.below(30))),
             (8, format!("strategy={}", ["default", "similar", "cart", "next"][random.below(4)])),
-            (4, format!("recents={}", random.some(ids, 8).join(","))),
+            (4, format!("recents={}", random.sample(ids, 8).join(","))),
         ] {
             if random.below(one_in) == 0 {
                 query.push(parameter);
             }
         }
         let kinds = ["v", "c", "a2", "p", "v3", "c9"];
-        let entries = random.some(ids, 12).into_iter().map(|id| {
+        let entries = random.sample(ids, 12).into_iter().map(|id| {
             let minutes = u64::from(now.minutes()) - random.below(9_000) as u64;
             format!("|{id}:{}:{}", kinds[random.below(kinds.len())], base36(minutes))
         });
@@ -98,7 +98,7 @@ impl Asked {
         }
     }
 
-    /// What the scorer answers here.
+    /// The answer of the native scorer.
     fn native(&self, snapshot: &Snapshot, now: Timestamp, scratch: &mut Scratch) -> Result<Value> {
         let query = Query::parse(&self.query)?;
         let call = match &self.similar {
@@ -110,21 +110,24 @@ impl Asked {
             Call::Recommend => Recents::parse(&self.cookie),
             _ => Recents::default(),
         };
-        // The one zone that the rules name.
+        // The only time zone in the rules.
         let clock = |zone: Option<&str>| (zone == Some("Etc/UTC")).then(|| minute_of_week(now));
-        let context =
-            Known { device: Device::from_name(self.device), clock: Some(&clock), ..Known::default() };
+        let context = VisitorContext {
+            device: Device::from_name(self.device),
+            clock: Some(&clock),
+            ..VisitorContext::default()
+        };
         let request = Request { context, ..Request::new(&query, &recents, now) };
         Ok(serde_json::to_value(answer(snapshot, call, &request, scratch)?)?)
     }
 }
 
-/// In UTC, from Monday on; 1970 began on a Thursday.
+/// Minutes since Monday 00:00 UTC; 1970 began on a Thursday.
 fn minute_of_week(now: Timestamp) -> u16 {
     (now.0 / 60_000 + 3 * 1_440).rem_euclid(7 * 1_440) as u16
 }
 
-/// Rules of every kind that ranks or filters, by whatever page and edge know alike.
+/// Rules of each kind that ranks or filters, with conditions that both page and Worker can evaluate.
 fn rules(ids: &[String]) -> Value {
     json!({
         "rules": [
@@ -162,64 +165,68 @@ fn ids(answer: &Value) -> Vec<String> {
     items.iter().filter_map(|item| Some(item["id"].as_str()?.to_owned())).collect()
 }
 
-/// Asks workerd, in which time goes on: an answer of before or of after is right.
-fn ask_edge(edge: &Edge, snapshot: &Snapshot, asked: &[Asked]) -> Result<()> {
+/// Compares answers of workerd. Its clock advances, so each may equal the native answer of just before or just after.
+fn compare_edge(edge: &Edge, snapshot: &Snapshot, requests: &[TestRequest]) -> Result<()> {
     let mut scratch = Scratch::default();
-    for asked in asked {
-        let before = asked.native(snapshot, now(), &mut scratch)?;
+    for request in requests {
+        let before = request.native(snapshot, now(), &mut scratch)?;
         let send = || {
-            edge.request("GET", &asked.path())
-                .cookie(format!("verge_recents={}", asked.cookie))
-                .header("user-agent", if asked.device == "mobile" { "a Mobile browser" } else { "a browser" })
+            edge.request("GET", &request.path())
+                .cookie(format!("verge_recents={}", request.cookie))
+                .header(
+                    "user-agent",
+                    if request.device == "mobile" { "a Mobile browser" } else { "a browser" },
+                )
                 .send()
         };
-        // On a busy machine `wrangler dev` leaves one unanswered now and then.
+        // `wrangler dev` occasionally drops a request on a busy machine.
         let reply = send().or_else(|_| send())?;
-        let after = asked.native(snapshot, now(), &mut scratch)?;
+        let after = request.native(snapshot, now(), &mut scratch)?;
         let found = ids(&reply.json());
         ensure!(
             reply.status == 200 && (found == ids(&before) || found == ids(&after)),
             "{}\n{}\nworkerd: {found:?}\nnatively: {:?}",
-            asked.path(),
-            asked.cookie,
+            request.path(),
+            request.cookie,
             ids(&before)
         );
     }
     Ok(())
 }
 
-fn alike(parts: &Parts) -> Result<()> {
-    let (edge, shop) = (parts.changing()?, parts.shop()?);
-    let own = Manifest::parse(&shop.built(&manifest_key(WORLD))?)?;
-    let lite = own.lite.clone().context("there is no lite snapshot")?;
-    let (ruled, dir) = (Verge::shop(1)?, tempfile::tempdir()?);
-    let whole = own.blobs.iter().map(|blob| Ok(Bytes::from(shop.built(&blob_key(&blob.hash))?)));
-    let whole = Snapshot::open(&whole.collect::<Result<Vec<_>>>()?)?;
-    let wanted = whole.popularity.order().filter_map(|item| whole.ids.id(item)).map(|id| id.to_string());
-    ruled.set_rules(&rules(&wanted.take(12).collect::<Vec<_>>()))?;
-    ruled.publish_into(dir.path())?;
+fn parity(fixtures: &Fixtures) -> Result<()> {
+    let (edge, shop) = (fixtures.changing()?, fixtures.shop()?);
+    let plain = Manifest::parse(&shop.built(&manifest_key(WORLD))?)?;
+    let lite = plain.lite.clone().context("there is no lite snapshot")?;
+    let (ruled_shop, dir) = (Verge::shop(1)?, tempfile::tempdir()?);
+    let full = plain.blobs.iter().map(|blob| Ok(Bytes::from(shop.built(&blob_key(&blob.hash))?)));
+    let full = Snapshot::open(&full.collect::<Result<Vec<_>>>()?)?;
+    let popular = full.popularity.order().filter_map(|item| full.ids.id(item)).map(|id| id.to_string());
+    ruled_shop.set_rules(&rules(&popular.take(12).collect::<Vec<_>>()))?;
+    ruled_shop.publish_into(dir.path())?;
     let with_rules = Manifest::parse(&fs::read(dir.path().join(manifest_key(WORLD)))?)?;
     let blob = |blob: &BlobRef| match fs::read(dir.path().join(blob_key(&blob.hash))) {
         Ok(bytes) => Ok(bytes),
         Err(_) => shop.built(&blob_key(&blob.hash)),
     };
     let steps = Steps::new(&root().join("target/test/log"))?;
-    worker::build_modules("browser", "page", &[], &steps)?;
+    wasm::build_modules("browser", "page", &[], &steps)?;
     let lite_with_rules = with_rules.lite.clone().context("there is no lite snapshot with rules")?;
-    let all = [own.blobs, vec![lite], with_rules.blobs, vec![lite_with_rules]];
+    let all = [plain.blobs, vec![lite], with_rules.blobs, vec![lite_with_rules]];
     for (number, blobs) in all.into_iter().enumerate() {
         let bytes = blobs.iter().map(|named: &BlobRef| Ok(Bytes::from(blob(named)?)));
         let bytes = bytes.collect::<Result<Vec<_>>>()?;
         let snapshot = Snapshot::open(&bytes)?;
-        let (began, mut random) = (now(), Random(number as u64));
+        let (started_at, mut random) = (now(), Random(number as u64));
         let known = (0..snapshot.len() as u32).filter_map(|item| snapshot.ids.id(item));
         let mut known: Vec<String> = known.map(|id| id.to_string()).collect();
         known.push("unknown".to_owned());
         let categories: Vec<String> = snapshot.attributes.categories().map(str::to_owned).collect();
-        let asked: Vec<Asked> =
-            (0..REQUESTS).map(|_| Asked::random(&mut random, &known, &categories, began)).collect();
+        let requests: Vec<TestRequest> = (0..REQUESTS)
+            .map(|_| TestRequest::random(&mut random, &known, &categories, started_at))
+            .collect();
 
-        let manifest = Manifest::new(WORLD, own.built_at, blobs.clone(), BTreeMap::new());
+        let manifest = Manifest::new(WORLD, plain.built_at, blobs.clone(), BTreeMap::new());
         for (blob, bytes) in blobs.iter().zip(&bytes) {
             edge.kv_put(&blob_key(&blob.hash), bytes)?;
         }
@@ -228,24 +235,29 @@ fn alike(parts: &Parts) -> Result<()> {
             reply.json()["snapshot"]["version"] == manifest.version.as_str()
         })?;
         std::thread::scope(|scope| {
-            let all: Vec<_> = asked
-                .chunks(REQUESTS / AT_ONCE)
-                .map(|part| scope.spawn(|| ask_edge(edge, &snapshot, part)))
+            let all: Vec<_> = requests
+                .chunks(REQUESTS / CONCURRENCY)
+                .map(|chunk| scope.spawn(|| compare_edge(edge, &snapshot, chunk)))
                 .collect();
             all.into_iter()
-                .try_for_each(|part| part.join().unwrap_or_else(|_| anyhow::bail!("a thread panicked")))
+                .try_for_each(|thread| thread.join().unwrap_or_else(|_| anyhow::bail!("a thread panicked")))
         })?;
-        in_page(&snapshot, &bytes, &asked, began)?;
+        compare_page(&snapshot, &bytes, &requests, started_at)?;
     }
     Ok(())
 }
 
-/// Gives the requests and the native answers to the page's wasm, which compares.
-fn in_page(snapshot: &Snapshot, blobs: &[Bytes], asked: &[Asked], now: Timestamp) -> Result<()> {
+/// Passes the requests and the native answers to the page's wasm, which compares them.
+fn compare_page(
+    snapshot: &Snapshot,
+    blobs: &[Bytes],
+    requests: &[TestRequest],
+    now: Timestamp,
+) -> Result<()> {
     let mut scratch = Scratch::default();
-    let cases = asked.iter().map(|asked| {
-        let Asked { similar, popular, query, cookie, device } = asked;
-        let expected = asked.native(snapshot, now, &mut scratch)?;
+    let cases = requests.iter().map(|request| {
+        let TestRequest { similar, popular, query, cookie, device } = request;
+        let expected = request.native(snapshot, now, &mut scratch)?;
         Ok(json!({"similar": similar, "popular": popular, "query": query, "cookie": cookie, "device": device, "expected": expected}))
     });
     let dir = tempfile::tempdir()?;
@@ -256,8 +268,11 @@ fn in_page(snapshot: &Snapshot, blobs: &[Bytes], asked: &[Asked], now: Timestamp
     let script = root().join("tests/parity/page.mjs");
     let output =
         tools::npm_program("node").arg(script).arg(root().join("target/browser")).arg(dir.path()).output()?;
-    let said =
+    let output_text =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    ensure!(output.status.success() && said.contains(&format!("{} alike", asked.len())), "{said}");
+    ensure!(
+        output.status.success() && output_text.contains(&format!("{} alike", requests.len())),
+        "{output_text}"
+    );
     Ok(())
 }

@@ -1,22 +1,22 @@
-//! What merchandisers decide: rules, experiments and regions, from the document to the answer.
+//! Rules, experiments and regions, from the document to the answer.
 
-use crate::answers::{is_unharmed, popular, problem};
-use crate::{Parts, Test};
+use crate::answers::{ensure_healthy, popular, problem};
+use crate::{Fixtures, Test};
 use anyhow::{Result, ensure};
 use end_to_end::{Edge, Reply, Verge};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub const TESTS: &[Test] = &[
-    ("rules_count_from_the_next_publishing_on", published),
-    ("rules_are_asked_of_device_hour_segment_and_earlier_visits", conditions),
-    ("rules_keep_visitors_with_their_variant_and_testers_see_the_one_they_ask_for", experiments),
-    ("rules_try_something_in_a_share_of_the_answers", exploration),
-    ("rules_or_not_parts_of_countries_and_continents_have_regions", places),
+pub(crate) const TESTS: &[Test] = &[
+    ("rules_apply_from_the_next_publication", published),
+    ("rules_depend_on_device_hour_segment_and_earlier_visits", conditions),
+    ("visitors_keep_their_variant_and_testers_can_force_one", experiments),
+    ("exploration_occurs_in_its_share_of_answers", exploration),
+    ("regions_cover_parts_of_countries_and_continents", places),
 ];
 
-/// What testers' variants are signed with.
-const TESTER_KEY: &str = "a key of testers only";
+/// The key that signs forced variants.
+const TESTER_KEY: &str = "a key of the testers";
 const PHONE: &str =
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148";
 const COMPUTER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
@@ -24,8 +24,8 @@ const COMPUTER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101
 fn set(shop: &Verge, edge: &Edge, rules: &Value) -> Result<()> {
     let before = edge.version("world").unwrap_or_default();
     shop.set_rules(rules)?;
-    let said = shop.publish(&edge.kv_api())?;
-    ensure!(!said.is_empty(), "nothing was published");
+    let output = shop.publish(&edge.kv_api())?;
+    ensure!(!output.is_empty(), "nothing was published");
     edge.until("/v1/popular?limit=1", |reply| reply.json()["snapshot"]["version"] != before)?;
     Ok(())
 }
@@ -37,30 +37,30 @@ fn start(shop: &Verge) -> Result<Edge> {
     Ok(edge)
 }
 
-fn published(parts: &Parts) -> Result<()> {
-    let (shop, edge) = (Verge::shop(3)?, parts.changing()?);
+fn published(fixtures: &Fixtures) -> Result<()> {
+    let (shop, edge) = (Verge::shop(3)?, fixtures.changing()?);
     shop.publish(&edge.kv_api())?;
     edge.until("/v1/popular", |reply| reply.status == 200)?;
-    let usual = popular(edge, 12)?;
+    let unruled = popular(edge, 12)?;
     let first = edge.get("/v1/popular?limit=12")?;
-    let hero = &usual[7];
+    let hero = &unruled[7];
     set(
         &shop,
         edge,
         &json!({"rules": [
             {"name": "hero", "pin": {"item": hero, "at": 1}},
-            {"name": "gone", "exclude": {"items": [usual[0], usual[1]]}},
+            {"name": "gone", "exclude": {"items": [unruled[0], unruled[1]]}},
         ]}),
     )?;
     let ruled = edge.get("/v1/popular?limit=12")?;
-    ensure!(ruled.ids()[0] == *hero && ruled.ids()[1] == usual[2], "{ruled:?}");
+    ensure!(ruled.ids()[0] == *hero && ruled.ids()[1] == unruled[2], "{ruled:?}");
     ensure!(ruled.json()["items"][0]["signal"] == "pinned", "{ruled:?}");
-    ensure!(ruled.header("etag") != first.header("etag"), "the same tag");
-    let personal = edge.get(&format!("/v1/recommendations?recents={}&limit=50", usual[2]))?;
-    ensure!(!personal.ids().contains(&usual[0]), "an excluded item: {personal:?}");
+    ensure!(ruled.header("etag") != first.header("etag"), "the ETag is unchanged");
+    let personal = edge.get(&format!("/v1/recommendations?recents={}&limit=50", unruled[2]))?;
+    ensure!(!personal.ids().contains(&unruled[0]), "an excluded item appears: {personal:?}");
     set(&shop, edge, &json!({}))?;
-    ensure!(popular(edge, 12)? == usual, "the rules are still in force");
-    is_unharmed(edge)
+    ensure!(popular(edge, 12)? == unruled, "the rules are still in force");
+    ensure_healthy(edge)
 }
 
 fn from(edge: &Edge, path: &str, agent: &str, zone: &str) -> Result<Reply> {
@@ -68,23 +68,23 @@ fn from(edge: &Edge, path: &str, agent: &str, zone: &str) -> Result<Reply> {
     request.place(&json!({"country": "DE", "timezone": zone})).send()
 }
 
-fn conditions(_: &Parts) -> Result<()> {
+fn conditions(_: &Fixtures) -> Result<()> {
     let shop = Verge::shop(4)?;
     let edge = start(&shop)?;
-    let usual = popular(&edge, 12)?;
+    let unruled = popular(&edge, 12)?;
     let pin = |name: &str, item: &str, at: u8, when: Value| json!({"name": name, "when": when, "pin": {"item": item, "at": at}});
     let all_day = |zone: Option<&str>| json!({"hours": {"from": "00:00", "to": "24:00", "timezone": zone}});
     set(
         &shop,
         &edge,
         &json!({"rules": [
-            pin("phone", &usual[5], 1, json!({"devices": ["mobile"]})),
-            pin("vip", &usual[6], 2, json!({"segments": ["vip"]})),
-            pin("back", &usual[7], 3, json!({"returning": true})),
-            pin("mine", &usual[8], 4, all_day(None)),
-            pin("shop", &usual[9], 5, all_day(Some("Europe/Berlin"))),
-            pin("mars", &usual[10], 6, all_day(Some("Mars/Olympus"))),
-            pin("past", &usual[11], 7, json!({"until": "2020-01-01T00:00:00Z"})),
+            pin("phone", &unruled[5], 1, json!({"devices": ["mobile"]})),
+            pin("vip", &unruled[6], 2, json!({"segments": ["vip"]})),
+            pin("back", &unruled[7], 3, json!({"returning": true})),
+            pin("mine", &unruled[8], 4, all_day(None)),
+            pin("shop", &unruled[9], 5, all_day(Some("Europe/Berlin"))),
+            pin("mars", &unruled[10], 6, all_day(Some("Mars/Olympus"))),
+            pin("past", &unruled[11], 7, json!({"until": "2020-01-01T00:00:00Z"})),
         ]}),
     )?;
     let pinned = |reply: &Reply| -> BTreeSet<u64> {
@@ -102,7 +102,7 @@ fn conditions(_: &Parts) -> Result<()> {
     expect(from(&edge, path, PHONE, "Europe/Paris")?, &[1, 4, 5])?;
     expect(from(&edge, path, COMPUTER, "nowhere")?, &[5])?;
     expect(from(&edge, &format!("{path}&segment=b2b,vip"), COMPUTER, "Asia/Tokyo")?, &[2, 4, 5])?;
-    let cookie = format!("verge_recents=1|{}:v:1", usual[0]);
+    let cookie = format!("verge_recents=1|{}:v:1", unruled[0]);
     let back = edge.request("GET", "/v1/recommendations?limit=12").header("cookie", &*cookie);
     expect(back.place(&json!({})).send()?, &[3, 5])?;
     let shared =
@@ -112,7 +112,7 @@ fn conditions(_: &Parts) -> Result<()> {
     expect(shared, &[5])
 }
 
-fn experiments(_: &Parts) -> Result<()> {
+fn experiments(_: &Fixtures) -> Result<()> {
     let shop = Verge::shop(5)?;
     let edge = start(&shop)?;
     let hero = popular(&edge, 12)?.pop().unwrap_or_default();
@@ -134,19 +134,22 @@ fn experiments(_: &Parts) -> Result<()> {
         let visitor = format!("visitor-number-{number:06}A");
         let reply = ask("/v1/recommendations?limit=3", &visitor)?;
         let again = ask("/v1/recommendations?limit=3", &visitor)?;
-        ensure!(reply.ids() == again.ids(), "another answer: {reply:?} {again:?}");
+        ensure!(reply.ids() == again.ids(), "the answers differ: {reply:?} {again:?}");
         let body = reply.json();
         let variant = body["experiments"][0]["variant"].as_str().unwrap_or_default().to_owned();
         ensure!(body["experiments"][0]["id"] == "home", "{reply:?}");
         ensure!((reply.ids()[0] == hero) == (variant == "b"), "{reply:?}");
         let request = body["request"].as_str().unwrap_or_default();
         ensure!(request.ends_with(&format!("~home={variant}")), "{reply:?}");
-        // Whatever happens to the answer's items is attributed by it.
+        // Events on the items are attributed to the variant by the request id.
         let event = json!({"kind": "click", "item": hero, "request": request}).to_string();
-        ensure!(edge.request("POST", "/v1/events").body(event).send()?.status == 202, "the event is refused");
+        ensure!(
+            edge.request("POST", "/v1/events").body(event).send()?.status == 202,
+            "the event is rejected"
+        );
         *counts.entry(variant).or_default() += 1;
     }
-    // Of 60 with one in three, 7 and 34 are more than three standard deviations off.
+    // The expectation is 20 of 60; 7 and 34 are more than three standard deviations away.
     ensure!((8..=33).contains(&counts["a"]), "{counts:?}");
     for path in ["/v1/recommendations?placement=cart", "/v1/popular", "/v1/recommendations?strategy=next"] {
         let reply = ask(path, "visitor-number-000001A")?;
@@ -156,35 +159,35 @@ fn experiments(_: &Parts) -> Result<()> {
         let force = shop.force("home", variant, TESTER_KEY)?;
         let reply = edge.get(&format!("/v1/recommendations?limit=3&{force}"))?;
         ensure!(reply.json()["experiments"][0]["variant"] == variant, "{reply:?}");
-        let other = shop.force("home", variant, "a key of somebody else")?;
-        let refused = problem(&edge.get(&format!("/v1/recommendations?{other}"))?, 400)?;
-        ensure!(refused["field"] == "force", "{refused}");
+        let other = shop.force("home", variant, "another key")?;
+        let rejected = problem(&edge.get(&format!("/v1/recommendations?{other}"))?, 400)?;
+        ensure!(rejected["field"] == "force", "{rejected}");
     }
     problem(&edge.get("/v1/recommendations?force=home.b.1.AAAA")?, 400)?;
-    is_unharmed(&edge)
+    ensure_healthy(&edge)
 }
 
-fn exploration(parts: &Parts) -> Result<()> {
-    let (shop, edge) = (Verge::shop(6)?, parts.changing()?);
+fn exploration(fixtures: &Fixtures) -> Result<()> {
+    let (shop, edge) = (Verge::shop(6)?, fixtures.changing()?);
     shop.publish(&edge.kv_api())?;
     set(&shop, edge, &json!({"rules": [{"name": "try", "explore": {"share": 0.5}}]}))?;
-    let mut tried = BTreeSet::new();
+    let mut explored = BTreeSet::new();
     let mut count = 0;
     for _ in 0..60 {
         let reply = edge.get("/v1/recommendations?limit=6&recents=")?;
         let last = reply.json()["items"][5].clone();
         if last["signal"] == "exploration" {
             count += 1;
-            tried.insert(last["id"].to_string());
+            explored.insert(last["id"].to_string());
         }
     }
-    ensure!((18..=42).contains(&count), "{count} of 60 with a share of a half");
-    ensure!(tried.len() > 3, "always the same: {tried:?}");
+    ensure!((18..=42).contains(&count), "{count} of 60 answers, expected a half");
+    ensure!(explored.len() > 3, "too few different items: {explored:?}");
     set(&shop, edge, &json!({}))
 }
 
-fn places(parts: &Parts) -> Result<()> {
-    let (shop, edge) = (Verge::shop(7)?, parts.changing()?);
+fn places(fixtures: &Fixtures) -> Result<()> {
+    let (shop, edge) = (Verge::shop(7)?, fixtures.changing()?);
     shop.set_regions("[regions]\nwest = [\"us-ca\"]\nus = [\"us\"]\neurope = [\"continent-eu\"]\n")?;
     shop.publish(&edge.kv_api())?;
     let at = |cf: Value| -> Result<String> {
@@ -202,7 +205,7 @@ fn places(parts: &Parts) -> Result<()> {
     ] {
         // The first request of a region loads it.
         let found = (0..50).any(|_| at(cf.clone()).is_ok_and(|found| found == region));
-        ensure!(found, "{cf} is answered from '{}', not from '{region}'", at(cf.clone())?);
+        ensure!(found, "{cf} is served from '{}', not from '{region}'", at(cf.clone())?);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! A shop too large for one snapshot: its tables in shards, of which requests read what they need.
+//! Tables in shards: a request loads only the shards it needs.
 
 use crate::answers::popular;
-use crate::{Parts, Test};
+use crate::{Fixtures, Test};
 use anyhow::{Context, Result, ensure};
 use end_to_end::{Edge, Reply, Verge};
 use serde_json::Value;
@@ -13,20 +13,20 @@ use snapshots::recents::Recents;
 use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 
-pub const TESTS: &[Test] = &[
-    ("shards_answer_as_all_of_them_would", the_same),
-    ("missing_shards_leave_popular_items_and_return", missing),
+pub(crate) const TESTS: &[Test] = &[
+    ("sharded_answers_equal_those_of_the_full_tables", equal_answers),
+    ("missing_shards_fall_back_to_popular_and_recover", missing),
 ];
 
-/// How many of the shards a request needed were at hand, and how many it needed.
+/// The number of cached shards and of needed shards of a request.
 fn shards(reply: &Reply) -> Option<(usize, usize)> {
     let (_, text) = reply.header("server-timing").split_once(";desc=\"")?;
-    let (at_hand, needed) = text.trim_end_matches('"').split_once(" of ")?;
-    Some((at_hand.parse().ok()?, needed.parse().ok()?))
+    let (cached, needed) = text.trim_end_matches('"').split_once(" of ")?;
+    Some((cached.parse().ok()?, needed.parse().ok()?))
 }
 
 fn has_all_shards(reply: &Reply) -> bool {
-    shards(reply).is_some_and(|(at_hand, needed)| at_hand == needed && needed > 0)
+    shards(reply).is_some_and(|(cached, needed)| cached == needed && needed > 0)
 }
 
 fn manifest(shop: &Verge) -> Result<Manifest> {
@@ -41,11 +41,11 @@ fn until_served(edge: &Edge, shop: &Verge) -> Result<()> {
     Ok(())
 }
 
-fn the_same(parts: &Parts) -> Result<()> {
-    let (whole, edge, shop) = (parts.serving()?, parts.changing()?, parts.sharded_shop()?);
+fn equal_answers(fixtures: &Fixtures) -> Result<()> {
+    let (whole, edge, shop) = (fixtures.serving()?, fixtures.changing()?, fixtures.sharded_shop()?);
     let manifest = manifest(shop)?;
-    ensure!(manifest.blobs.len() > 10, "the tables are not cut: {:?}", manifest.blobs);
-    // All shards at once, as no isolate has to hold them.
+    ensure!(manifest.blobs.len() > 10, "the tables are not sharded: {:?}", manifest.blobs);
+    // All shards at once, which an isolate never loads.
     let blobs = manifest.blobs.iter().map(|blob| Ok(shop.built(&blob_key(&blob.hash))?.into()));
     let snapshot = Snapshot::open(&blobs.collect::<Result<Vec<_>>>()?)?;
     shop.publish(&edge.kv_api())?;
@@ -53,14 +53,14 @@ fn the_same(parts: &Parts) -> Result<()> {
     let items = popular(whole, 60)?;
     let mut scratch = Scratch::default();
     for recents in items.windows(5).step_by(5) {
-        let asked = format!("region=world&limit=20&recents={}", recents.join(","));
-        let path = format!("/v1/recommendations?{asked}");
-        ensure!(shards(&whole.get(&path)?).is_none(), "a whole snapshot speaks of shards");
+        let query = format!("region=world&limit=20&recents={}", recents.join(","));
+        let path = format!("/v1/recommendations?{query}");
+        ensure!(shards(&whole.get(&path)?).is_none(), "an unsharded snapshot reports shards");
         let found = edge.until(&path, has_all_shards)?;
         ensure!(found.json()["degraded"] == Value::Null, "degraded: {found:?}");
-        let query = Query::parse(&asked).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        let nobody = Recents::default();
-        let request = Request::new(&query, &nobody, Timestamp(0));
+        let query = Query::parse(&query).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let no_recents = Recents::default();
+        let request = Request::new(&query, &no_recents, Timestamp(0));
         let expected = answer(&snapshot, Call::Recommend, &request, &mut scratch);
         let expected = expected.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         let expected: Vec<String> = expected.items.iter().map(|item| item.item.id.to_string()).collect();
@@ -71,39 +71,41 @@ fn the_same(parts: &Parts) -> Result<()> {
     Ok(())
 }
 
-fn missing(parts: &Parts) -> Result<()> {
-    // One that has read no shard yet.
-    let (edge, shop) = (Edge::start(&[("SHARD_DEADLINE_MS", "500")])?, parts.sharded_shop()?);
+fn missing(fixtures: &Fixtures) -> Result<()> {
+    // A new Worker, which has loaded no shard.
+    let (edge, shop) = (Edge::start(&[("SHARD_DEADLINE_MS", "500")])?, fixtures.sharded_shop()?);
     shop.publish(&edge.kv_api())?;
     until_served(&edge, shop)?;
     let manifest = manifest(shop)?;
-    let cut: Vec<_> = manifest.blobs.iter().filter(|blob| blob.rows.is_some()).collect();
-    for blob in &cut {
+    let shard_blobs: Vec<_> = manifest.blobs.iter().filter(|blob| blob.rows.is_some()).collect();
+    for blob in &shard_blobs {
         edge.kv_delete(&blob_key(&blob.hash))?;
     }
     let path = format!("/v1/recommendations?limit=5&recents={}", popular(&edge, 1)?[0]);
     let reply = edge.get(&path)?;
-    ensure!(reply.status == 200 && reply.ids().len() == 5, "no answer without rows: {reply:?}");
-    let (at_hand, needed) = shards(&reply).with_context(|| format!("nothing said of shards: {reply:?}"))?;
-    ensure!(at_hand == 0 && needed > 0, "{at_hand} of {needed} shards are at hand");
-    ensure!(reply.json()["degraded"] == "popular_only", "it is not told that rows are missing: {reply:?}");
+    ensure!(reply.status == 200 && reply.ids().len() == 5, "no answer without shards: {reply:?}");
+    let (cached, needed) =
+        shards(&reply).with_context(|| format!("the answer does not report shards: {reply:?}"))?;
+    ensure!(cached == 0 && needed > 0, "{cached} of {needed} shards are cached");
+    ensure!(reply.json()["degraded"] == "popular_only", "the answer is not marked as degraded: {reply:?}");
     let similar = format!("/v1/items/{}/similar?limit=5", popular(&edge, 1)?[0]);
     let reply = edge.get(&similar)?;
-    let kept = !reply.header("etag").is_empty() || !reply.header("cache-control").contains("no-store");
-    ensure!(reply.status == 200 && !kept, "others may keep an answer without rows: {reply:?}");
+    let is_cacheable =
+        !reply.header("etag").is_empty() || !reply.header("cache-control").contains("no-store");
+    ensure!(reply.status == 200 && !is_cacheable, "an answer without shards is cacheable: {reply:?}");
 
-    // Damaged ones are as good as missing.
-    for blob in &cut {
+    // Corrupt shards are treated as missing.
+    for blob in &shard_blobs {
         edge.kv_put(&blob_key(&blob.hash), &shop.built(&blob_key(&blob.hash))?[1..])?;
     }
-    ensure!(shards(&edge.get(&path)?).is_some_and(|(at_hand, _)| at_hand == 0), "a damaged shard is used");
-    for blob in &cut {
+    ensure!(shards(&edge.get(&path)?).is_some_and(|(cached, _)| cached == 0), "a corrupt shard is used");
+    for blob in &shard_blobs {
         edge.kv_put(&blob_key(&blob.hash), &shop.built(&blob_key(&blob.hash))?)?;
     }
     let reply = edge.until(&path, has_all_shards)?;
     ensure!(reply.json()["degraded"] == Value::Null, "still degraded: {reply:?}");
-    ensure!(reply.json()["items"][0]["signal"] == "coview", "no rows are used: {reply:?}");
+    ensure!(reply.json()["items"][0]["signal"] == "coview", "the shards are not used: {reply:?}");
     let reply = edge.until(&similar, has_all_shards)?;
-    ensure!(!reply.header("etag").is_empty(), "an answer with all rows has no ETag: {reply:?}");
+    ensure!(!reply.header("etag").is_empty(), "an answer with all shards has no ETag: {reply:?}");
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Large snapshots that change places under load: every answer is of one version, and memory stays bounded.
+//! Replacing large snapshots under load: each answer comes from one version, and memory stays bounded.
 
-use crate::{Parts, Test};
+use crate::{Fixtures, Test};
 use anyhow::{Context, Result, ensure};
 use end_to_end::{Edge, Verge};
 use snapshots::envelope::{Envelope, Section};
@@ -10,21 +10,21 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-pub const TESTS: &[Test] = &[("memory_stays_bounded_over_50_swaps_of_20_mib", swaps)];
+pub(crate) const TESTS: &[Test] = &[("memory_stays_bounded_over_50_swaps_of_20_mib", swaps)];
 
 const SWAPS: u8 = 50;
 const BALLAST: usize = 20 << 20;
-/// What an isolate has on Cloudflare.
-const ISOLATE: u64 = 128_000_000;
+/// The memory limit of an isolate on Cloudflare, in bytes.
+const ISOLATE_LIMIT: u64 = 128_000_000;
 
-/// A shop's own snapshot, and beside it a blob of 20 MiB that no other version has.
+/// A shop's snapshot with an additional blob of 20 MiB that is unique to the version.
 struct Version {
     manifest: Manifest,
     ballast: Vec<u8>,
 }
 
 impl Version {
-    /// Built `number` ms after 1970, by which an answer tells its version.
+    /// A version with the build time `number` ms, by which answers identify it.
     fn new(shop: &Verge, number: u8) -> Result<Self> {
         let own = Manifest::parse(&shop.built(&manifest_key(WORLD))?)?;
         let items = Bytes::from(shop.built(&blob_key(&own.blobs[0].hash))?);
@@ -39,10 +39,10 @@ impl Version {
     }
 
     fn ballast_key(&self) -> Result<String> {
-        Ok(blob_key(&self.manifest.blobs.last().context("it names no blob")?.hash))
+        Ok(blob_key(&self.manifest.blobs.last().context("the manifest has no blobs")?.hash))
     }
 
-    /// Puts what no version before it has, its manifest last.
+    /// Writes the unique blob, then the manifest.
     fn publish(&self, edge: &Edge) -> Result<()> {
         edge.kv_put(&self.ballast_key()?, &self.ballast)?;
         edge.kv_put(&manifest_key(WORLD), &self.manifest.to_json())
@@ -50,64 +50,64 @@ impl Version {
 }
 
 fn memory(edge: &Edge) -> Result<u64> {
-    edge.get("/healthz")?.json()["memory_bytes"].as_u64().context("/healthz tells no memory")
+    edge.get("/healthz")?.json()["memory_bytes"].as_u64().context("/healthz reports no memory")
 }
 
-/// Asks until `stop`; how often. Version and build time of every answer must belong together.
+/// Sends requests until `stop` and returns their number. Version and build time of each answer must match.
 fn visitor(edge: &Edge, versions: &[String], stop: &AtomicBool) -> Result<usize> {
     let mut answers = 0;
     while !stop.load(Ordering::Relaxed) {
         let reply = edge.get("/v1/recommendations?limit=5&region=world")?;
-        ensure!(reply.status == 200 && reply.ids().len() == 5, "an answer fails: {reply:?}");
+        ensure!(reply.status == 200 && reply.ids().len() == 5, "a request failed: {reply:?}");
         let snapshot = &reply.json()["snapshot"];
         let built_at: Timestamp = serde_json::from_value(snapshot["built_at"].clone())?;
         let version = usize::try_from(built_at.0).ok().and_then(|number| versions.get(number));
         ensure!(
             version.is_some_and(|version| snapshot["version"] == version.as_str()),
-            "two versions: {reply:?}"
+            "an answer mixes two versions: {reply:?}"
         );
         answers += 1;
     }
     Ok(answers)
 }
 
-fn swaps(parts: &Parts) -> Result<()> {
-    let (edge, shop) = (Edge::start(&[])?, parts.shop()?);
+fn swaps(fixtures: &Fixtures) -> Result<()> {
+    let (edge, shop) = (Edge::start(&[])?, fixtures.shop()?);
     shop.publish(&edge.kv_api())?;
     let versions = (0..=SWAPS).map(|number| Ok(Version::new(shop, number)?.manifest.version));
     let versions: Vec<String> = versions.collect::<Result<_>>()?;
     Version::new(shop, 0)?.publish(&edge)?;
-    let asked = "/v1/popular?limit=1&region=world";
-    edge.until(asked, |reply| reply.json()["snapshot"]["version"] == versions[0].as_str())?;
+    let path = "/v1/popular?limit=1&region=world";
+    edge.until(path, |reply| reply.json()["snapshot"]["version"] == versions[0].as_str())?;
     let stop = AtomicBool::new(false);
-    let (most, answers) = thread::scope(|scope| {
+    let (max_memory, answers) = thread::scope(|scope| {
         let visitors: Vec<_> = (0..2).map(|_| scope.spawn(|| visitor(&edge, &versions, &stop))).collect();
         let swapped = swap_all(&edge, shop, &versions);
         stop.store(true, Ordering::Relaxed);
         let mut answers = 0;
         for visitor in visitors {
-            answers += visitor.join().map_err(|_| anyhow::anyhow!("a visitor failed"))??;
+            answers += visitor.join().map_err(|_| anyhow::anyhow!("a visitor panicked"))??;
         }
         anyhow::Ok((swapped?, answers))
     })?;
     println!(
-        "{SWAPS} swaps of {BALLAST} bytes beside {answers} answers: at most {most} bytes of wasm memory"
+        "{SWAPS} swaps of {BALLAST} bytes during {answers} answers: at most {max_memory} bytes of wasm memory"
     );
     Ok(())
 }
 
-/// Publishes one version after the other, each when the one before is answered from; the most memory seen.
+/// Publishes the versions in order, each after its predecessor is served. Returns the maximum memory in bytes.
 fn swap_all(edge: &Edge, shop: &Verge, versions: &[String]) -> Result<u64> {
-    let mut most = 0;
+    let mut max = 0;
     for number in 1..=SWAPS {
         let before = Version::new(shop, number - 1)?.ballast_key()?;
         Version::new(shop, number)?.publish(edge)?;
-        let asked = "/v1/popular?limit=1&region=world";
+        let path = "/v1/popular?limit=1&region=world";
         let version = versions[usize::from(number)].as_str();
-        edge.until(asked, |reply| reply.json()["snapshot"]["version"] == version)?;
-        most = most.max(memory(edge)?);
-        ensure!(most < ISOLATE, "{most} bytes of wasm memory after swap {number}");
+        edge.until(path, |reply| reply.json()["snapshot"]["version"] == version)?;
+        max = max.max(memory(edge)?);
+        ensure!(max < ISOLATE_LIMIT, "{max} bytes of wasm memory after swap {number}");
         edge.kv_delete(&before)?;
     }
-    Ok(most)
+    Ok(max)
 }

@@ -1,6 +1,6 @@
-//! `xtask-bindgen HOST WASM OUT_DIR`: turns what was compiled for HOST into `index.js` and `index_bg.wasm` for the
-//! `worker`, `scorer.js` and `scorer_bg.wasm` for the `browser`, and prints their size. `cargo xtask worker` and `browser`
-//! call it.
+//! `xtask-bindgen HOST WASM OUT_DIR`: runs wasm-bindgen on WASM and prints the size of the result. For the HOST `worker` it
+//! writes `index.js` and `index_bg.wasm`, for `browser` `scorer.js` and `scorer_bg.wasm`. `cargo xtask worker` and
+//! `cargo xtask browser` call it.
 
 use anyhow::{Context, Result, bail};
 use flate2::{Compression, write::GzEncoder};
@@ -15,7 +15,7 @@ fn main() -> Result<()> {
     let name = if in_worker { "index" } else { "scorer" };
     let mut bindgen = Bindgen::new();
     if in_worker {
-        // Let the entry module start a fresh instance after an abort.
+        // The entry module creates a new instance after an abort.
         bindgen.module(true)?.reset_state_function(true).force_enable_abort_handler(true);
     } else {
         bindgen.web(true)?.omit_default_module_path(true);
@@ -27,10 +27,10 @@ fn main() -> Result<()> {
         .remove_name_section(true)
         .remove_producers_section(true)
         .generate(out_dir)
-        .context("wasm-bindgen could not read it; is its version the one in Cargo.lock?")?;
+        .context("wasm-bindgen failed; is its version the one in Cargo.lock?")?;
 
     if in_worker {
-        // workerd knows wasm modules as plain imports only.
+        // workerd does not support source-phase imports of wasm.
         let index = out_dir.join("index.js");
         let script =
             fs::read_to_string(&index).with_context(|| format!("cannot read {}", index.display()))?;

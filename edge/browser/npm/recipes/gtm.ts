@@ -1,5 +1,5 @@
-// Both ways between Google's dataLayer and Verge: GA4's ecommerce events are tracked, and what the element shows and is
-// clicked on becomes GA4's `view_item_list` and `select_item`.
+// Connects Google's dataLayer and Verge in both directions: GA4's ecommerce events are tracked, and the element's
+// impressions and clicks become GA4's `view_item_list` and `select_item`.
 import type { Client, Event, Kind, Recommendation } from "verge-browser";
 
 interface Pushed {
@@ -28,7 +28,7 @@ export function bridge(verge: Client, layer: Pushed[]): void {
   for (const [name, event] of [["verge-impression", "view_item_list"], ["verge-click", "select_item"]] as const) {
     addEventListener(name, (heard) => {
       const { id, price } = (heard as CustomEvent<{ item: Recommendation }>).detail.item;
-      // The element has told Verge already: past the bridge, to Google alone.
+      // The element has sent it to Verge already, so bypass the bridge.
       push({ event, ecommerce: { items: [{ item_id: id, ...(price !== undefined && { price }) }] } });
     });
   }

@@ -1,4 +1,4 @@
-// A loader of Shopify Hydrogen (or any Remix route): the visitor's items come from the request's own cookie.
+// A loader for Shopify Hydrogen (or any Remix route). It reads the recents from the request's cookie.
 import { createClient } from "verge-browser";
 
 export async function loader({ request, params }: { request: Request; params: { handle: string } }) {

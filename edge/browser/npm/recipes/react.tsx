@@ -1,11 +1,11 @@
-// A hook, and the element with its answer from the server. In Next.js, `Recommended` is a server component as it is.
+// A hook, and a server component (as in Next.js) that renders the element with its answer.
 import { useEffect, useState } from "react";
 import { createClient, type Answer, type RecommendParams } from "verge-browser";
 import { renderList } from "verge-browser/server";
 
 const verge = createClient();
 
-/** What is recommended in a page; undefined until it is known. */
+/** Recommendations in a page; undefined until loaded. */
 export function useRecommendations(params: RecommendParams): Answer | undefined {
   const [answer, setAnswer] = useState<Answer>();
   const asked = JSON.stringify(params);
@@ -18,7 +18,7 @@ export function useRecommendations(params: RecommendParams): Answer | undefined 
   return answer;
 }
 
-/** Rendered by the server for everybody alike; `verge-browser/element` takes the list over in the page. */
+/** Rendered by the server, the same for everybody; `verge-browser/element` adopts the list in the page. */
 export async function Recommended({ item }: { item: string }) {
   const server = createClient({ endpoint: "https://shop.example", fallback: false });
   const answer = await server.similar(item, { limit: 8 });

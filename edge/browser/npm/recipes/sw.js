@@ -1,5 +1,5 @@
-// A service worker with which a shop opens offline: pages and modules from the network, or as they were last; the
-// snapshot is the client's own affair, which `verge.prepare()` has put into Cache Storage.
+// A service worker for offline use: pages and modules from the network, or else from the cache. The client itself caches the
+// snapshot, with `verge.prepare()`.
 const SHELL = "shop";
 
 self.addEventListener("install", () => self.skipWaiting());

@@ -1,66 +1,66 @@
 import { VergeError } from "./errors.js";
 import type { Fallback } from "./fallback.js";
 import { createQueue, type Queued } from "./queue.js";
-import { COOKIE, encode, parse, tells, touch } from "./recents.js";
+import { COOKIE, encode, parse, includesEvent, touch } from "./recents.js";
 import { createStore } from "./store.js";
 import type { Answer, Event, Item, ListParams, Recent, RecommendParams } from "./types.js";
 
-/** How a client is made. */
+/** The options of a client. */
 export interface ClientOptions {
   /**
-   * Where the edge answers, without `/v1`: `https://shop.example`, or a path of the page's own site, which is best, as
-   * the edge then keeps the recents in a first-party cookie; that is what is meant where it is left out. `null` asks
-   * no edge at all: the page answers, from `snapshots`.
+   * The URL of the edge without `/v1`: `https://shop.example`, or a path of the page's own site, so that the edge can keep
+   * the recents in a first-party cookie. Default: the root of the page's site. `null` means no edge: the page scores from
+   * `snapshots`.
    */
   endpoint?: string | null;
-  /** The region to answer for; where it is left out, the edge goes by the visitor's country. */
+  /** The region. Default: that of the visitor's country. */
   region?: string;
   /**
-   * Whether the visitor agreed to anything being kept in the browser; asked each time where it is a function. Without
-   * consent requests carry no cookies, and recents and unsent events live as long as the page. `true` where it is left out.
+   * Whether the visitor consents to storage in the browser. A function is called each time. Without consent, requests have
+   * no cookies, and recents and unsent events are kept in memory only. Default: `true`.
    */
   consent?: boolean | (() => boolean);
-  /** How long an answer of the edge is waited for before the page looks for one of its own, in ms; 300 where it is left out. */
+  /** How long to wait for the edge before the page scores itself, in ms. Default: 300. */
   deadline?: number;
-  /** `false` if the page never answers by itself. */
+  /** `false` if the page must not score itself. Default: `true`. */
   fallback?: boolean;
   /**
-   * Where `manifest/{region}` and `blob/{hash}` are, as `verge publish --to DIRECTORY` writes them;
-   * `{endpoint}/v1/snapshots` where it is left out.
+   * The URL of the directory with `manifest/{region}` and `blob/{hash}`, as written by `verge publish --to DIRECTORY`.
+   * Default: `{endpoint}/v1/snapshots`.
    */
   snapshots?: string;
-  /** What to show where neither the edge nor the page can answer. */
+  /** The answer if neither the edge nor the page can compute one. */
   items?: Item[];
-  /** In place of the global `fetch`. */
+  /** Replaces the global `fetch`. */
   fetch?: typeof fetch;
 }
 
-/** Asks for recommendations, and tells what the visitor did. */
+/** Requests recommendations and sends events. */
 export interface Client {
-  /** Items for this visitor. Rejects only for what the edge refuses ({@link VergeError}), and if `signal` aborts. */
+  /** Recommendations for this visitor. Rejects only if the edge rejects the request ({@link VergeError}) or `signal` aborts. */
   recommend(params?: RecommendParams): Promise<Answer>;
-  /** Items like this one. Rejects as `recommend` does. */
+  /** Similar items. Rejects like `recommend`. */
   similar(item: string, params?: ListParams): Promise<Answer>;
-  /** What the region wants. Rejects as `recommend` does. */
+  /** The region's popular items. Rejects like `recommend`. */
   popular(params?: ListParams): Promise<Answer>;
-  /** One item; undefined where there is none with this id, or nobody knows. */
+  /** An item; undefined if it is unknown or cannot be loaded. */
   item(id: string, signal?: AbortSignal): Promise<Item | undefined>;
-  /** Takes note of what the visitor did. It is sent soon, again until it is taken, and kept over reloads. */
+  /** Queues events. They are sent soon, retried until accepted, and survive reloads. */
   track(...events: Event[]): void;
-  /** Sends what was tracked now; resolves when it was taken, or could not be. */
+  /** Sends the queued events now. Resolves when they are accepted or sending fails. */
   flush(): Promise<void>;
-  /** The visitor's latest items, newest first, as the next answer will go by. */
+  /** The visitor's latest items, newest first, that the next answer is based on. */
   recents(): Recent[];
-  /** Fetches what the page needs to answer by itself, ahead of need; whether it has it now. */
+  /** Loads what the page needs to score itself. Resolves to whether it can. */
   prepare(): Promise<boolean>;
-  /** Removes everything that Verge keeps in this browser. */
+  /** Removes everything that Verge has stored in this browser. */
   forget(): void;
 }
 
-/** How much longer than the deadline the edge is waited for where the page has no answer either. */
-const PATIENCE = 10;
+/** Multiple of the deadline after which the client stops waiting for the edge if the page cannot score either. */
+const MAX_DEADLINES = 10;
 
-/** Makes a client. It touches no global of a page before it is used, and works in pages, workers and on servers. */
+/** Creates a client. It works in pages, workers and on servers, and uses no global of a page before its first call. */
 export function createClient(options: ClientOptions = {}): Client {
   const { region, consent = true, deadline = 300, items = [] } = options;
   const endpoint = options.endpoint === null ? null : (options.endpoint ?? "").replace(/\/$/, "");
@@ -72,7 +72,7 @@ export function createClient(options: ClientOptions = {}): Client {
   let fallback: Promise<Fallback> | undefined;
   let opened: string | undefined;
 
-  /** Whether the edge's cookie is the page's too. */
+  /** Whether the page can read the edge's cookie. */
   const hasCookie = () =>
     endpoint !== null && consents() && globalThis.document !== undefined &&
     new URL(endpoint, location.href).origin === location.origin;
@@ -88,7 +88,7 @@ export function createClient(options: ClientOptions = {}): Client {
   }
 
   function arrived({ event, time }: Queued): boolean {
-    return hasCookie() && tells(cookie(), event, time);
+    return hasCookie() && includesEvent(cookie(), event, time);
   }
 
   const credentials = (): RequestCredentials => (consents() ? "include" : "omit");
@@ -100,7 +100,7 @@ export function createClient(options: ClientOptions = {}): Client {
       const signal = AbortSignal.timeout(10_000);
       const init = { method: "POST", headers, body, credentials: credentials(), keepalive: true, signal };
       const response = await get(`${endpoint}/v1/events`, init);
-      // A body that nobody reads keeps the request open.
+      // An unread body would keep the connection open.
       await response.body?.cancel();
       return response.status;
     } catch {
@@ -112,12 +112,12 @@ export function createClient(options: ClientOptions = {}): Client {
     const response = await get(`${endpoint}/v1/${path}`, { signal, credentials: credentials() });
     const body = await response.json().catch(() => null);
     if (response.ok && body) return body;
-    // What is no problem of the edge's own comes from something before it, and is no answer.
-    if (!body?.title) throw new VergeError("The answer makes no sense", 0, `${response.url} answered ${response.status}, and no JSON of Verge's`);
+    // An error that is not a Verge problem comes from a proxy in front of the edge.
+    if (!body?.title) throw new VergeError("Unexpected response", 0, `${response.url} answered ${response.status} without Verge's JSON`);
     throw new VergeError(body.title, response.status, body.detail, body.field);
   }
 
-  /** What this page answers by itself; rejects where it cannot. */
+  /** The scorer in this page. Rejects if it cannot be loaded. */
   async function local(): Promise<Fallback> {
     if (options.fallback === false) throw new VergeError("The edge gave no answer");
     const known = region ?? store.get("region") ?? "world";
@@ -128,18 +128,18 @@ export function createClient(options: ClientOptions = {}): Client {
     return fallback;
   }
 
-  /** Asks the edge, and the page too once the edge is late; the first answer wins. */
+  /** Asks the edge and, after the deadline, the page too. The first answer wins. */
   async function race<T>(path: string, answer: (page: Fallback) => T, signal?: AbortSignal): Promise<T | undefined> {
     signal?.throwIfAborted();
     if (!globalThis.location && endpoint !== null && !/^https?:/.test(endpoint)) {
-      throw new VergeError("There is no page to take the edge's address from", 0, 'name it: createClient({ endpoint: "https://shop.example" })');
+      throw new VergeError("The edge's URL is unknown outside a page", 0, 'set it: createClient({ endpoint: "https://shop.example" })');
     }
     const giveUp = new AbortController();
     const stop = () => giveUp.abort(signal?.reason);
     signal?.addEventListener("abort", stop);
     const timers: ReturnType<typeof setTimeout>[] = [];
     const after = (wait: number) => new Promise<void>((done) => timers.push(setTimeout(done, wait)));
-    void after(deadline * PATIENCE).then(stop);
+    void after(deadline * MAX_DEADLINES).then(stop);
     const edge = endpoint === null ? Promise.reject() : exchange<T>(path, giveUp.signal);
     try {
       const early = await Promise.race([edge, after(deadline)]);
@@ -185,10 +185,10 @@ export function createClient(options: ClientOptions = {}): Client {
 
   return {
     async recommend(params = {}) {
-      // What is on screen leads by itself; of anything else that was just tracked the edge has to be told first.
+      // The request names the items on screen. Other events must reach the edge before the answer.
       const shown = [params.item].flat();
-      const told = queue.pending().every(({ event }) => shown.includes(event.item) || event.kind === "impression");
-      if (!told) await Promise.race([queue.flush(), new Promise((done) => setTimeout(done, deadline))]);
+      const isCurrent = queue.pending().every(({ event }) => shown.includes(event.item) || event.kind === "impression");
+      if (!isCurrent) await Promise.race([queue.flush(), new Promise((done) => setTimeout(done, deadline))]);
       const mine = recents();
       if (!hasCookie()) params = { recents: mine.map(({ item }) => item), ...params };
       return ask("recommendations", params, (page, query) => page.recommend(query, encode(mine)));
@@ -211,7 +211,7 @@ export function createClient(options: ClientOptions = {}): Client {
     recents,
     async prepare() {
       try {
-        // The edge tells the visitor's region with its first answer.
+        // The first answer of the edge contains the visitor's region.
         if (!region && endpoint !== null && !store.get("region")) await popular({ limit: 1 });
         await (await local()).refresh();
         return true;

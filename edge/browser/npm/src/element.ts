@@ -10,7 +10,7 @@
 import { createClient, type Answer, type Client, type Placement, type Recommendation } from "./index.js";
 import { link, prepare, price, sheet } from "./view.js";
 
-/** Clients by endpoint and region, where a page sets none: elements share them. */
+/** Clients shared by elements, by endpoint and region. */
 const clients = new Map<string, Client>();
 
 let style: CSSStyleSheet | undefined;
@@ -23,24 +23,24 @@ function shared(element: Element): Client {
   return client;
 }
 
-/** What stands for a picture where there is none: the name's first letter. */
+/** A placeholder for a missing image: the name's first letter. */
 function blank(name: string): HTMLElement {
   const box = Object.assign(document.createElement("i"), { className: "image", ariaHidden: "true" });
   box.dataset["letter"] = [...name][0] ?? "";
   return box;
 }
 
-// On a server there are no elements; importing this is no error there.
+// Importing this module on a server, which has no elements, is not an error.
 const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
 
 /**
- * Attributes: `placement`, `item` (ids, separated by commas), `limit`, `heading`, `href` (the address of an item's page,
- * with `{id}`; the item's own `url` where it is left out), `endpoint`, `region`. With `similar` it lists what is like
- * `item`, with `popular` what the region wants.
+ * Attributes: `placement`, `item` (ids, separated by commas), `limit`, `heading`, `href` (the URL of an item's page, with
+ * `{id}`; default: the item's `url`), `endpoint`, `region`. With `similar` it lists items similar to `item`, with `popular`
+ * the region's popular items.
  *
- * Children: a list that a server rendered (see `renderList`) is taken over as it is. A `<template>` is the inside of a
- * card: elements with `data-verge="name"` (or `price`, `brand`, `category`, `because`) get the text, an `<img
- * data-verge="image">` the picture.
+ * Children: a list rendered by a server (see `renderList`) is kept. A `<template>` defines the content of a card: elements
+ * with `data-verge="name"` (or `price`, `brand`, `category`, `because`) get the text, an `<img data-verge="image">` the
+ * image.
  *
  * Parts: `heading`, `list`, `card`, `link`, `image`, `name`, `price`. Custom properties: `--verge-columns`, `--verge-gap`,
  * `--verge-radius`, `--verge-bone`, `--verge-focus`.
@@ -52,11 +52,11 @@ export class VergeRecommendations extends Base {
   /** @internal */
   static readonly observedAttributes = ["placement", "item", "limit", "href", "endpoint", "region", "similar", "popular"];
 
-  /** The client to ask; one by `endpoint` and `region`, which all elements share, unless it is set. */
+  /** The client. Default: one for `endpoint` and `region`, shared by all elements. */
   client?: Client;
-  /** What is shown. */
+  /** The answer shown. */
   answer?: Answer;
-  #asked?: AbortController;
+  #pending?: AbortController;
   #seen?: IntersectionObserver;
 
   /** @internal */
@@ -64,7 +64,7 @@ export class VergeRecommendations extends Base {
     if (!this.shadowRoot) {
       const root = this.attachShadow({ mode: "open" });
       root.innerHTML = `<section part="section"><h2 part="heading"></h2><slot></slot><ul part="list"></ul></section>`;
-      // A page that allows no inline styles allows this.
+      // Works with a Content-Security-Policy that forbids inline styles.
       if (!style) (style = new CSSStyleSheet()).replaceSync(sheet);
       root.adoptedStyleSheets = [style];
     }
@@ -74,7 +74,7 @@ export class VergeRecommendations extends Base {
       prepare();
       return void this.refresh();
     }
-    // A server has asked already.
+    // Rendered by a server.
     const items = mine.map(({ dataset }) => ({ id: dataset["item"] ?? "" }));
     this.answer = { items, request: this.dataset["request"] ?? null } as Answer;
     this.#head();
@@ -84,7 +84,7 @@ export class VergeRecommendations extends Base {
 
   /** @internal */
   disconnectedCallback(): void {
-    this.#asked?.abort();
+    this.#pending?.abort();
     this.#seen?.disconnect();
   }
 
@@ -93,11 +93,11 @@ export class VergeRecommendations extends Base {
     if (this.#seen && before !== after) void this.refresh();
   }
 
-  /** Asks again, and shows the answer. Resolves when it is shown, or another request has taken the place of this one. */
+  /** Requests and shows a new answer. Resolves when it is shown or superseded by a later request. */
   async refresh(): Promise<void> {
-    this.#asked?.abort();
-    const { signal } = (this.#asked = new AbortController());
-    // Several attributes may be about to change.
+    this.#pending?.abort();
+    const { signal } = (this.#pending = new AbortController());
+    // Wait for changes of other attributes.
     await null;
     if (signal.aborted) return;
     this.#head();
@@ -145,7 +145,7 @@ export class VergeRecommendations extends Base {
     list.replaceChildren(...answer.items.map((item) => this.#card(item, answer, template)));
     list.ariaBusy = null;
     this.hidden = !answer.items.length;
-    this.#tell("answer", answer);
+    this.#emit("answer", answer);
   }
 
   #card(item: Recommendation, answer: Answer, template: HTMLTemplateElement | null): HTMLElement {
@@ -174,7 +174,7 @@ export class VergeRecommendations extends Base {
     const event = { item: item.id, placement: this.getAttribute("placement") ?? "home", ...(answer.request && { request: answer.request }) };
     const track = (kind: "impression" | "click") => {
       (this.client ?? shared(this)).track({ kind, ...event });
-      this.#tell(kind, { item, answer });
+      this.#emit(kind, { item, answer });
     };
     this.#watched.set(card, () => track("impression"));
     this.#seen?.observe(card);
@@ -188,7 +188,7 @@ export class VergeRecommendations extends Base {
     this.#watched.delete(target);
   }
 
-  #tell(name: string, detail: unknown): void {
+  #emit(name: string, detail: unknown): void {
     this.dispatchEvent(new CustomEvent(`verge-${name}`, { detail, bubbles: true, composed: true }));
   }
 }

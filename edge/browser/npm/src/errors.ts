@@ -1,15 +1,15 @@
-/** A request that the edge refuses, or that gave no answer where there is nothing to fall back to. */
+/** The edge rejected a request, or there is no answer and no fallback. */
 export class VergeError extends Error {
   override readonly name = "VergeError";
 
   constructor(
-    /** What kind of problem it is, the same text each time. */
+    /** The kind of problem. */
     title: string,
-    /** The HTTP status; 0 where there was no answer at all. */
+    /** The HTTP status; 0 without a response. */
     readonly status: number = 0,
-    /** What is wrong here, and what to do. */
+    /** What is wrong, and what to do. */
     readonly detail: string = "",
-    /** The parameter at fault. */
+    /** The invalid parameter. */
     readonly field?: string,
   ) {
     super(title);

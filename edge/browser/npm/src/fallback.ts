@@ -2,22 +2,22 @@ import type { Answer, Item } from "./types.js";
 import init, { Scorer } from "./scorer.js";
 import { device, visitor } from "./visitor.js";
 
-/** A page that answers by itself, as the edge would from the same snapshot. */
+/** The scorer in the page. Gives the same answers as the edge from the same snapshot. */
 export interface Fallback {
   recommend(query: string, recents: string): Answer;
   similar(id: string, query: string): Answer;
   popular(query: string): Answer;
   item(id: string): Item | undefined;
-  /** Looks for a newer snapshot. */
+  /** Loads a newer snapshot, if there is one. */
   refresh(): Promise<void>;
 }
 
-/** Where to take the snapshot from. */
+/** The source of the snapshot. */
 export interface Source {
-  /** The address that `manifest/{region}` and `blob/{hash}` are below. */
+  /** The URL of the directory with `manifest/{region}` and `blob/{hash}`. */
   from: string;
   region: string;
-  /** Whether what was fetched may be kept in Cache Storage. */
+  /** Whether Cache Storage may be used. */
   keep: boolean;
   get: typeof fetch;
 }
@@ -37,10 +37,10 @@ interface Manifest {
 }
 
 const CACHE = "verge";
-/** How long a manifest is taken to be the newest, in ms. */
+/** How long a manifest is assumed to be the newest, in ms. */
 const FRESH_MS = 60_000;
 
-/** Cache Storage, unless it is denied or there is none. */
+/** Cache Storage; undefined if it is denied or missing. */
 async function cache(keep: boolean): Promise<Cache | undefined> {
   try {
     return keep ? await globalThis.caches?.open(CACHE) : undefined;
@@ -49,7 +49,7 @@ async function cache(keep: boolean): Promise<Cache | undefined> {
   }
 }
 
-/** What is at an address: from the cache first, or where the network has nothing. */
+/** Fetches a URL, from the cache first or as a fallback. */
 async function fetched({ get, keep }: Source, url: string, cachedFirst: boolean): Promise<Response> {
   const kept = await cache(keep);
   const cached = () => kept?.match(url).catch(() => undefined);
@@ -58,7 +58,7 @@ async function fetched({ get, keep }: Source, url: string, cachedFirst: boolean)
   try {
     const response = await get(url, { credentials: "omit" });
     if (!response.ok) {
-      // A body that nobody reads keeps the request open.
+      // An unread body would keep the connection open.
       await response.body?.cancel();
       throw new Error(`${url} answered ${response.status}`);
     }
@@ -71,16 +71,16 @@ async function fetched({ get, keep }: Source, url: string, cachedFirst: boolean)
   }
 }
 
-/** The names and values of a query, a line each; neither may hold a control character. */
+/** The names and values of a query, one per line. Valid ones have no control characters. */
 const lines = (query: string) => [...new URLSearchParams(query)].flat().map((text) => text.replaceAll("\n", "\0")).join("\n");
 
-/** Opens the scorer and the region's snapshot. Rejects where either cannot be had. */
+/** Opens the scorer and the region's snapshot. Rejects if either cannot be loaded. */
 export async function open(source: Source): Promise<Fallback> {
   const at = (key: string) => `${source.from}/${key}`;
   let scorer: Scorer;
   let manifest: Manifest;
   let looked = 0;
-  // A new release of this package may come with a new program at the same address.
+  // A new release may have another program at the same URL, so do not read it from the cache first.
   const program = fetched(source, new URL("scorer_bg.wasm", import.meta.url).href, false).then((response) =>
     init({ module_or_path: response }),
   );
@@ -89,7 +89,7 @@ export async function open(source: Source): Promise<Fallback> {
     const found: Manifest = await (await fetched(source, at(`manifest/${source.region}`), cached)).json();
     if (!cached) looked = Date.now();
     if (found.version === manifest?.version) return;
-    // Tables in shards are too large for a page.
+    // Sharded tables are too large for a page.
     const blobs = found.lite ? [found.lite] : (found.blobs ?? []).filter(({ rows }) => !rows);
     const bytes = await Promise.all(
       blobs.map(async ({ hash }) => new Uint8Array(await (await fetched(source, at(`blob/${hash}`), true)).arrayBuffer())),
@@ -126,7 +126,7 @@ export async function open(source: Source): Promise<Fallback> {
   function answer(json: string): Answer {
     const found: Answer & { field?: string; detail?: string } = JSON.parse(json);
     if (found.detail) throw new Error(`${found.field}: ${found.detail}`);
-    // The answer does not wait for it.
+    // Refresh in the background.
     if (Date.now() - looked > FRESH_MS) {
       looked = Date.now();
       void refresh().catch(() => {});

@@ -1,12 +1,12 @@
 import type { Answer } from "./types.js";
 
 /**
- * The pages of a list, one after another, until there is none left or the loop ends:
+ * Iterates over the pages of a list:
  *
  * ```js
  * for await (const { items } of pages((cursor) => client.popular({ limit: 24, cursor }))) …
  * ```
- * No item comes twice, also where the edge gives out on the way.
+ * No item is repeated, even if the edge fails in between.
  */
 export async function* pages(ask: (cursor: string | null) => Promise<Answer>): AsyncGenerator<Answer, void> {
   for (let cursor: string | null = null; ; ) {

@@ -1,23 +1,23 @@
 import type { Store } from "./store.js";
 import type { Event } from "./types.js";
 
-/** An event that is not delivered yet. */
+/** An event that the edge has not accepted yet. */
 export interface Queued {
-  /** Where it is kept; later events have later keys. */
+  /** The storage key. Keys sort by time. */
   key: string;
-  /** When it happened, in ms by this device's clock. */
+  /** The time of the event by this device's clock, in ms. */
   time: number;
   event: Event;
-  /** When it was sent by a page that went without hearing whether it arrived, in ms. */
+  /** When an unloading page sent it without receiving the response, in ms. */
   left?: number;
 }
 
-/** Events on their way to the edge. */
+/** The queue of events for the edge. */
 export interface Queue {
   add(event: Event): void;
-  /** What was not sent yet. */
+  /** The events not sent yet. */
   pending(): Queued[];
-  /** Sends what is pending; resolves when it was delivered, or could not be. */
+  /** Sends the pending events. Resolves when they are accepted or sending fails. */
   flush(): Promise<void>;
   clear(): void;
 }
@@ -25,23 +25,23 @@ export interface Queue {
 const KEY = "event:";
 const MAX_EVENTS = 100;
 const BATCH = 25;
-/** What happened longer ago the edge refuses. */
+/** The edge rejects older events. */
 const MAX_AGE_MS = 30 * 86_400_000;
 const MAX_WAIT_MS = 60_000;
 const SETTLE_MS = 50;
-/** How long what was sent by a page that went may take, before it is looked for. */
+/** How long to wait before checking whether the events of an unloaded page have arrived. */
 const ARRIVE_MS = 3_000;
-/** An event says when it happened only if that was so long ago: the edge's clock is better than the device's. */
-const TELL_TIME_MS = 60_000;
+/** Only older events carry their time, since the edge's clock is more reliable than the device's. */
+const SEND_TIME_AFTER_MS = 60_000;
 
-/** Whether trying again makes no sense. */
+/** Whether a retry is pointless. */
 const isFinal = (status: number) => status > 0 && status < 500 && status !== 408 && status !== 429;
 
 const random = () => crypto.getRandomValues(new Uint32Array(2)).join("-");
 
 /**
- * `send` posts a body and gives the HTTP status, 0 for no answer; `arrived` tells of events which the edge shows to have.
- * Each event has a key of its own, so that tabs share a queue.
+ * Creates a queue. `send` posts a body and returns the HTTP status, 0 without a response. `arrived` returns whether the edge's
+ * cookie shows that it has the event. Each event has its own storage key, so that tabs share the queue.
  */
 export function createQueue(
   store: Store,
@@ -61,7 +61,7 @@ export function createQueue(
         const kept = JSON.parse(store.get(key) ?? "") as Queued;
         if (Date.now() - kept.time < MAX_AGE_MS) return [{ ...kept, key }];
       } catch {
-        // Another hand wrote it.
+        // Not written by this client.
       }
       store.remove(key);
       return [];
@@ -72,8 +72,8 @@ export function createQueue(
   const drop = (events: Queued[]) => events.forEach(({ key }) => store.remove(key));
 
   function post(events: Queued[]): Promise<number> {
-    const told = (time: number) => (Date.now() - time < TELL_TIME_MS ? {} : { at: new Date(time).toISOString() });
-    return send(JSON.stringify(events.map(({ time, event }) => ({ ...event, ...told(time) }))));
+    const atOf = (time: number) => (Date.now() - time < SEND_TIME_AFTER_MS ? {} : { at: new Date(time).toISOString() });
+    return send(JSON.stringify(events.map(({ time, event }) => ({ ...event, ...atOf(time) }))));
   }
 
   async function sendAll(): Promise<void> {
@@ -93,16 +93,16 @@ export function createQueue(
     }
   }
 
-  /** One tab sends at a time: two would tell the edge of an event twice. */
+  /** Only one tab sends at a time, so that no event is sent twice. */
   async function sendAlone(): Promise<void> {
     try {
       const { locks } = navigator;
       const send = (lock: Lock | null) => lock && sendAll().then(() => true);
       if (await locks.request("verge", { ifAvailable: true }, send)) return;
-      // What another tab has just removed is seen here a moment later.
+      // Removals by another tab become visible with a delay.
       await locks.request("verge", () => new Promise((done) => setTimeout(done, SETTLE_MS)).then(sendAll));
     } catch {
-      // There are no locks here: servers, insecure pages, browsers that deny storage.
+      // No locks on servers, in insecure pages, and in browsers that deny storage.
       await sendAll();
     }
   }
@@ -119,17 +119,17 @@ export function createQueue(
     due = Date.now() + wait;
     clearTimeout(timer);
     timer = setTimeout(() => void flush(), wait);
-    // A server may end while the edge is down.
+    // Do not keep a server process alive.
     (timer as { unref?: () => void }).unref?.();
   }
 
-  /** The page goes, and will not hear the answers: what the edge is well enough to take is sent, and kept until it shows to have it. */
+  /** The page unloads and cannot receive responses: send the events, and keep them until the cookie shows that they arrived. */
   function leave(): void {
     if (failures || navigator.onLine === false) return;
     const unsent = pending().filter(({ key }) => !underWay.some((sent) => sent.key === key)).slice(0, BATCH);
     if (unsent.length) void post(unsent);
     for (const { key, ...event } of [...underWay, ...unsent]) store.set(key, JSON.stringify({ ...event, left: Date.now() }));
-    // It may come back from the browser's cache.
+    // The page may return from the back/forward cache.
     schedule(ARRIVE_MS);
   }
 

@@ -1,18 +1,18 @@
 import type { Event, Recent } from "./types.js";
 
-// `1|85123A:v:ht7ui|22423:c3:ht7tk`: the version, then entries newest first, each an escaped id, the strongest kind
-// seen with how often if not once, and the minute in base 36. The edge reads and writes the same.
+// `1|85123A:v:ht7ui|22423:c3:ht7tk`: the version, then the entries, newest first: the escaped id, the strongest kind with
+// the count if above 1, and the minute in base 36. The edge uses the same format.
 const KINDS = { v: "view", c: "click", a: "cart", p: "purchase" } as const;
 const LETTERS = "vcap";
 const MAX_ENTRIES = 50;
 const MAX_BYTES = 3072;
-/** By how many minutes the clocks of edge and device may differ. */
-const CLOCKS = 5;
+/** Allowed difference between the clocks of edge and device, in minutes. */
+const MAX_CLOCK_DIFFERENCE = 5;
 
-/** Name of the cookie. */
+/** The name of the cookie. */
 export const COOKIE = "verge_recents";
 
-/** The entries that make sense, newest first. */
+/** Parses the valid entries, newest first. */
 export function parse(value: string): Recent[] {
   const [version, ...entries] = value.split("|");
   const recents: Recent[] = [];
@@ -28,13 +28,13 @@ export function parse(value: string): Recent[] {
         minutes: parseInt(minutes, 36) || 0,
       });
     } catch {
-      // Not escaped as it should be.
+      // Invalid escape.
     }
   }
   return recents;
 }
 
-/** Puts the event's item first; an impression changes nothing. */
+/** Moves the event's item to the front. An impression changes nothing. */
 export function touch(recents: Recent[], { kind, item }: Event, now: number): Recent[] {
   const letter = LETTERS.indexOf(kind[kind === "cart" ? 1 : 0] ?? "");
   if (kind === "impression" || letter < 0) return recents;
@@ -49,17 +49,17 @@ export function touch(recents: Recent[], { kind, item }: Event, now: number): Re
   return [first, ...recents.filter((recent) => recent !== known)].slice(0, MAX_ENTRIES);
 }
 
-/** Whether they hold what an event of this time leaves; an impression leaves nothing. */
-export function tells(recents: Recent[], { kind, item }: Event, time: number): boolean {
+/** Whether the recents include this event; always false for an impression. */
+export function includesEvent(recents: Recent[], { kind, item }: Event, time: number): boolean {
   const isLike = (known: Recent) =>
     known.item === item && LETTERS.indexOf(code(known.kind)) >= LETTERS.indexOf(code(kind)) &&
-    Math.abs(known.minutes - time / 60_000) < CLOCKS;
+    Math.abs(known.minutes - time / 60_000) < MAX_CLOCK_DIFFERENCE;
   return kind !== "impression" && recents.some(isLike);
 }
 
 const code = (kind: string) => (kind === "cart" ? "a" : (kind[0] ?? "v"));
 
-/** The cookie's value, without the oldest entries where they do not fit. */
+/** Encodes the cookie's value. Drops the oldest entries that do not fit. */
 export function encode(recents: Recent[]): string {
   let value = "1";
   for (const { item, kind, count, minutes } of recents) {

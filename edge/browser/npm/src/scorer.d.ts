@@ -1,4 +1,5 @@
-// What wasm-bindgen makes of `edge/browser/src/lib.rs`. A query's names and values are a line each; answers are JSON.
+// The module that wasm-bindgen generates from `edge/browser/src/lib.rs`. A query has its names and values on alternate
+// lines; answers are JSON.
 
 export default function init(options: { module_or_path: Response | BufferSource }): Promise<unknown>;
 

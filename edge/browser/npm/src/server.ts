@@ -1,22 +1,22 @@
 /**
- * `<verge-recommendations>` rendered by a server: a plain list, which the element takes over in the page.
+ * Renders `<verge-recommendations>` on a server: a plain list, which the element adopts in the page.
  * @module
  */
 import type { Answer } from "./types.js";
 import { link, price } from "./view.js";
 
-/** How to render a list. */
+/** The options of a list. */
 export interface ListOptions {
   heading?: string;
   placement?: string;
-  /** The address of an item's page, with `{id}`; the item's own `url` where it is left out. */
+  /** The URL of an item's page, with `{id}`. Default: the item's `url`. */
   href?: string;
 }
 
 const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 const escape = (text: string) => text.replace(/[&<>"]/g, (character) => ENTITIES[character] ?? "");
 
-/** The element with its list inside, as HTML; all text of the answer is escaped. Without scripts it is a list of links. */
+/** The element with its list as HTML. All text of the answer is escaped. Without scripts it is a list of links. */
 export function renderList(answer: Answer, { heading, placement, href }: ListOptions = {}): string {
   const given = Object.entries({ heading, placement, href, "data-request": answer.request });
   const attributes = given.map(([name, value]) => (value ? ` ${name}="${escape(value)}"` : "")).join("");

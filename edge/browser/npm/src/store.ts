@@ -1,9 +1,9 @@
-/** What a client keeps between pages: in memory, and with consent in `localStorage`, where the browser allows it. */
+/** A client's storage: `localStorage` with consent and if the browser allows it, or else memory. */
 export interface Store {
   get(key: string): string | undefined;
   set(key: string, value: string): void;
   remove(key: string): void;
-  /** The keys that begin so, sorted. */
+  /** The keys with this prefix, sorted. */
   keys(prefix: string): string[];
 }
 
@@ -11,7 +11,7 @@ const PREFIX = "verge:";
 
 export function createStore(consents: () => boolean): Store {
   const memory = new Map<string, string>();
-  // Merely naming `localStorage` throws where storage is denied.
+  // Accessing `localStorage` throws if storage is denied.
   const disk = <T>(use: (storage: Storage) => T): T | undefined => {
     try {
       return consents() ? use(localStorage) : undefined;
@@ -23,7 +23,7 @@ export function createStore(consents: () => boolean): Store {
     get: (key) => memory.get(key) ?? disk((storage) => storage.getItem(PREFIX + key)) ?? undefined,
     set(key, value) {
       const kept = disk((storage) => (storage.setItem(PREFIX + key, value), true));
-      // What is on the disk is not held here too: another tab may change it.
+      // Do not keep a copy in memory: another tab may change the value.
       if (kept) memory.delete(key);
       else memory.set(key, value);
     },

@@ -1,26 +1,26 @@
-/** Where on the shop an answer is shown. */
+/** Where an answer is shown. */
 export type Placement = "home" | "product" | "cart" | "search" | "email";
 
-/** What chiefly put an item into an answer. */
+/** The signal that contributed most to a recommendation. */
 export type Signal = "coview" | "bought" | "knn" | "popularity" | "recency";
 
 /**
- * Why an answer is less than it could be: from a snapshot that could not be refreshed for long, without the tables
- * knowing any of the visitor's items, or from a fixed list.
+ * Why an answer is degraded: the snapshot could not be loaded or refreshed, it knows none of the visitor's items, or the
+ * answer is a fixed list.
  */
 export type Degraded = "stale" | "popular_only" | "static";
 
-/** What the snapshot knows of an item. What it does not know is left out. */
+/** An item. Unknown fields are absent. */
 export interface Item {
-  /** The shop's own id, 1 to 128 bytes. */
+  /** The shop's id of the item, 1 to 128 bytes. */
   id: string;
   name?: string;
-  /** A path, as `Garden > Tools`. */
+  /** Category path such as `Garden > Tools`. */
   category?: string;
   brand?: string;
-  /** Address of a picture. */
+  /** URL of an image. */
   image?: string;
-  /** Address of the item's page. */
+  /** URL of the item's page. */
   url?: string;
   /** In units of the currency. */
   price?: number;
@@ -29,16 +29,16 @@ export interface Item {
   in_stock?: boolean;
 }
 
-/** A recommended item and why it is here. */
+/** A recommended item and the reason for it. */
 export interface Recommendation extends Item {
-  /** From 0; falls along the answer. Absent in a static list. */
+  /** Not negative, never increases along the answer. Absent in a static list. */
   score?: number;
   signal?: Signal;
-  /** The one of the visitor's items that it came from. */
+  /** The visitor's item that led to this one. */
   because?: string | null;
 }
 
-/** A running experiment that the answer takes part in. */
+/** An experiment of the answer and the visitor's variant. */
 export interface Experiment {
   id: string;
   variant: string;
@@ -48,85 +48,85 @@ export interface Experiment {
 export interface Answer {
   /** Best first. */
   items: Recommendation[];
-  /** What to pass as `cursor` for the next page; null where there is none. */
+  /** The `cursor` of the next page; null on the last page. */
   next: string | null;
-  /** The region it was answered for. */
+  /** The region of the snapshot. */
   region: string;
-  /** The strategy that ranked it. */
+  /** The ranking strategy. */
   strategy: string;
-  /** The snapshot it comes from; null for a static list. */
+  /** The snapshot; null for a static list. */
   snapshot: { version: string; built_at: string; age_s: number } | null;
   degraded: Degraded | null;
-  /** Names this answer in events, so that clicks and purchases are attributed to it; null outside the edge. */
+  /** Id of this answer for events, so that clicks and purchases are attributed to it; null unless the edge answered. */
   request: string | null;
   experiments?: Experiment[];
   /** Who answered: the edge, the scorer in this page, or the list given to `createClient`. */
   source: "edge" | "browser" | "static";
 }
 
-/** What every list can be asked for. */
+/** The parameters of every list. */
 export interface ListParams {
-  /** 1 to 100; 12 where it is left out. */
+  /** 1 to 100. Default: 12. */
   limit?: number;
-  /** `next` of the page before. */
+  /** `next` of the previous page. */
   cursor?: string | null;
-  /** Ids that must not be answered, at most 200. */
+  /** Ids that must not be in the answer, at most 200. */
   exclude?: string[];
-  /** Only this category path and what is below it. */
+  /** Only this category and its subcategories. */
   category?: string;
   brand?: string;
   /** In units of the currency, inclusive. */
   price_min?: number;
   /** In units of the currency, inclusive. */
   price_max?: number;
-  /** A strategy by name, in place of the placement's own. */
+  /** The strategy's name. Default: that of the placement. */
   strategy?: string;
-  /** In place of the client's. */
+  /** The region. Default: that of the client. */
   region?: string;
-  /** Ends the request: the promise rejects with the signal's reason. */
+  /** Aborts the request: the promise rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
-/** What `recommend` can be asked for besides. */
+/** The parameters of `recommend`. */
 export interface RecommendParams extends ListParams {
-  /** `home` where it is left out. */
+  /** Default: `home`. */
   placement?: Placement;
-  /** What is on screen, or everything in the cart; never answered. */
+  /** The item on screen, or all items in the cart. Never in the answer. */
   item?: string | string[];
-  /** The visitor's latest items, newest first, in place of those that the browser keeps. */
+  /** The visitor's latest items, newest first. Replaces those stored in the browser. */
   recents?: string[];
 }
 
-/** What a visitor did. */
+/** The kinds of events. */
 export type Kind = "view" | "click" | "cart" | "purchase" | "impression";
 
-/** One thing that a visitor did. */
+/** An event: an interaction of the visitor with an item. */
 export interface Event {
   kind: Kind;
   item: string;
   quantity?: number;
-  /** Of one, in units of the currency. */
+  /** Price of one item, in units of the currency. */
   price?: number;
   /** ISO 4217 code of the price. */
   currency?: string;
-  /** Where on the shop the item was shown. */
+  /** The placement that showed the item. */
   placement?: string;
-  /** `request` of the answer that led here. */
+  /** `request` of the answer that the event is attributed to. */
   request?: string;
-  /** The shop's own pseudonym of a person, where it has one and may use it. */
+  /** The shop's pseudonym for the visitor, with consent. */
   visitor?: string;
   session?: string;
-  /** Makes a retry count once; made where it is left out. */
+  /** Unique id. Retries with the same id count once. Default: generated. */
   id?: string;
 }
 
 /** One of the visitor's latest items. */
 export interface Recent {
   item: string;
-  /** The strongest kind seen. */
+  /** The strongest kind of event. */
   kind: Exclude<Kind, "impression">;
-  /** How often it was met, 1 to 9. */
+  /** The number of events, 1 to 9. */
   count: number;
-  /** When it was last met, in minutes since 1970. */
+  /** The time of the last event, in minutes since 1970. */
   minutes: number;
 }

@@ -1,6 +1,6 @@
 import type { Item } from "./types.js";
 
-/** The item's price for people; empty where there is none. */
+/** The item's formatted price; empty if it has none. */
 export function price({ price, currency }: Pick<Item, "price" | "currency">): string {
   if (price === undefined) return "";
   try {
@@ -10,15 +10,15 @@ export function price({ price, currency }: Pick<Item, "price" | "currency">): st
   }
 }
 
-/** The first price of a page keeps Chromium busy for 10 to 20 ms, any other a tenth of one: better while nothing else is to do. */
+/** Formats a price when idle: the first one takes Chromium 10 to 20 ms, later ones 0.1 ms. */
 export function prepare(): void {
   globalThis.requestIdleCallback?.(() => price({ price: 0, currency: "EUR" }));
 }
 
-/** The address of the item's page: by a pattern with `{id}`, or the item's own, if it is one of the web. */
+/** The URL of the item's page: from a pattern with `{id}`, or the item's own; undefined unless it is a web URL. */
 export function link({ id, url }: Item, pattern?: string | null): string | undefined {
   const address = pattern ? pattern.replaceAll("{id}", encodeURIComponent(id)) : url;
-  // `javascript:` and the like are no pages.
+  // Reject `javascript:` and other schemes.
   return address && (/^https?:/i.test(address) || !/^[^/?#]*:/.test(address)) ? address : undefined;
 }
 

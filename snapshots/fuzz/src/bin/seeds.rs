@@ -1,4 +1,4 @@
-//! Writes the seeds of every target into a directory: one folder a target.
+//! Writes the seeds of each target into a folder of the given directory, and prints the targets.
 
 use std::path::Path;
 

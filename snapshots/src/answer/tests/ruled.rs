@@ -1,15 +1,14 @@
-//! Answers under rules.
+//! Answers with rules.
 
 use super::{ids, query};
 use crate::{
     answer::{Answer, Call, Request, answer},
     fixture::{self, NOW},
-    query::Query,
-    recents::Recents,
-    rules::{Boost, Context, Diversify, Explore, Facet, Fresh, Match, Pin, Rule, Rules, Ruleset},
+    format::signal::Signal,
+    rules::{Boost, Diversify, Explore, Facet, Fresh, Match, Pin, Rule, Rules, Ruleset, VisitorContext},
     score::Scratch,
-    signal::Signal,
     snapshot::Snapshot,
+    wire::{query::Query, recents::Recents},
 };
 use proptest::prelude::*;
 
@@ -32,9 +31,9 @@ fn of<'s>(
     call: Call<'_>,
     query: &Query,
     recents: &Recents,
-    dice: Option<u64>,
+    random: Option<u64>,
 ) -> Answer<'s> {
-    let context = Context { dice, ..Context::default() };
+    let context = VisitorContext { random, ..VisitorContext::default() };
     let request = Request { query, recents, context, now: NOW };
     answer(shop, call, &request, &mut Scratch::default()).unwrap()
 }
@@ -52,7 +51,7 @@ fn brand(name: &str) -> Match {
 }
 
 #[test]
-fn what_is_excluded_is_never_shown_and_only_means_only() {
+fn exclude_hides_items_and_only_hides_all_others() {
     let tools =
         Match { categories: vec!["Garden > Tools".into()], price_max: Some(15.0), ..Match::default() };
     let shown = home(&shop(vec![rule(|rule| rule.exclude = Some(tools.clone()))]), "limit=100");
@@ -74,7 +73,7 @@ fn what_is_excluded_is_never_shown_and_only_means_only() {
 }
 
 #[test]
-fn boosts_reorder_personal_and_popular_lists_and_burying_leaves_for_the_end() {
+fn boosts_reorder_personal_and_popular_lists_and_low_factors_move_items_to_the_end() {
     let plain = shop(Vec::new());
     assert_eq!(popular(&plain, "limit=4"), ["item-0", "item-1", "item-3", "item-4"]);
     let by = |by| shop(vec![rule(|rule| rule.boost = Some(Boost { items: brand("Even"), by }))]);
@@ -90,14 +89,14 @@ fn boosts_reorder_personal_and_popular_lists_and_burying_leaves_for_the_end() {
 }
 
 #[test]
-fn new_items_count_more_and_less_every_day() {
+fn items_of_unknown_age_are_not_fresh() {
     // No item of the fixture says when it joined.
     let fresh = |days| shop(vec![rule(|rule| rule.fresh = Some(Fresh { days, by: 100.0 }))]);
     assert_eq!(popular(&fresh(3_650), "limit=100"), popular(&shop(Vec::new()), "limit=100"));
 }
 
 #[test]
-fn pinned_items_stand_where_they_are_pinned_once_over_all_pages() {
+fn pinned_items_have_their_position_once_over_all_pages() {
     let pin = |item: &str, at| rule(|rule| rule.pin = Some(Pin { item: item.to_owned(), at }));
     let named = |mut rule: Rule, name: &str| {
         rule.name = name.to_owned();
@@ -122,7 +121,7 @@ fn pinned_items_stand_where_they_are_pinned_once_over_all_pages() {
 }
 
 #[test]
-fn a_page_varies_as_long_as_it_can() {
+fn a_page_is_diversified_as_far_as_the_candidates_allow() {
     let vary = |at_most, decay| {
         shop(vec![rule(|rule| rule.diversify = Some(Diversify { by: Facet::Category, at_most, decay }))])
     };
@@ -134,7 +133,7 @@ fn a_page_varies_as_long_as_it_can() {
     assert_eq!(
         kinds(&popular(&vary(1, 1.0), "limit=6")).iter().sum::<usize>(),
         6,
-        "rather repeated than short"
+        "a full page matters more than variety"
     );
     assert_eq!(popular(&vary(1, 1.0), "limit=3&category=Garden+%3E+Tools").len(), 3, "asked for");
     // 1, 1/2 · 0.1, …: the best of the next category, 1/11, comes second.
@@ -142,15 +141,15 @@ fn a_page_varies_as_long_as_it_can() {
 }
 
 #[test]
-fn something_is_tried_in_the_share_of_answers_and_said() {
+fn the_share_of_answers_that_explore_is_marked() {
     let shop = shop(vec![rule(|rule| rule.explore = Some(Explore { share: 0.25 }))]);
     let (query, recents) = (query("limit=3"), Recents::parse("1|item-3:v:1"));
     let usual = of(&shop, Call::Recommend, &query, &recents, None);
     let mut tried = std::collections::BTreeSet::new();
     let mut count = 0;
     for number in 0..4_000u64 {
-        let dice = xxhash_rust::xxh3::xxh3_64(&number.to_le_bytes());
-        let answer = of(&shop, Call::Recommend, &query, &recents, Some(dice));
+        let random = xxhash_rust::xxh3::xxh3_64(&number.to_le_bytes());
+        let answer = of(&shop, Call::Recommend, &query, &recents, Some(random));
         assert_eq!(ids(&answer)[..2], ids(&usual)[..2]);
         if answer.items[2].signal == Signal::Exploration {
             count += 1;
@@ -165,7 +164,7 @@ fn something_is_tried_in_the_share_of_answers_and_said() {
 }
 
 #[test]
-fn what_was_bought_is_left_out_where_a_rule_says_so() {
+fn a_rule_excludes_purchased_items() {
     let recents = Recents::parse("1|item-0:p:1|item-3:v:1");
     let shown =
         |shop: &Snapshot| ids(&of(shop, Call::Recommend, &query("limit=100&strategy=next"), &recents, None));
@@ -229,9 +228,9 @@ fn forbidden(rule: &Rule, item: u32) -> bool {
 
 proptest! {
     #[test]
-    fn nothing_forbidden_twice_or_out_of_stock_whatever_the_rules_cookies_and_cursors(
+    fn no_answer_contains_forbidden_repeated_or_out_of_stock_items(
         rules in rules(), later in rules(), limit in 1usize..9, cookie in "1(\\|item-[0-9]{1,2}:[vcap][1-9]?:[0-9a-z]{1,5}){0,8}",
-        dice in any::<u64>(), placement in prop_oneof![Just("home"), Just("product"), Just("cart"), Just("email")],
+        random in any::<u64>(), placement in prop_oneof![Just("home"), Just("product"), Just("cart"), Just("email")],
         on_screen in 0u32..30,
     ) {
         // The rules change while the visitor pages.
@@ -243,8 +242,8 @@ proptest! {
                 let (shop, rules) = if page < 2 { (&first, &rules) } else { (&then, &later) };
                 let asked = format!("limit={limit}&placement={placement}&item=item-{on_screen}&cursor={cursor}");
                 let asked = query(&asked);
-                let answered = of(shop, call, &asked, &recents, Some(dice));
-                let again = of(shop, call, &asked, &recents, Some(dice));
+                let answered = of(shop, call, &asked, &recents, Some(random));
+                let again = of(shop, call, &asked, &recents, Some(random));
                 prop_assert_eq!(ids(&answered), ids(&again), "same input, same answer");
                 prop_assert!(answered.items.len() <= limit);
                 prop_assert!(answered.items.is_sorted_by(|a, b| a.score >= b.score));
@@ -254,7 +253,7 @@ proptest! {
                     prop_assert!(number % 3 != 2 && number != on_screen, "{number} is out of stock or on screen");
                     prop_assert!(!rules.iter().any(|rule| forbidden(rule, number)), "{number} is forbidden");
                     let met = recents.entries().iter().find(|recent| recent.item == *item.item.id);
-                    prop_assert!(!(bought && met.is_some_and(|recent| recent.kind == crate::event::Kind::Purchase)));
+                    prop_assert!(!(bought && met.is_some_and(|recent| recent.kind == crate::wire::event::Kind::Purchase)));
                 }
                 shown.extend(ids(&answered));
                 match answered.next {
@@ -268,18 +267,18 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_left_out_of_pages_that_rules_only_reorder(
+    fn rules_that_only_reorder_lose_no_item(
         rules in rules().prop_map(|mut rules| {
             rules.retain(|rule| rule.exclude.is_none() && rule.only.is_none());
             rules
         }),
-        limit in 1usize..9, dice in any::<u64>(),
+        limit in 1usize..9, random in any::<u64>(),
     ) {
         let shop = shop(rules);
         let (mut shown, mut cursor) = (Vec::new(), String::new());
         loop {
             let asked = query(&format!("limit={limit}&cursor={cursor}"));
-            let answered = of(&shop, Call::Popular, &asked, &Recents::default(), Some(dice));
+            let answered = of(&shop, Call::Popular, &asked, &Recents::default(), Some(random));
             shown.extend(ids(&answered));
             match answered.next {
                 Some(next) => cursor = next,

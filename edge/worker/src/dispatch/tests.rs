@@ -1,0 +1,213 @@
+use super::*;
+use crate::reply::Body;
+use crate::store::LoadedSnapshot;
+use snapshots::envelope::{Envelope, Section};
+use snapshots::manifest::{BlobRef, Manifest, WORLD};
+use snapshots::strategy::{self, Strategy};
+use snapshots::{Bytes, Snapshot, attributes, ids, popularity};
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+const NOW: i64 = 1_795_000_000_000;
+const HASH: &str = "0123456789abcdef0123456789abcdef";
+
+/// A platform of fixed answers that records what was forwarded and counted.
+#[derive(Default)]
+struct FakeHost {
+    served: Option<fn() -> ServedSnapshot>,
+    body: Option<Vec<u8>>,
+    body_fails: bool,
+    blob_fails: bool,
+    rate_limited: bool,
+    forwarded: RefCell<Vec<Event>>,
+    counted: Cell<Option<(u16, bool)>>,
+}
+
+impl Host for FakeHost {
+    fn now(&self) -> i64 {
+        NOW
+    }
+    fn health(&self) -> Reply {
+        Reply::empty(200)
+    }
+    fn details(&self) -> Details {
+        Details::read("mobile\nEurope/Paris\nEU\nIDF")
+    }
+    fn authorization(&self) -> Option<String> {
+        None
+    }
+    fn minute_of_week(&self, _: &str) -> Option<u16> {
+        None
+    }
+    async fn is_within(&self, _: RateLimit) -> bool {
+        !self.rate_limited
+    }
+    async fn body(&self, _: u32) -> Result<Option<Vec<u8>>, String> {
+        if self.body_fails { Err("the connection closed".into()) } else { Ok(self.body.clone()) }
+    }
+    async fn verify(&self, key: &str, _: &str, signature: &str) -> bool {
+        key == signature
+    }
+    async fn forward(&self, events: &[Event]) {
+        self.forwarded.borrow_mut().extend_from_slice(events);
+    }
+    async fn blob(&self, hash: &str) -> Result<Option<Stream>, String> {
+        if self.blob_fails { Err("KV is down".into()) } else { Ok((hash == HASH).then(|| b"abc".to_vec())) }
+    }
+    async fn snapshot(
+        &self,
+        _: Option<&str>,
+        _: Option<&str>,
+        _: &dyn Fn() -> Place,
+        _: i64,
+    ) -> Option<ServedSnapshot> {
+        self.served.map(|served| served())
+    }
+    async fn load_rows(&self, _: &mut ServedSnapshot, _: &[RowKey]) {}
+    fn count(&self, status: u16, _: &[(String, String)], _: i64, cache_hit: bool) {
+        self.counted.set(Some((status, cache_hit)));
+    }
+}
+
+/// A snapshot of one item, in stock.
+fn served() -> ServedSnapshot {
+    let item = attributes::Item { in_stock: true, ..attributes::Item::default() };
+    let sections = vec![
+        Section::new(ids::NAME, ids::VERSION, ids::write(&["a"])),
+        Section::new(attributes::NAME, attributes::VERSION, attributes::write("EUR", &["a"], &[item])),
+        Section::new(popularity::NAME, popularity::VERSION, popularity::write(&[(1.0, 1.0)])),
+        Section::new(strategy::NAME, strategy::VERSION, strategy::write(&[Strategy::default()]).unwrap()),
+    ];
+    let envelope = Envelope { region: String::new(), built_at: Timestamp(NOW), catalogue: 0, sections };
+    let blob = Bytes::from(envelope.write().unwrap());
+    let blobs = vec![BlobRef::new("items", &blob)];
+    let manifest = Manifest::new(WORLD, Timestamp(NOW), blobs, Default::default());
+    let manifest = manifest.with_lite(Some(BlobRef::new("lite", b"lite")));
+    let snapshot = Snapshot::open(std::slice::from_ref(&blob)).unwrap();
+    ServedSnapshot {
+        loaded: Rc::new(LoadedSnapshot { manifest, snapshot, blobs: vec![blob] }),
+        with_rows: None,
+        shards: (0, 0),
+        waited: false,
+        outdated: false,
+        fallback: false,
+        refresh: false,
+    }
+}
+
+fn fallback() -> ServedSnapshot {
+    ServedSnapshot { fallback: true, ..served() }
+}
+
+/// Polls once: no future of [`FakeHost`] waits.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("the future waits"),
+    }
+}
+
+fn config(settings: &[(&str, &str)]) -> Config {
+    Config::read(|name| settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into())).0
+}
+
+fn request(host: &FakeHost, config: &Config, method: &str, path: &str) -> Result<Reply, Problem> {
+    let url = format!("https://shop.example{path}");
+    let head = Head { method, url: &url, country: "FR", ..Head::default() };
+    ready(serve(&Call { host, config, head: &head, id: "01JD", began: NOW }))
+}
+
+fn status(host: &FakeHost, config: &Config, method: &str, path: &str) -> u16 {
+    request(host, config, method, path).map_or_else(|problem| problem.status, |reply| reply.status)
+}
+
+#[test]
+fn requests_without_a_route_are_rejected() {
+    let (host, config) = (FakeHost::default(), config(&[("BASE_PATH", "/verge")]));
+    assert_eq!(status(&host, &config, "GET", "/v1/popular"), 404);
+    assert_eq!(status(&host, &config, "GET", "/verge/nothing"), 404);
+    assert_eq!(status(&host, &config, "PUT", "/verge/v1/popular"), 405);
+    assert_eq!(status(&host, &config, "OPTIONS", "/verge/v1/popular"), 204);
+    assert_eq!(status(&host, &config, "GET", "/verge/healthz"), 200);
+    assert_eq!(status(&host, &config, "GET", "/verge/v1/live"), 426);
+    assert_eq!(host.counted.get(), None, "only requests for items are counted");
+}
+
+#[test]
+fn answers_are_counted_with_their_status() {
+    let (mut host, config) = (FakeHost::default(), config(&[]));
+    assert_eq!(status(&host, &config, "GET", "/v1/popular"), 503);
+    assert_eq!(host.counted.get(), Some((503, false)));
+    host.served = Some(served);
+    let reply = request(&host, &config, "GET", "/v1/popular").unwrap();
+    assert!(reply.body.text().starts_with(r#"{"items":[{"score":"#), "{}", reply.body.text());
+    assert!(
+        reply.headers.iter().any(|(name, value)| *name == "server-timing" && value.starts_with("load;dur=0"))
+    );
+    assert_eq!(host.counted.get(), Some((200, true)));
+    assert_eq!(status(&host, &config, "GET", "/v1/popular?limit=x"), 400);
+    assert_eq!(status(&host, &config, "GET", "/v1/items/b"), 404);
+}
+
+#[test]
+fn an_answer_from_the_world_in_place_of_a_failed_region_is_marked_stale() {
+    let (config, mut host) = (config(&[]), FakeHost { served: Some(served), ..FakeHost::default() });
+    let degraded = |host: &FakeHost| {
+        let reply = request(host, &config, "GET", "/v1/popular?region=gb").unwrap();
+        let body: serde_json::Value = serde_json::from_str(reply.body.text()).unwrap();
+        body["degraded"].clone()
+    };
+    assert_eq!(degraded(&host), serde_json::Value::Null);
+    assert_eq!(status(&host, &config, "GET", "/v1/snapshots/manifest/gb"), 200);
+    host.served = Some(fallback);
+    assert_eq!(degraded(&host), "stale");
+    assert_eq!(status(&host, &config, "GET", "/v1/snapshots/manifest/gb"), 503);
+}
+
+#[test]
+fn a_client_beyond_its_rate_limit_is_rejected() {
+    let (host, mut config) = (FakeHost { rate_limited: true, ..FakeHost::default() }, config(&[]));
+    assert_eq!(status(&host, &config, "GET", "/v1/popular"), 503, "the limit is not bound");
+    config.bindings.answers_limit = true;
+    let problem = request(&host, &config, "GET", "/v1/popular").unwrap_err();
+    assert_eq!((problem.status, problem.header), (429, Some(("retry-after", "10".to_owned()))));
+    assert_eq!(status(&host, &config, "POST", "/v1/events"), 413, "events have a limit of their own");
+}
+
+#[test]
+fn events_are_forwarded_with_the_subdivision_if_configured() {
+    let body = br#"{"kind":"view","item":"a"}"#.to_vec();
+    let host = FakeHost { body: Some(body), ..FakeHost::default() };
+    assert_eq!(status(&host, &config(&[]), "POST", "/v1/events"), 202);
+    assert_eq!(status(&host, &config(&[("AREAS", "subdivision")]), "POST", "/v1/events"), 202);
+    let regions: Vec<_> = host.forwarded.borrow().iter().map(|event| event.region.clone().unwrap()).collect();
+    assert_eq!(regions, ["fr", "fr-idf"]);
+}
+
+#[test]
+fn a_body_that_is_cut_or_too_large_is_rejected() {
+    let config = config(&[]);
+    let host = FakeHost { body_fails: true, ..FakeHost::default() };
+    assert_eq!(status(&host, &config, "POST", "/v1/events"), 400);
+    assert_eq!(status(&FakeHost::default(), &config, "POST", "/v1/events"), 413);
+    let length = (MAX_BODY + 1).to_string();
+    let head =
+        Head { method: "POST", url: "https://a/v1/events", content_length: &length, ..Head::default() };
+    let call = Call { host: &host, config: &config, head: &head, id: "01JD", began: NOW };
+    assert_eq!(ready(serve(&call)).unwrap_err().status, 413, "without reading the body");
+}
+
+#[test]
+fn blobs_are_streamed_and_a_failed_read_is_no_missing_blob() {
+    let (mut host, config) = (FakeHost::default(), config(&[]));
+    let path = format!("/v1/snapshots/blob/{HASH}");
+    let reply = request(&host, &config, "GET", &path).unwrap();
+    assert_eq!((reply.status, reply.body), (200, Body::Stream(b"abc".to_vec())));
+    let other = HASH.replace('0', "1");
+    assert_eq!(status(&host, &config, "GET", &format!("/v1/snapshots/blob/{other}")), 404);
+    host.blob_fails = true;
+    assert_eq!(status(&host, &config, "GET", &path), 500);
+}

@@ -1,0 +1,102 @@
+//! Refreshing a snapshot set that was built.
+
+use crate::{
+    build,
+    pack::{PackOptions, SnapshotSet, refresh::Refresher, regions::Regions},
+};
+use origin_data::{Dataset, Interner, Item, LogEvent};
+use origin_learn::{
+    config::Recipe,
+    popularity::{Counts, PopularityCounts},
+};
+use snapshots::{
+    event::Kind,
+    manifest::{BlobRef, WORLD},
+    time::Timestamp,
+};
+
+fn log(events: u32) -> Dataset {
+    let item = |number: u32| Item {
+        id: format!("i{number}"),
+        name: Some(format!("Thing {number}")),
+        price: Some(f64::from(number)),
+        currency: Some("GBP".to_owned()),
+        ..Item::default()
+    };
+    let event = |number: u32| LogEvent {
+        at: Timestamp(1_700_000_000_000 + i64::from(number) * 60_000),
+        kind: [Kind::View, Kind::Click, Kind::Purchase][number as usize % 3],
+        item: (number * 7_919 % 40).min(number * 104_729 % 40),
+        visitor: u64::from(number / 6) + 1,
+        session: 0,
+        area: (number % 3) as u16,
+        quantity: 1,
+    };
+    Dataset {
+        events: (0..events).map(event).collect(),
+        items: (0..50).map(item).collect(),
+        areas: ["", "fr", "gb"].map(String::from).into(),
+    }
+}
+
+fn build(log: &Dataset) -> SnapshotSet {
+    let regions = Regions::automatic(&log.events, &log.areas, 10);
+    build::build(log, &regions, &Recipe::default(), PackOptions::default(), |_| {}).unwrap()
+}
+
+fn ids(log: &Dataset) -> Interner {
+    log.items.iter().map(|item| &item.id).collect()
+}
+
+fn areas(log: &Dataset) -> Interner {
+    log.areas.iter().collect()
+}
+
+#[test]
+fn refreshing_an_unchanged_shop_gives_equal_bytes() {
+    let log = log(900);
+    let built = build(&log);
+    let (blobs, manifests) = (built.blobs.clone(), built.manifests.clone());
+    let mut refresher = Refresher::new(built).unwrap();
+    let counts = Counts::new(&log.events);
+    let (items, areas, newest) = (&ids(&log), &areas(&log), log.events.last().unwrap().at);
+    refresher.popularity(&PopularityCounts { counts: &counts, items, areas, newest }).unwrap();
+    refresher.attributes(&log.items, None).unwrap();
+    assert_eq!(refresher.built().manifests, manifests);
+    assert_eq!(refresher.built().blobs, blobs);
+}
+
+#[test]
+fn popularity_and_attributes_change_and_tables_stay() {
+    let (before, mut after) = (log(900), log(900));
+    let newest = after.events.last().unwrap().at;
+    let bought = |item| LogEvent {
+        at: Timestamp(newest.0 + 1),
+        kind: Kind::Purchase,
+        item,
+        area: 2,
+        ..after.events[0]
+    };
+    // The last item of the catalogue, which had no events before.
+    after.events.extend([bought(49); 500]);
+    let mut refresher = Refresher::new(build(&before)).unwrap();
+    let coview = |built: &SnapshotSet| -> BlobRef {
+        built.manifests[0].blobs.iter().find(|blob| blob.name == "coview").unwrap().clone()
+    };
+    let table = coview(refresher.built());
+    let counts = Counts::new(&after.events);
+    let (items, areas, last) = (&ids(&after), &areas(&after), after.events.last().unwrap().at);
+    refresher.popularity(&PopularityCounts { counts: &counts, items, areas, newest: last }).unwrap();
+    let changed = Item { in_stock: Some(false), ..after.items[3].clone() };
+    after.items[3] = changed;
+    refresher.attributes(&after.items, None).unwrap();
+    assert_eq!(coview(refresher.built()), table);
+    for (region, first) in [("gb", true), (WORLD, true), ("fr", false)] {
+        let snapshot = refresher.built().open(region).unwrap();
+        let top = snapshot.popularity.order().next().unwrap();
+        assert_eq!(snapshot.ids.id(top).unwrap().to_string() == "i49", first, "{region}");
+        let in_stock = |id| snapshot.attributes.in_stock(snapshot.ids.index(id).unwrap());
+        assert_eq!(["i3", "i8"].map(in_stock), [false, true]);
+        assert_eq!(snapshot.built_at.0, newest.0 + 1);
+    }
+}

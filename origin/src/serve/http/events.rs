@@ -1,0 +1,68 @@
+//! `POST /v1/events`.
+
+use crate::serve::http::{
+    body,
+    problem::{Problem, Result},
+};
+use crate::serve::state::service::Shared;
+use axum::{Json, extract::Request, extract::State, http::StatusCode};
+use origin_data::clock;
+use origin_log::AppendError;
+use serde::Serialize;
+use snapshots::event::{BodyError, Kind, Rejected, parse_batch};
+
+/// The most events of one body.
+const MAX_EVENTS: usize = 10_000;
+/// The most bytes of one body.
+const MAX_BODY: usize = 8 << 20;
+
+/// The outcome of a batch of events.
+#[derive(Debug, Serialize)]
+pub(crate) struct BatchOutcome {
+    /// Events that are durable, by this request or an earlier one with the same id.
+    accepted: usize,
+    /// Invalid events, and why.
+    rejected: Vec<Rejected>,
+}
+
+/// Stores events, and answers when they are durable.
+///
+/// # Errors
+/// The body cannot be read or contains no valid event, or the events cannot be stored.
+pub(crate) async fn ingest(
+    State(service): State<Shared>,
+    request: Request,
+) -> Result<(StatusCode, Json<BatchOutcome>)> {
+    let body = body::read(&service, request, MAX_BODY).await?;
+    let batch =
+        parse_batch(&body.bytes, MAX_EVENTS, clock::now(), random_id).map_err(|error| match error {
+            BodyError::NotJson(_) => Problem::bad_request("body", error.to_string()),
+            BodyError::TooMany(_) => Problem::too_large(error.to_string()),
+        })?;
+    service.metrics.event_processing_errors.inc_by(batch.rejected.len() as u64);
+    if batch.events.is_empty() {
+        let detail = "The body contains no valid event; `rejected` says why.";
+        return Err(Problem::bad_request("body", detail).with_rejected(batch.rejected));
+    }
+    let (accepted, rejected) = (batch.events.len(), batch.rejected);
+    let stored = service.events.append(batch.events).await.map_err(|refused| match refused {
+        AppendError::Busy => Problem::unavailable(1, "The queue of events is full. Send them again."),
+        AppendError::Failed(why) => {
+            service.metrics.event_processing_errors.inc_by(accepted as u64);
+            tracing::error!(error = &*why, "cannot store events");
+            Problem::unavailable(5, "None of the events could be stored. Send them again.")
+        }
+    })?;
+    for (kind, new) in Kind::ALL.into_iter().zip(stored.new) {
+        service.metrics.events_ingested.get_or_create(&kind.into()).inc_by(new as u64);
+    }
+    Ok((StatusCode::ACCEPTED, Json(BatchOutcome { accepted, rejected })))
+}
+
+/// The id of an event that has none: 128 random bits.
+fn random_id() -> String {
+    let mut random = [0u8; 16];
+    // This cannot fail once the system has booted.
+    let _ = getrandom::fill(&mut random);
+    format!("{:032x}", u128::from_le_bytes(random))
+}

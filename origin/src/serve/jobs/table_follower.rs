@@ -1,0 +1,142 @@
+//! Keeps the tables current: follows the event log, and saves a checkpoint now and then.
+
+use crate::serve::jobs::thread;
+use crate::serve::state::service::{Service, Shared};
+use crate::stream::{StreamTables, checkpoint};
+use anyhow::Result;
+use origin_log::Reader;
+use snapshots::event::Kind;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The longest sleep while no events come.
+const IDLE_WAIT: Duration = Duration::from_secs(1);
+/// The delay before a log that cannot be read is tried again.
+const RETRY_DELAY: Duration = Duration::from_secs(30);
+
+/// Starts the thread. It ends when the service stops, after counting all events.
+///
+/// # Errors
+/// The system cannot start a thread.
+pub(crate) fn start(service: &Shared) -> Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Handle::current();
+    let shared = Shared::clone(service);
+    let work = move || {
+        let service = &*shared;
+        let mut follower = Follower::new(service);
+        let (mut stored, mut stop) = (service.events.position().clone(), service.stop.subscribe());
+        loop {
+            let stopping = *stop.borrow_and_update();
+            stored.borrow_and_update();
+            if let Err(error) = follower.catch_up() {
+                let error = format!("{error:#}");
+                tracing::error!(error, "cannot follow the log");
+                service.set_unready("tables", Some(error));
+                // Part of a frame may have been counted.
+                service.tables.request_rebuild();
+                std::thread::sleep(RETRY_DELAY);
+            } else {
+                service.set_unready("tables", None);
+            }
+            follower.save_checkpoint_if_due(stopping);
+            if stopping {
+                break;
+            }
+            runtime.block_on(async {
+                let changed = async {
+                    tokio::select! {
+                        _ = stored.changed() => {}
+                        _ = stop.changed() => {}
+                    }
+                };
+                let _ = tokio::time::timeout(IDLE_WAIT, changed).await;
+            });
+        }
+    };
+    thread::spawn(service, "tables", work)
+}
+
+/// Whether to save a checkpoint: the tables changed since the last one, and its interval has passed or the service stops.
+fn is_checkpoint_due(
+    position: u64,
+    saved_position: u64,
+    since_saved: Duration,
+    interval: Duration,
+    stopping: bool,
+) -> bool {
+    position != saved_position && (stopping || since_saved >= interval)
+}
+
+struct Follower<'a> {
+    service: &'a Service,
+    reader: Reader,
+    saved_at: Instant,
+    saved_position: u64,
+    /// Events by kind that the metrics include.
+    processed: [u64; Kind::ALL.len()],
+}
+
+impl<'a> Follower<'a> {
+    fn new(service: &'a Service) -> Self {
+        let reader = service.tables.take_reader();
+        let saved_position = reader.position();
+        let processed = service.tables.lock().events;
+        Self { service, reader, saved_at: Instant::now(), saved_position, processed }
+    }
+
+    /// Counts the events that the log holds by now.
+    fn catch_up(&mut self) -> Result<()> {
+        let tables = &self.service.tables;
+        if tables.take_rebuild_request() {
+            *tables.lock() = StreamTables::new(self.service.config.stream);
+            self.reader = Reader::new(tables.log(), 0);
+            (self.processed, self.saved_position) = ([0; 5], 0);
+        }
+        loop {
+            let mut current = tables.lock();
+            let more = self.reader.read_some(|record, place| current.add(record, place));
+            let events = current.events;
+            drop(current);
+            for ((kind, now), before) in Kind::ALL.into_iter().zip(events).zip(self.processed) {
+                let processed = self.service.metrics.events_processed.get_or_create(&kind.into());
+                processed.inc_by(now.saturating_sub(before));
+            }
+            self.processed = events;
+            tables.position.send_replace(self.reader.position());
+            if !more? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn save_checkpoint_if_due(&mut self, stopping: bool) {
+        let interval = Duration::from_secs(self.service.config.stream.checkpoint_s);
+        let (position, since_saved) = (self.reader.position(), self.saved_at.elapsed());
+        if !is_checkpoint_due(position, self.saved_position, since_saved, interval, stopping) {
+            return;
+        }
+        let start = Instant::now();
+        let (config, tables) = (&self.service.config, &self.service.tables);
+        let bytes = checkpoint::write(&tables.lock(), &self.reader, tables.log(), config.stream);
+        match bytes.and_then(|bytes| checkpoint::save(&bytes, &config.data_dir).map(|()| bytes.len())) {
+            Ok(bytes) => tracing::debug!(bytes, seconds = start.elapsed().as_secs_f64(), "checkpoint saved"),
+            Err(error) => tracing::error!(error = format!("{error:#}"), "cannot save a checkpoint"),
+        }
+        (self.saved_at, self.saved_position) = (Instant::now(), position);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_saved_after_changes_at_its_interval_and_when_stopping() {
+        let minute = Duration::from_secs(60);
+        let due =
+            |position, since_saved, stopping| is_checkpoint_due(position, 7, since_saved, minute, stopping);
+        assert!(!due(7, minute * 9, true), "nothing changed");
+        assert!(!due(8, minute / 2, false), "too early");
+        assert!(due(8, minute, false) && due(8, Duration::ZERO, true));
+    }
+}

@@ -1,0 +1,20 @@
+//! The snapshot format: the envelope, each section's layout with its reader and writer, the manifest, and shards.
+//!
+//! May import [`crate::wire`] and [`crate::set`].
+
+pub mod attributes;
+mod bits;
+pub mod envelope;
+pub(crate) mod error;
+mod huffman;
+pub mod ids;
+mod layout;
+pub mod manifest;
+pub(crate) mod msgpack;
+mod permutation;
+pub mod popularity;
+pub mod rows;
+pub mod shards;
+pub mod signal;
+pub mod strategy;
+mod text;

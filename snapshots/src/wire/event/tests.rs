@@ -1,0 +1,101 @@
+use super::*;
+use proptest::prelude::*;
+
+const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+fn parse(body: &str) -> Batch {
+    let mut made = 0;
+    parse_batch(body.as_bytes(), 10, NOW, || {
+        made += 1;
+        format!("made-{made}")
+    })
+    .unwrap()
+}
+
+#[test]
+fn objects_arrays_and_ndjson_are_equivalent() {
+    let one = r#"{"id":"a","kind":"view","item":"85123A"}"#;
+    let expected = parse(one);
+    assert_eq!(expected.events.len(), 1);
+    assert_eq!(expected.events[0].at, NOW);
+    assert_eq!(parse(&format!("[{one}]")), expected);
+    let two = parse(&format!("{one}\n{}\n", one.replace("\"a\"", "\"b\"")));
+    assert_eq!(two.events.iter().map(|event| &*event.id).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn invalid_events_are_reported_and_valid_ones_kept() {
+    let batch = parse(
+        r#"[{"kind":"view","item":"a"},{"kind":"veiw","item":"a"},{"kind":"cart"},7,
+           {"kind":"view","item":"a","price":-1},{"kind":"view","item":"a","quantity":0},
+           {"kind":"view","item":"a","at":"2020-01-01T00:00:00Z"},{"kind":"view","item":"a","currency":"GB"}]"#,
+    );
+    assert_eq!(batch.events.len(), 1);
+    let fields: Vec<_> = batch.rejected.iter().map(|bad| (bad.index, bad.field)).collect();
+    assert_eq!(
+        fields,
+        [(1, "kind"), (2, "item"), (3, ""), (4, "price"), (5, "quantity"), (6, "at"), (7, "currency")]
+    );
+    assert!(batch.rejected[0].error.contains("unknown kind 'veiw'"));
+}
+
+#[test]
+fn ga4_and_segment_purchases_become_one_event_per_item() {
+    let ga4 = parse(
+        r#"{"client_id":"c1","events":[{"name":"purchase","params":{"currency":"GBP","items":[
+           {"item_id":"a","price":2.5,"quantity":3},{"item_id":"b"}]}}]}"#,
+    );
+    let ids: Vec<_> = ga4.events.iter().map(|event| (&*event.id, &*event.item)).collect();
+    assert_eq!(ids, [("made-1", "a"), ("made-1.1", "b")]);
+    assert_eq!(ga4.events[0].visitor.as_deref(), Some("c1"));
+    assert_eq!(ga4.events[0].quantity, Some(3));
+    assert_eq!(ga4.events[1].currency.as_deref(), Some("GBP"));
+    let segment = parse(
+        r#"{"type":"track","event":"Product Added","messageId":"m","anonymousId":"v",
+           "properties":{"product_id":507,"price":"18.99"}}"#,
+    );
+    assert_eq!((segment.events[0].kind, &*segment.events[0].item), (Kind::Cart, "507"));
+    assert_eq!(segment.events[0].price, Some(18.99));
+}
+
+#[test]
+fn historical_events_may_be_old_but_need_a_time() {
+    let body = r#"[{"kind":"view","item":"a","at":"1999-01-01T00:00:00Z"},{"kind":"view","item":"a"},
+                   {"kind":"view","item":"a","at":"2999-01-01T00:00:00Z"}]"#;
+    let batch = parse_history(body.as_bytes(), 10, NOW, String::new).unwrap();
+    assert_eq!(batch.events[0].at.to_string(), "1999-01-01T00:00:00Z");
+    let fields: Vec<_> = batch.rejected.iter().map(|bad| (bad.index, bad.field)).collect();
+    assert_eq!(fields, [(1, "at"), (2, "at")]);
+}
+
+#[test]
+fn invalid_bodies_are_rejected() {
+    let refuse = |body: &[u8]| parse_batch(body, 2, NOW, String::new).unwrap_err();
+    assert!(matches!(refuse(b""), BodyError::NotJson(_)));
+    assert!(matches!(refuse(b"{\"kind\":"), BodyError::NotJson(_)));
+    assert!(matches!(refuse(b"\xff\xfe"), BodyError::NotJson(_)));
+    assert_eq!(refuse(b"[1,2,3]"), BodyError::TooMany(2));
+    let many = br#"{"kind":"purchase","items":[{"item_id":"a"},{"item_id":"b"},{"item_id":"c"}]}"#;
+    assert_eq!(refuse(many), BodyError::TooMany(2));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_parse_or_are_rejected(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse_batch(&body, 10, NOW, String::new);
+    }
+
+    #[test]
+    fn serialised_events_parse_to_the_same(
+        id in "[!-~]{1,128}", item in "\\PC{1,32}", visitor in proptest::option::of("[a-z]{1,9}"),
+        kind in 0u8..5, cents in proptest::option::of(0u32..100_000_000), age in 0..MAX_AGE_MS,
+    ) {
+        let event = Event {
+            id, item, visitor, kind: Kind::from_u8(kind).unwrap(), at: Timestamp(NOW.0 - age),
+            price: cents.map(|cents| f64::from(cents) / 100.0), session: None, quantity: None, currency: None,
+            region: None, placement: None, request: None,
+        };
+        let batch = parse(&serde_json::to_string(&event).unwrap());
+        prop_assert_eq!(batch.events, vec![event]);
+    }
+}

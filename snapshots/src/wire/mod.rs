@@ -1,0 +1,14 @@
+//! Types that cross the network and their text formats: events, queries, cookies, cursors, reports.
+//!
+//! May import [`crate::set`] only.
+
+pub mod category;
+pub mod cursor;
+pub mod event;
+pub(crate) mod hash;
+pub mod json;
+pub mod query;
+pub mod recents;
+pub(crate) mod region;
+pub mod report;
+pub mod time;
