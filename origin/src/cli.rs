@@ -7,7 +7,8 @@
 
 use crate::{
     commands::{
-        build, evaluate, generate, import, inspect, keys, models, publish, recommend, rules, serve, tune,
+        build, evaluate, feed, generate, import, inspect, keys, models, publish, recommend, rules, serve,
+        tune,
     },
     config::Config,
 };
@@ -20,6 +21,7 @@ From a log to recommendations at the edge:
 
   verge import --format online-retail online_retail.csv.zst   import a shop's log into the store
   verge generate --items 10000 --sessions 100000 --into-store ... or generate a demo shop
+  verge feed --full products.csv                              import the shop's items
   verge build                                                 learn the tables; one snapshot per region
   verge publish --to kv                                       send changes to the edge
   verge recommend --recents 85123A,22423 --region gb          preview a visitor's recommendations
@@ -47,6 +49,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Import(import::ImportArgs),
+    Feed(feed::FeedArgs),
     Generate(generate::GenerateArgs),
     Build(build::BuildArgs),
     Models(models::ModelsArgs),
@@ -70,6 +73,7 @@ impl Cli {
         let config = Config::load(self.config.as_deref(), self.data_dir.as_deref())?;
         match self.command {
             Command::Import(args) => import::run(&args, &config),
+            Command::Feed(args) => feed::run(&args, &config),
             Command::Generate(args) => generate::run(&args, &config),
             Command::Build(args) => build::run(&args, &config),
             Command::Models(args) => models::run(&args, &config),

@@ -5,7 +5,8 @@
 //!
 //! May import: `origin_log`, `origin_data`.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
+use origin_data::{fields::parse_currency, price::Decimal};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -17,6 +18,9 @@ use std::{
 /// The file that is read by default.
 pub const DEFAULT_FILE: &str = "verge.toml";
 
+/// The share of the catalogue that a full feed may remove where nothing else is set.
+pub const MAX_REMOVED: f64 = 0.2;
+
 /// Every setting of the origin.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -25,6 +29,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Region → its areas, as lower-case country codes. Absent: every area with enough events is a region.
     pub regions: Option<BTreeMap<String, Vec<String>>>,
+    /// Which items are recommended. Absent: those of the catalogue, once the shop has one, which a feed or `PUT
+    /// /v1/items/{id}` begins; before that, what events name.
+    pub items: Option<ItemsFrom>,
     /// The namespace of `verge publish --to kv`.
     pub kv: Kv,
     /// Settings of `verge serve`.
@@ -45,6 +52,7 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("verge-data"),
             regions: None,
+            items: None,
             kv: Kv::default(),
             serve: Serve::default(),
             feeds: Vec::new(),
@@ -53,6 +61,16 @@ impl Default for Config {
             file: None,
         }
     }
+}
+
+/// What names the items that may be recommended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ItemsFrom {
+    /// The catalogue alone: what only events name is learned from, and not recommended.
+    Catalogue,
+    /// Events too.
+    Events,
 }
 
 /// Settings of the live tables: `[stream]`.
@@ -165,13 +183,44 @@ pub struct Feed {
     /// The header `Authorization` for an address that wants one.
     #[serde(default)]
     pub authorization: Option<Secret>,
+    /// The largest share of the catalogue that the feed may remove, from 0 to 1; one that would remove more fails.
+    #[serde(default = "max_removed")]
+    pub max_removed: f64,
+    /// The decimal sign, `"."` or `","`, of prices that can be two numbers, where the feed's other prices do not show it.
+    #[serde(default)]
+    pub decimal: Option<Decimal>,
+    /// ISO 4217 code of prices that name no currency.
+    #[serde(default)]
+    pub currency: Option<String>,
+    /// The column that holds the ids of items, where it is not `id`.
+    #[serde(default)]
+    pub id: Option<String>,
 }
 
 impl Feed {
+    fn check(&mut self) -> Result<()> {
+        if !(0.0..=1.0).contains(&self.max_removed) {
+            bail!(
+                "[[feeds]] {}: max_removed is {}, expected a share from 0 to 1",
+                self.name,
+                self.max_removed
+            );
+        }
+        if let Some(currency) = &mut self.currency {
+            *currency = parse_currency(currency)
+                .map_err(|error| anyhow!("[[feeds]] {}: currency is '{currency}', {error}", self.name))?;
+        }
+        Ok(())
+    }
+
     /// Whether the feed is fetched over HTTP; otherwise it is a file.
     pub fn is_address(&self) -> bool {
         self.from.starts_with("http://") || self.from.starts_with("https://")
     }
+}
+
+fn max_removed() -> f64 {
+    MAX_REMOVED
 }
 
 fn quarter_hour() -> u32 {
@@ -227,6 +276,9 @@ impl Config {
             .with_context(|| format!("cannot read the configuration {}", file.display()))?;
         let mut config: Self =
             toml::from_str(&text).with_context(|| format!("in the configuration {}", file.display()))?;
+        for feed in &mut config.feeds {
+            feed.check().with_context(|| format!("in the configuration {}", file.display()))?;
+        }
         if let Some(base) = file.parent() {
             config.data_dir = base.join(&config.data_dir);
             for feed in config.feeds.iter_mut().filter(|feed| !feed.is_address()) {

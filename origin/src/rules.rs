@@ -156,8 +156,7 @@ pub fn unknown_names(rules: &Rules, data_dir: &Path) -> Result<Vec<String>> {
             check("item", id, snapshot.ids.index(id).is_some());
         }
         for name in matches.iter().flat_map(|wanted| &wanted.categories) {
-            let below = format!("{name}{}", snapshots::attributes::PATH_SEPARATOR);
-            let known = categories.iter().any(|path| *path == name || path.starts_with(&below));
+            let known = categories.iter().any(|path| snapshots::category::is_within(path, name));
             check("category", name, known);
         }
         for name in matches.iter().flat_map(|wanted| &wanted.brands) {

@@ -232,6 +232,158 @@ fn help_teaches_the_way() {
     assert!(help.contains("not a product") && help.contains("IMPORTING TWICE"), "{help}");
 }
 
+#[test]
+fn online_retail_is_read_by_its_header_whatever_the_copy() {
+    let copies = [
+        // Semicolons, decimal commas and dotted dates, with an index and a column of no use.
+        ";Country;Customer ID;Price;InvoiceDate;Quantity;Description;StockCode;Invoice;Total\n\
+         0;France;901.0;1.450,50;3.2.2011 09:15;2.0;\"TIN\nROBOT\";20001.0;800001;9\n\
+         1;France;901.0;2,10;3.2.2011 09:16;1;KITE;20002;800001;2,1\n",
+        "InvoiceNo\tStockCode\tDescription\tQuantity\tInvoiceDate\tUnitPrice\tCustomerID\tCountry\n\
+         800001\t20001\tTIN 4\" ROBOT\t2\t2/3/2011 9:15:00 AM\t1450.50\t901\tFrance\n\
+         800001\t20002\tKITE\t1\t2/3/11 9:16:00 AM\t2.10\t901\tFrance\n",
+        "InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice,Country,CustomerID\n\
+         800001,20001,2,03/02/2011 9:15,\"1,450.50\",France,901\n\
+         800001,20002,1,03/02/2011 9:16,2.10,France,901\n\
+         C9,20002,1,23/02/2011 9:16,2.10,France,901\n",
+        "Invoice|StockCode|Quantity|InvoiceDate|Price|Country|Customer ID\n\
+         800001|20001|2|03-02-2011 09:15|1450.50|France|901\n\
+         800001|20002|1|03-02-2011 09:16|2.10|France|901\n",
+    ];
+    for copy in copies {
+        let shop = Shop::new();
+        let report = shop.import("online-retail", &[text(&shop.file("copy.csv", copy))]);
+        assert_eq!(report["imported"], 2, "{report}");
+        assert_eq!(
+            (&report["first"], &report["last"]),
+            (&"2011-02-03T09:15:00Z".into(), &"2011-02-03T09:16:00Z".into()),
+            "{copy}"
+        );
+        assert_eq!(report["visitors"], 1);
+        let log = shop.log();
+        let items: Vec<_> = log.items.iter().map(|item| (&*item.id, item.price.unwrap())).collect();
+        assert_eq!(items, [("20001", 1450.5), ("20002", 2.1)], "{copy}");
+        assert_eq!((log.areas[1].as_str(), log.events[0].quantity), ("fr", 2));
+    }
+}
+
+#[test]
+fn dates_of_two_orders_are_asked_about() {
+    let shop = Shop::new();
+    let file = shop.file("orders.csv", "sku,when\na,3/4/2025 10:00\nb,5/4/2025 10:00\n");
+    let map = ["--map", "item=sku,at=when,kind='purchase'", text(&file)];
+    let output = shop.verge(&[&["import", "--format", "csv"], &map[..]].concat());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && error.contains("--dates") && error.contains("3/4/2025"), "{error}");
+    let report = shop.import("csv", &[&["--dates", "dmy"], &map[..]].concat());
+    assert_eq!(report["first"], "2025-04-03T10:00:00Z");
+    assert!(report["notes"][0].as_str().unwrap().contains("day/month/year"), "{report}");
+}
+
+#[test]
+fn rees46_copies_are_read_by_their_header() {
+    let shop = Shop::new();
+    let file = shop.file(
+        "copy.csv",
+        ",event_type,event_time,product_id,category_code,brand,price,user_id,user_session,category_id\n\
+         0,view,2021-05-04 10:00:00 UTC,31.0,tools.saw,acme,25.0,7.0,s1,9.1e+17\n\
+         1,purchase,2021-05-04T10:00:01Z,31,NaN,None,25.0,7,\\N,900\n\
+         2,view,1620122402,32,NULL,nan,nan,8,nan,901.0\n\
+         3,view,2021-05-04 10:00:03+00:00,undefined,,,,8,,\n\
+         4,view,2091-05-04 10:00:03,33,tools,acme,3.0,8,s,900\n",
+    );
+    let report = shop.import("rees46", &[text(&file)]);
+    assert_eq!(counts(&report), [5, 3, 0, 2]);
+    assert_eq!(
+        (&report["first"], &report["last"]),
+        (&"2021-05-04T10:00:00Z".into(), &"2021-05-04T10:00:02Z".into())
+    );
+    assert_eq!(report["visitors"], 2);
+    let items = shop.log().items;
+    let known: Vec<_> = items.iter().map(|item| (&*item.id, item.category.as_deref())).collect();
+    assert_eq!(known, [("31", Some("tools > saw")), ("32", Some("901"))], "a refused row teaches nothing");
+}
+
+#[test]
+fn retailrockets_times_are_told_apart_by_size() {
+    for time in ["1741503909", "1741503909000", "1741503909000000", "1741503909000000000"] {
+        let shop = Shop::new();
+        let rows = format!("visitorid,timestamp,itemid,event\n7,{time},55,view\n");
+        let report = shop.import("retailrocket", &[text(&shop.file("events.csv", rows))]);
+        assert_eq!(report["first"], "2025-03-09T07:05:09Z", "{time}");
+    }
+}
+
+#[test]
+fn any_table_is_read_by_a_mapping() {
+    let shop = Shop::new();
+    let file = shop.file("export.tsv", "ts\tsku\taction\tuser\tpaid\n2025-03-09T08:05:09+0100\tA,1\tAddToCart\tu\t12,50\n1741503910000\tB\tbuy\tu\t1.299,00\n");
+    let map = ["--map", "item=sku,at=ts,kind=action,visitor=user,price=paid"];
+    let shown = shop.verge(&[&["import", "--format", "csv", "--dry-run"], &map[..], &[text(&file)]].concat());
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        shown.contains("export.tsv:2: {") && shown.contains("\"item\":\"A,1\"") && shown.contains("1299"),
+        "{shown}"
+    );
+    assert!(!shop.data().join("store.sqlite").exists(), "a dry run stores nothing");
+    let report = shop.import("csv", &[&map[..], &["--area", "de", text(&file)]].concat());
+    assert_eq!((counts(&report), &report["first"]), ([2, 2, 0, 0], &"2025-03-09T07:05:09Z".into()));
+    let piped = shop.verge_reading(
+        &[&["import", "--format", "csv", "--json"], &map[..], &["-"]].concat(),
+        &std::fs::read(&file).unwrap(),
+    );
+    assert_eq!(counts(&serde_json::from_slice(&piped.stdout).unwrap()), [2, 0, 2, 0]);
+}
+
+#[test]
+fn a_dry_run_shows_ten_rows() {
+    let shop = Shop::new();
+    let rows: String = (0..30).map(|line| format!("i{line} j{line}\n")).collect();
+    let output =
+        shop.verge(&["import", "--format", "sessions", "--dry-run", text(&shop.file("s.txt", rows))]);
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && shown.lines().count() == 10, "{shown}");
+}
+
+#[test]
+fn what_imports_nothing_fails_and_a_wrong_format_is_named() {
+    let shop = Shop::new();
+    let retail = shop.file("retail.csv", RETAIL);
+    let failing = |args: &[&str]| {
+        let output = shop.verge(&[&["import", "--format"], args].concat());
+        assert!(!output.status.success(), "{args:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    for format in ["rees46", "retailrocket", "jsonl", "sessions", "alibaba"] {
+        let error = failing(&[format, text(&retail)]);
+        assert!(error.contains("this looks like online-retail"), "{format}: {error}");
+    }
+    for (format, content) in
+        [("jsonl", ""), ("rees46", "\n"), ("online-retail", RETAIL.lines().next().unwrap()), ("sessions", "")]
+    {
+        assert!(failing(&[format, text(&shop.file("empty", content))]).contains("no row"), "{format}");
+    }
+    assert!(failing(&["jsonl", text(&shop.file("odd", "what\never\n"))]).contains("no row was imported"));
+    assert!(failing(&["csv", text(&shop.file("o.csv", "a,b\n1,2\n"))]).contains("--map"));
+    assert!(shop.log().items.is_empty() && shop.log().events.is_empty());
+}
+
+#[test]
+fn a_feed_is_read_by_the_command_too() {
+    let shop = Shop::new();
+    let first = shop.file("feed.csv", "id;title;price\na;Tür;7,50 EUR\nb;Cup;1.299 EUR\nc;Pot;3\n");
+    let output = shop.verge(&["feed", "--full", text(&first)]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let prices: Vec<_> = shop.log().items.iter().map(|item| item.price.unwrap()).collect();
+    assert_eq!(prices, [7.5, 1299.0, 3.0]);
+    let cut = shop.verge_reading(&["feed", "--full", "-"], b"id;title\na;Cup\n");
+    assert!(!cut.status.success() && String::from_utf8_lossy(&cut.stderr).contains("max_removed"));
+    let dry =
+        shop.verge_reading(&["feed", "--full", "--max-removed", "1", "--dry-run", "-"], b"id;title\na;Mug\n");
+    let report: Value = serde_json::from_slice(&dry.stdout).unwrap();
+    assert_eq!((&report["removed"], &report["changed"], shop.log().items.len()), (&2.into(), &1.into(), 3));
+}
+
 /// The real logs are not part of the project.
 fn real(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);

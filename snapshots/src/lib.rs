@@ -26,4 +26,4 @@ pub use format::{
     strategy,
 };
 pub use snapshot::Snapshot;
-pub use wire::{cursor, event, json, query, recents, report, time};
+pub use wire::{category, cursor, event, json, query, recents, report, time};

@@ -4,7 +4,6 @@ use snapshots::{
     event::{MAX_FIELD, is_printable},
     time::Timestamp,
 };
-use std::borrow::Cow;
 
 /// Why a line was refused: a reason to count by, and what is wrong with this line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +51,6 @@ pub fn parse_currency(text: &str) -> Result<String, String> {
     Err("expected an ISO 4217 code, such as GBP".to_owned())
 }
 
-/// Splits a line of comma separated values (RFC 4180, a record a line) into exactly `N` fields.
-pub fn csv<const N: usize>(line: &str) -> Result<[Cow<'_, str>; N], Reject> {
-    exactly(split_csv(line)?)
-}
-
 /// Splits a line at tabs into exactly `N` fields.
 pub fn tabs<const N: usize>(line: &str) -> Result<[&str; N], Reject> {
     exactly(line.split('\t').collect())
@@ -66,45 +60,6 @@ fn exactly<T, const N: usize>(fields: Vec<T>) -> Result<[T; N], Reject> {
     fields.try_into().map_err(|fields: Vec<T>| {
         Reject::new("wrong columns", format!("{} fields where {N} are expected", fields.len()))
     })
-}
-
-fn split_csv(line: &str) -> Result<Vec<Cow<'_, str>>, Reject> {
-    let mut fields = Vec::with_capacity(9);
-    let mut rest = line;
-    loop {
-        let (field, after) = match rest.strip_prefix('"') {
-            Some(quoted) => unquote(quoted)?,
-            None => {
-                let end = rest.find(',').unwrap_or(rest.len());
-                (Cow::Borrowed(&rest[..end]), &rest[end..])
-            }
-        };
-        fields.push(field);
-        match after.strip_prefix(',') {
-            Some(next) => rest = next,
-            None if after.is_empty() => return Ok(fields),
-            None => return Err(Reject::new("bad quotes", "text after a closing quote")),
-        }
-    }
-}
-
-/// The field whose opening quote is already taken off, and what follows its closing quote.
-fn unquote(quoted: &str) -> Result<(Cow<'_, str>, &str), Reject> {
-    let mut field = Cow::Borrowed("");
-    let mut rest = quoted;
-    loop {
-        let Some((text, after)) = rest.split_once('"') else {
-            return Err(Reject::new("bad quotes", "a quoted field does not end on its line"));
-        };
-        field += text;
-        match after.strip_prefix('"') {
-            Some(next) => {
-                field += "\"";
-                rest = next;
-            }
-            None => return Ok((field, after)),
-        }
-    }
 }
 
 /// Reads a price; `None` when the field is empty.
@@ -119,10 +74,35 @@ pub fn price(text: &str) -> Result<Option<f64>, Reject> {
     }
 }
 
-/// The field if there is something in it.
+/// The field if there is something in it: neither blanks, nor what programs write for a value that is missing.
 pub fn filled(text: &str) -> Option<&str> {
     let text = text.trim();
-    (!text.is_empty()).then_some(text)
+    let missing = matches!(text, "" | "nan" | "NaN" | "null" | "NULL" | "None" | "\\N" | "<NA>");
+    (!missing).then_some(text)
+}
+
+/// Whether an id is what a page or a program writes where it has none: no item is called so.
+pub fn is_placeholder(id: &str) -> bool {
+    let id = id.trim();
+    matches!(id, "NaN" | "nan" | "")
+        || ["undefined", "null", "[object object]", "[object undefined]", "(not set)"]
+            .iter()
+            .any(|name| id.eq_ignore_ascii_case(name))
+}
+
+/// A number that was meant as a name, as spreadsheets and data frames write it: `101.0` is `101`.
+pub fn whole(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((number, zeros))
+            if !number.is_empty()
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+                && !zeros.is_empty()
+                && zeros.bytes().all(|byte| byte == b'0') =>
+        {
+            number
+        }
+        _ => text,
+    }
 }
 
 /// Text for people: no control characters, single blanks, at most 300 characters; `None` when nothing is left.
@@ -158,35 +138,28 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn quotes_are_taken_off_and_bad_ones_told() {
-        let fields = csv::<3>(r#"a,"b, ""c""",d"#).unwrap();
-        assert_eq!(fields.as_slice(), ["a", "b, \"c\"", "d"]);
-        assert_eq!(csv::<1>("").unwrap().as_slice(), [""]);
-        assert_eq!(csv::<2>("a").unwrap_err().reason, "wrong columns");
-        assert_eq!(csv::<1>("\"a").unwrap_err().reason, "bad quotes");
-        assert_eq!(csv::<1>("\"a\"b").unwrap_err().reason, "bad quotes");
-    }
-
-    #[test]
     fn names_are_cleaned() {
         assert_eq!(name("  RED\t CUP \u{1}  "), Some("RED CUP".to_owned()));
         assert_eq!(name(" \u{7f} "), None);
         assert_eq!(name(&"é".repeat(400)).unwrap().chars().count(), 300);
     }
 
+    #[test]
+    fn missing_values_and_whole_numbers_are_told() {
+        assert_eq!([" ", "nan", "\\N", "None"].map(filled), [None; 4]);
+        assert_eq!(filled(" none of it "), Some("none of it"));
+        assert_eq!(
+            ["101.0", "7.00", "7.5", "7.", ".0", "v1.0"].map(whole),
+            ["101", "7", "7.5", "7.", ".0", "v1.0"]
+        );
+        assert!(["undefined", "NULL", "NaN", "[object Object]", " "].into_iter().all(is_placeholder));
+        assert!(!["nullable", "NAN", "N", "undefined-1"].into_iter().any(is_placeholder));
+    }
+
     proptest! {
         #[test]
-        fn reads_what_the_csv_crate_writes(fields in proptest::array::uniform3("[^\r\n]{0,8}|[\",ab ]{0,8}")) {
-            let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-            writer.write_record(&fields).unwrap();
-            let written = String::from_utf8(writer.into_inner().unwrap()).unwrap();
-            let read = super::csv::<3>(written.trim_end_matches('\n')).unwrap();
-            prop_assert_eq!(read.as_slice(), fields.as_slice());
-        }
-
-        #[test]
         fn any_line_splits_or_is_refused(line in "\\PC{0,40}") {
-            let _ = split_csv(&line);
+            let _ = tabs::<3>(&line);
             let _ = price(&line);
             let _ = name(&line);
         }

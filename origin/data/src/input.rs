@@ -1,7 +1,7 @@
 //! Opening a log: decompression by content, lines of bounded length.
 
+use crate::encoding;
 use anyhow::{Context, Result};
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -14,12 +14,13 @@ pub const PREFIX: usize = 1024;
 const MAX_LINE: u64 = 4 << 20;
 
 /// An open log.
-pub struct Input {
-    lines: Box<dyn BufRead>,
+pub struct Input<'a> {
+    lines: Box<dyn BufRead + 'a>,
     read: Rc<Cell<u64>>,
+    unterminated: bool,
     /// Size of the file as it lies there, compressed or not; unknown for standard input.
     pub size: Option<u64>,
-    /// Its first KiB, decompressed.
+    /// Its first KiB, decompressed, in the encoding that it has.
     pub prefix: Vec<u8>,
 }
 
@@ -33,30 +34,31 @@ pub enum Line {
     End,
 }
 
-impl Input {
+impl Input<'static> {
     /// Opens a file, or standard input for `-`.
     pub fn open(path: &Path) -> Result<Self> {
         if path == Path::new("-") {
-            return Self::new(io::stdin().lock(), None).context("cannot read standard input");
+            return Self::over(io::stdin().lock(), None).context("cannot read standard input");
         }
         let open = || -> Result<Self> {
             let file = File::open(path)?;
             let size = file.metadata()?.len();
-            Self::new(file, Some(size))
+            Self::over(file, Some(size))
         };
         open().with_context(|| format!("cannot read {}", path.display()))
     }
+}
 
-    fn new(raw: impl Read + 'static, size: Option<u64>) -> Result<Self> {
+impl<'a> Input<'a> {
+    /// Reads from `raw`, of `size` bytes.
+    pub fn over(raw: impl Read + 'a, size: Option<u64>) -> Result<Self> {
         let read = Rc::new(Cell::new(0));
         let mut content = decompressed(CountingReader { inner: raw, read: Rc::clone(&read) })?;
         let mut prefix = Vec::new();
         content.by_ref().take(PREFIX as u64).read_to_end(&mut prefix)?;
-        let after_mark = if prefix.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let mut start = Cursor::new(prefix.clone());
-        start.set_position(after_mark);
-        let lines = Box::new(BufReader::with_capacity(256 << 10, start.chain(content)));
-        Ok(Self { lines, read, size, prefix })
+        let text = encoding::utf8(Cursor::new(prefix.clone()).chain(content))?;
+        let lines = Box::new(BufReader::with_capacity(256 << 10, text));
+        Ok(Self { lines, read, unterminated: false, size, prefix })
     }
 
     /// Bytes taken from the file so far.
@@ -75,10 +77,16 @@ impl Input {
             self.lines.skip_until(b'\n')?;
             return Ok(Line::TooLong);
         }
+        self.unterminated = line.last() != Some(&b'\n');
         while let Some(b'\n' | b'\r') = line.last() {
             line.pop();
         }
         Ok(Line::Full)
+    }
+
+    /// Whether the line that was read last has no line end: the file ends with it, or was cut there.
+    pub fn is_unterminated(&self) -> bool {
+        self.unterminated
     }
 }
 
@@ -102,14 +110,6 @@ pub fn decompressed<'a>(mut raw: impl Read + 'a) -> io::Result<Box<dyn Read + 'a
     })
 }
 
-/// The text of a line: UTF-8, or else Latin-1, in which every byte means something.
-pub fn text(line: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(line) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(line.iter().map(|&byte| char::from(byte)).collect()),
-    }
-}
-
 struct CountingReader<R> {
     inner: R,
     read: Rc<Cell<u64>>,
@@ -129,11 +129,11 @@ mod tests {
     use std::io::Write;
 
     fn lines(bytes: Vec<u8>) -> Vec<String> {
-        let mut input = Input::new(Cursor::new(bytes), None).unwrap();
+        let mut input = Input::over(Cursor::new(bytes), None).unwrap();
         let (mut line, mut lines) = (Vec::new(), Vec::new());
         loop {
             match input.next_line(&mut line).unwrap() {
-                Line::Full => lines.push(text(&line).into_owned()),
+                Line::Full => lines.push(encoding::text(&line).into_owned()),
                 Line::TooLong => lines.push(format!("too long, begins {}", line.len())),
                 Line::End => return lines,
             }
@@ -165,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utf8_is_latin_1() {
-        assert_eq!(lines(b"\xa310".to_vec()), ["£10"]);
+    fn bytes_that_are_not_utf8_are_windows_1252() {
+        assert_eq!(lines(b"\xa310 D\x92A".to_vec()), ["£10 D’A"]);
     }
 
     #[test]
     fn a_cut_archive_is_an_error() {
         let whole = zstd::encode_all(&*b"line\n".repeat(100_000), 1).unwrap();
-        let mut input = Input::new(Cursor::new(whole[..whole.len() - 4].to_vec()), None).unwrap();
+        let mut input = Input::over(Cursor::new(whole[..whole.len() - 4].to_vec()), None).unwrap();
         let mut line = Vec::new();
         let error = loop {
             match input.next_line(&mut line) {

@@ -6,11 +6,15 @@
 #![allow(clippy::indexing_slicing, reason = "indices of a dataset are those of its own items and areas")]
 
 pub mod clock;
+pub mod encoding;
 pub mod fields;
 pub mod files;
 pub mod hex;
 pub mod input;
 mod interner;
+pub mod price;
+pub mod records;
+pub mod times;
 
 pub use interner::Interner;
 
@@ -71,15 +75,24 @@ pub struct Item {
     /// Display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Path from the widest category to the narrowest, `a > b` or `a.b` as the shop has it.
+    /// Path from the widest category to the narrowest, `a > b`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     /// Brand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
-    /// Price of one, in units of `currency` (2.55).
+    /// Regular price of one, in units of `currency` (2.55).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<f64>,
+    /// Price of one in a sale, which holds from `sale_from` until `sale_until`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sale_price: Option<f64>,
+    /// When the sale begins; unknown, it is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sale_from: Option<Timestamp>,
+    /// When the sale is over; unknown, it does not end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sale_until: Option<Timestamp>,
     /// ISO 4217 code of the price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
@@ -95,15 +108,43 @@ pub struct Item {
     /// When the item was added to the shop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added_at: Option<Timestamp>,
+    /// Id that it shares with its other variants, such as other sizes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 impl Item {
-    /// Replaces each field that is present in `newer`.
-    pub fn update(&mut self, newer: Self) {
+    /// An item that only events know. `in_stock` is what holds for all such items; a placeholder of an id is none.
+    pub fn of_events(id: String, in_stock: Option<bool>) -> Self {
+        let in_stock = if fields::is_placeholder(&id) { Some(false) } else { in_stock };
+        Self { id, in_stock, ..Self::default() }
+    }
+
+    /// What one costs at an instant: the sale price during the sale, else the regular price.
+    pub fn price_at(&self, now: Timestamp) -> Option<f64> {
+        let begun = self.sale_from.is_none_or(|from| from <= now);
+        let over = self.sale_until.is_some_and(|until| until <= now);
+        self.sale_price.filter(|_| begun && !over).or(self.price)
+    }
+
+    /// Takes over every field that `newer` knows. A price says that there is no sale unless a sale is named with it, and a
+    /// category that is only a number does not replace one in words.
+    pub fn update(&mut self, mut newer: Self) {
         fn take<T>(old: &mut Option<T>, new: Option<T>) {
             if new.is_some() {
                 *old = new;
             }
+        }
+        if newer.price.is_some() || newer.sale_price.is_some() {
+            (self.sale_price, self.sale_from, self.sale_until) =
+                (newer.sale_price, newer.sale_from, newer.sale_until);
+        } else {
+            take(&mut self.sale_from, newer.sale_from);
+            take(&mut self.sale_until, newer.sale_until);
+        }
+        let is_number = |text: &String| text.bytes().all(|byte| byte.is_ascii_digit());
+        if self.category.as_ref().is_some_and(|known| !is_number(known)) {
+            newer.category = newer.category.filter(|category| !is_number(category));
         }
         take(&mut self.name, newer.name);
         take(&mut self.category, newer.category);
@@ -114,5 +155,37 @@ impl Item {
         take(&mut self.url, newer.url);
         take(&mut self.in_stock, newer.in_stock);
         take(&mut self.added_at, newer.added_at);
+        take(&mut self.group, newer.group);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sale_has_its_time_and_ends_with_a_price_that_names_none() {
+        let mut item = Item {
+            price: Some(20.0),
+            sale_price: Some(15.0),
+            sale_from: Some(Timestamp(10)),
+            sale_until: Some(Timestamp(20)),
+            ..Item::default()
+        };
+        let at = |item: &Item, at| item.price_at(Timestamp(at)).unwrap();
+        assert_eq!([9, 10, 19, 20].map(|now| at(&item, now)), [20.0, 15.0, 15.0, 20.0]);
+        item.update(Item { name: Some("Cup".to_owned()), ..Item::default() });
+        assert_eq!(at(&item, 10), 15.0);
+        item.update(Item { price: Some(21.0), ..Item::default() });
+        assert_eq!((at(&item, 10), item.sale_from), (21.0, None));
+    }
+
+    #[test]
+    fn a_category_in_words_is_not_replaced_by_a_number() {
+        let with = |category: &str| Item { category: Some(category.to_owned()), ..Item::default() };
+        let mut item = with("77");
+        item.update(with("Tools > Saws"));
+        item.update(with("78"));
+        assert_eq!(item, with("Tools > Saws"));
     }
 }

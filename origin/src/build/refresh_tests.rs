@@ -63,7 +63,7 @@ fn refreshing_an_unchanged_shop_gives_equal_bytes() {
     let counts = Counts::new(&log.events);
     let (items, areas, newest) = (&ids(&log), &areas(&log), log.events.last().unwrap().at);
     refresher.popularity(&PopularityCounts { counts: &counts, items, areas, newest }).unwrap();
-    refresher.attributes(&log.items).unwrap();
+    refresher.attributes(&log.items, None).unwrap();
     assert_eq!(refresher.built().manifests, manifests);
     assert_eq!(refresher.built().blobs, blobs);
 }
@@ -91,7 +91,7 @@ fn popularity_and_attributes_change_and_tables_stay() {
     refresher.popularity(&PopularityCounts { counts: &counts, items, areas, newest: last }).unwrap();
     let changed = Item { in_stock: Some(false), ..after.items[3].clone() };
     after.items[3] = changed;
-    refresher.attributes(&after.items).unwrap();
+    refresher.attributes(&after.items, None).unwrap();
     assert_eq!(coview(refresher.built()), table);
     for (region, first) in [("gb", true), (WORLD, true), ("fr", false)] {
         let snapshot = refresher.built().open(region).unwrap();
@@ -119,7 +119,7 @@ fn with_lite(sections: impl Fn(&mut Vec<Section>)) -> SnapshotSet {
 
 #[test]
 fn a_lite_snapshot_with_damaged_ids_is_an_error_and_not_an_empty_one() {
-    let refresh = |built| Refresher::new(built).unwrap().attributes(&log(900).items);
+    let refresh = |built| Refresher::new(built).unwrap().attributes(&log(900).items, None);
     assert!(refresh(with_lite(|_| {})).is_ok());
     let without_ids = with_lite(|sections| sections.retain(|section| section.name != ids::NAME));
     assert!(format!("{:#}", refresh(without_ids).unwrap_err()).contains("ids"));

@@ -3,33 +3,75 @@
 //! | begins with | is |
 //! | --- | --- |
 //! | `<` | Google Merchant XML (RSS 2.0 or Atom) |
-//! | `{` | JSONL: an item a line, as `PUT /v1/items/{id}` takes it, with its `id` |
-//! | else, a tab in the first line | TSV with a header, Google Merchant's or Verge's names |
-//! | else | CSV with a header, the same names |
+//! | `{` | JSONL: an item a line |
+//! | else | delimited text with a header: Google Merchant's, Facebook's or Verge's names, or the product export of Shopify or WooCommerce |
 //!
-//! Plain, gzip or zstd. A row updates what it names of an item; what it leaves out or empty stays as it was.
+//! Plain, gzip or zstd, in any of the usual encodings. A row updates what it names of an item; what it leaves out or empty
+//! stays as it was, but for a sale, which is over when a price comes without one.
+//!
+//! A feed is read twice: first for how it writes prices and dates, which row of an id is its last, and whether it can be
+//! read to its end; then for its items.
 
 use crate::catalogue::{
-    Wrong, from_json,
-    tables::{self, Row},
-    xml,
+    Wrong,
+    draft::{Draft, Reading},
+    json, tables, xml,
 };
-use crate::store::Store;
-use anyhow::{Context, Result, bail};
-use origin_data::{Item, input::decompressed};
+use crate::{config::MAX_REMOVED, store::Store};
+use anyhow::{Result, bail};
+use origin_data::{
+    Item,
+    encoding::utf8,
+    input::{Input, decompressed},
+    price::{Decimal, Marks},
+    times::{Found, OrderSurvey},
+};
 use serde::Serialize;
-use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Read};
 
-/// Errors of rows that are told; the others are counted.
+/// Rows that are told; the others are counted.
 const MAX_TOLD: usize = 100;
+/// Names of columns that are told, and their length.
+const MAX_NAMES: usize = 100;
+const MAX_NAME: usize = 60;
+/// Changes that a dry run shows.
+const MAX_SHOWN: usize = 20;
 /// Items a transaction: a kill loses at most so many, and nobody waits long for the store.
 const GROUP: usize = 2_000;
-/// The longest line of JSON, in bytes.
-const MAX_LINE: u64 = 1 << 20;
 
-/// A row that was not taken, and why.
+/// How a feed is taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// It names every item: others are removed.
+    pub full: bool,
+    /// Nothing is stored; the report tells what would be.
+    pub dry_run: bool,
+    /// The largest share of the catalogue that it may remove.
+    pub max_removed: f64,
+    /// The decimal sign of prices that can be two numbers, where the other prices of the feed do not show it.
+    pub decimal: Option<Decimal>,
+    /// Currency of prices that name none.
+    pub currency: Option<String>,
+    /// The column that holds the ids, where it is not `id`.
+    pub id: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            full: false,
+            dry_run: false,
+            max_removed: MAX_REMOVED,
+            decimal: None,
+            currency: None,
+            id: None,
+        }
+    }
+}
+
+/// A row that was not taken, or a field of it that was left out, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadRow {
     /// From 1; of XML, where the item begins.
@@ -42,10 +84,23 @@ pub struct BadRow {
     pub wrong: Wrong,
 }
 
+/// What a dry run would change.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shown {
+    /// The item's id.
+    pub id: String,
+    /// The item as it is; absent where it is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Item>,
+    /// The item as it would be; absent where it would be removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Item>,
+}
+
 /// What became of a feed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// `xml`, `jsonl`, `tsv` or `csv`.
+    /// `xml`, `jsonl`, `tsv`, `csv`, `shopify` or `woocommerce`.
     pub format: &'static str,
     /// Rows that were items.
     pub items: usize,
@@ -55,200 +110,290 @@ pub struct Report {
     pub removed: usize,
     /// Rows that were not taken.
     pub rejected: usize,
-    /// The first of them, at most 100.
+    /// Rows that are no items: pictures, drafts, products that only hold variants.
+    pub skipped: usize,
+    /// Rows whose id comes again further on: the last one counts.
+    pub duplicates: usize,
+    /// The first rejected rows, at most 100.
     pub errors: Vec<BadRow>,
-    /// Why the feed was not read to its end, or the absent items were kept.
+    /// Fields that were left out of rows that were taken, and duplicates; at most 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<BadRow>,
+    /// Columns that are not read, at most 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
+    /// Whether nothing was stored, as was asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// The first changes that a dry run found, at most 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Shown>,
+    /// Why the feed was not read to its end, or the absent items were kept. A feed with a problem has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
-/// Takes a feed over into the store. With `full`, the items that it does not name are removed, but only if the feed
-/// was read to its end, has items, and every row's id could be read.
+/// What a feed is, beside its rows.
+#[derive(Debug, Default)]
+pub struct About {
+    /// As in [`Report`].
+    pub format: &'static str,
+    /// As in [`Report`].
+    pub skipped: usize,
+    ignored: BTreeSet<String>,
+}
+
+impl About {
+    /// Notes a column that is not read.
+    pub fn ignore(&mut self, name: &str) {
+        if self.ignored.len() < MAX_NAMES && !name.is_empty() && !self.ignored.contains(name) {
+            self.ignored.insert(name.chars().filter(|sign| !sign.is_control()).take(MAX_NAME).collect());
+        }
+    }
+}
+
+/// A row of a feed.
+#[derive(Debug, Default)]
+pub struct Row {
+    /// From 1.
+    pub line: u64,
+    /// What it names, as far as it could be read.
+    pub draft: Draft,
+    /// What is wrong with the row as a whole.
+    pub fault: Option<Wrong>,
+}
+
+/// What the first reading finds.
+#[derive(Default)]
+struct Survey {
+    marks: Marks,
+    dates: OrderSurvey,
+    hasher: RandomState,
+    /// The number and line of the last row of each id, which is kept as a hash.
+    last: HashMap<u64, (u64, u64)>,
+    rows: u64,
+}
+
+impl Survey {
+    fn see(&mut self, row: &Row) {
+        self.rows += 1;
+        if row.fault.is_none() && !row.draft.id().is_empty() {
+            row.draft.survey(&mut self.marks, &mut self.dates);
+            // A row that will be refused does not replace one that is taken.
+            let any = Reading { decimal: Some(Decimal::Dot), ..Reading::default() };
+            if row.draft.finish(&any).is_ok()
+                || row.draft.finish(&Reading::default()).is_err_and(|wrong| wrong.field.contains("sale_"))
+            {
+                self.last.insert(self.hasher.hash_one(row.draft.id()), (self.rows, row.line));
+            }
+        }
+    }
+
+    /// The line of a later row of this id, that is taken instead of row `number`.
+    fn later(&self, id: &str, number: u64) -> Option<u64> {
+        self.last.get(&self.hasher.hash_one(id)).filter(|(last, _)| *last > number).map(|(_, line)| *line)
+    }
+}
+
+/// Takes a feed over into the store; `open` opens it anew for each reading. With `full`, the items that it does not name
+/// are removed, but only if the feed was read to its end, has items, every row's id could be read, and no more than
+/// `max_removed` of the catalogue would go.
 ///
 /// # Errors
 /// The store cannot be written. What is wrong with the feed is in the report.
-pub fn take(store: &mut Store, input: impl Read, full: bool) -> Result<Report> {
-    let mut report = Report::default();
-    let (mut group, mut present) = (Vec::with_capacity(GROUP), HashSet::new());
-    let mut nameless = 0;
-    let mut broken_store = None;
-    let read = read(input, &mut report.format, |(line, id, row)| {
-        if full && !id.is_empty() {
-            present.insert(id.clone());
-        }
-        match row {
-            Ok(item) => {
-                report.items += 1;
-                group.push(item);
-                if group.len() == GROUP {
-                    match store.upsert_items(&group) {
-                        Ok(changed) => report.changed += changed,
-                        Err(error) => {
-                            broken_store = Some(error);
-                            bail!("stopped");
-                        }
-                    }
-                    group.clear();
-                }
-            }
-            Err(wrong) => {
-                nameless += usize::from(id.is_empty());
-                report.rejected += 1;
-                if report.errors.len() < MAX_TOLD {
-                    report.errors.push(BadRow { line, id, wrong });
-                }
-            }
-        }
-        Ok(())
+pub fn take(
+    store: &mut Store,
+    open: impl Fn() -> Result<Box<dyn Read>>,
+    options: &Options,
+) -> Result<Report> {
+    let mut survey = Survey::default();
+    let mut first = About::default();
+    let whole = open().and_then(|input| {
+        read(input, options, &mut first, |row| {
+            survey.see(&row);
+            Ok(())
+        })
     });
-    if let Some(error) = broken_store {
+    let reading = Reading {
+        decimal: survey.marks.decimal().or(options.decimal),
+        dates: match survey.dates.found() {
+            Found::Order(order) => Some(order),
+            _ => None,
+        },
+        currency: options.currency.clone(),
+    };
+    let mut taking = Taking {
+        store,
+        options,
+        reading,
+        survey,
+        report: Report { dry_run: options.dry_run, ..Report::default() },
+        group: Vec::with_capacity(GROUP),
+        present: HashSet::new(),
+        nameless: 0,
+        rows: 0,
+        broken_store: None,
+    };
+    let mut about = About::default();
+    let again = open().and_then(|input| read(input, options, &mut about, |row| taking.row(row)));
+    if let Some(error) = taking.broken_store {
         return Err(error);
     }
-    report.changed += store.upsert_items(&group)?;
-    report.problem = match read {
+    taking.store_group()?;
+    let Taking { store, mut report, present, nameless, .. } = taking;
+    (report.format, report.skipped) = (about.format, about.skipped);
+    report.ignored = about.ignored.into_iter().collect();
+    report.problem = match whole.and(again) {
         Err(error) => Some(format!("{error:#}; rows before it were taken")),
-        Ok(()) if full && nameless > 0 => {
+        Ok(()) if options.full && nameless > 0 => {
             Some(format!("{nameless} rows have no readable id, so no absent item was removed"))
         }
-        Ok(()) if report.items == 0 => Some("it has no items".to_owned()),
+        Ok(()) if report.items == 0 => Some("the feed has no items".to_owned()),
         Ok(()) => None,
     };
-    if full && report.problem.is_none() {
-        report.removed = store.change_catalogue(|change| change.remove_all_but(&present))?;
+    if options.full && report.problem.is_none() {
+        remove_absent(store, &present, options, &mut report)?;
     }
     Ok(report)
 }
 
-fn read(input: impl Read, format: &mut &'static str, each: impl FnMut(Row) -> Result<()>) -> Result<()> {
-    let mut input = BufReader::with_capacity(64 << 10, decompressed(input)?);
+fn remove_absent(
+    store: &mut Store,
+    present: &HashSet<String>,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
+    store.change_catalogue(|change| {
+        let (absent, count) = change.all_but(present)?;
+        if absent.len() as f64 > options.max_removed * count as f64 {
+            report.problem = Some(format!(
+                "it would remove {} of {count} items, a larger share than `max_removed` ({}), so none was removed",
+                absent.len(),
+                options.max_removed
+            ));
+            return Ok(());
+        }
+        report.removed = absent.len();
+        for id in absent {
+            if options.dry_run {
+                if report.changes.len() < MAX_SHOWN {
+                    report.changes.push(Shown { before: change.item(&id)?, after: None, id });
+                }
+            } else {
+                change.remove(&id)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The second reading.
+struct Taking<'a> {
+    store: &'a mut Store,
+    options: &'a Options,
+    reading: Reading,
+    survey: Survey,
+    report: Report,
+    group: Vec<Item>,
+    present: HashSet<String>,
+    nameless: usize,
+    rows: u64,
+    broken_store: Option<anyhow::Error>,
+}
+
+impl Taking<'_> {
+    fn row(&mut self, row: Row) -> Result<()> {
+        self.rows += 1;
+        let (line, id) = (row.line, row.draft.id().to_owned());
+        if self.options.full && !id.is_empty() {
+            self.present.insert(id.clone());
+        }
+        if let Some(later) = self.survey.later(&id, self.rows) {
+            self.report.duplicates += 1;
+            let wrong = Wrong::new("id", format!("comes again in line {later}, which counts"));
+            tell(&mut self.report.warnings, BadRow { line, id, wrong });
+            return Ok(());
+        }
+        let item = match row.fault {
+            Some(wrong) => Err(wrong),
+            None => row.draft.finish(&self.reading),
+        };
+        match item {
+            Ok((item, warnings)) => {
+                self.report.items += 1;
+                for wrong in warnings {
+                    tell(&mut self.report.warnings, BadRow { line, id: id.clone(), wrong });
+                }
+                self.group.push(item);
+                if self.group.len() == GROUP
+                    && let Err(error) = self.store_group()
+                {
+                    self.broken_store = Some(error);
+                    bail!("stopped");
+                }
+            }
+            Err(wrong) => {
+                self.nameless += usize::from(id.is_empty());
+                self.report.rejected += 1;
+                tell(&mut self.report.errors, BadRow { line, id, wrong });
+            }
+        }
+        Ok(())
+    }
+
+    fn store_group(&mut self) -> Result<()> {
+        if self.options.dry_run {
+            for item in self.group.drain(..) {
+                let before = self.store.item(&item.id)?;
+                let mut after = before.clone().unwrap_or_else(|| item.clone());
+                after.update(item);
+                if before.as_ref() != Some(&after) {
+                    self.report.changed += 1;
+                    if self.report.changes.len() < MAX_SHOWN {
+                        self.report.changes.push(Shown { id: after.id.clone(), before, after: Some(after) });
+                    }
+                }
+            }
+            return Ok(());
+        }
+        if !self.group.is_empty() {
+            self.report.changed += self.store.change_catalogue(|change| {
+                change.curate()?;
+                let mut changed = 0;
+                for item in &self.group {
+                    changed += usize::from(change.update(item)?);
+                }
+                Ok(changed)
+            })?;
+            self.group.clear();
+        }
+        Ok(())
+    }
+}
+
+fn tell(list: &mut Vec<BadRow>, row: BadRow) {
+    if list.len() < MAX_TOLD {
+        list.push(row);
+    }
+}
+
+fn read(
+    input: impl Read,
+    options: &Options,
+    about: &mut About,
+    each: impl FnMut(Row) -> Result<()>,
+) -> Result<()> {
+    let mut input = BufReader::with_capacity(64 << 10, utf8(decompressed(input)?)?);
     let start = input.fill_buf()?;
-    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-    let first_line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let id = options.id.as_deref();
     match start.iter().find(|byte| !byte.is_ascii_whitespace()) {
         None => bail!("the feed is empty"),
-        Some(b'<') => {
-            *format = "xml";
-            xml::read(input, each)
-        }
-        Some(b'{') => {
-            *format = "jsonl";
-            json_lines(input, each)
-        }
+        Some(b'<') => xml::read(input, about, each),
+        Some(b'{') => json::read(Input::over(input, None)?, id, about, each),
         Some(b'[') => bail!("line 1: an array; send one JSON object a line"),
-        _ if first_line.contains(&b'\t') => {
-            *format = "tsv";
-            tables::read(input, b'\t', each)
-        }
-        _ => {
-            *format = "csv";
-            tables::read(input, b',', each)
-        }
-    }
-}
-
-fn json_lines(mut input: impl BufRead, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let read = (&mut input).take(MAX_LINE).read_until(b'\n', &mut line);
-        let length = read.with_context(|| format!("line {number}"))?;
-        if length == 0 {
-            break;
-        }
-        if length as u64 == MAX_LINE && line.last() != Some(&b'\n') {
-            bail!("line {number} has more than {MAX_LINE} bytes");
-        }
-        let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).trim_ascii();
-        if !text.is_empty() {
-            let (id, row) = json_row(text);
-            each((number, id, row))?;
-        }
-    }
-    Ok(())
-}
-
-fn json_row(text: &[u8]) -> (String, Result<Item, Wrong>) {
-    match serde_json::from_slice(text) {
-        Ok(Value::Object(object)) => {
-            let id = match object.get("id") {
-                Some(Value::String(id)) => id.clone(),
-                Some(Value::Number(id)) => id.to_string(),
-                _ => String::new(),
-            };
-            (id, from_json(object))
-        }
-        Ok(_) => (String::new(), Err(Wrong::new("", "expected an object such as {\"id\":\"A1\"}"))),
-        Err(error) => (String::new(), Err(Wrong::new("", error.to_string()))),
+        _ => tables::read(Input::over(input, None)?, id, about, each),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn fed(feeds: &[(&[u8], bool)]) -> (Store, Report, tempfile::TempDir) {
-        let dir = tempfile::tempdir().unwrap();
-        let mut store = Store::open(dir.path()).unwrap();
-        let mut report = Report::default();
-        for (feed, full) in feeds {
-            report = take(&mut store, *feed, *full).unwrap();
-        }
-        (store, report, dir)
-    }
-
-    #[test]
-    fn every_format_is_told_by_its_content() {
-        let gzip = {
-            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            std::io::Write::write_all(&mut gzip, b"id\tname\n1\tCup\n").unwrap();
-            gzip.finish().unwrap()
-        };
-        for (feed, format) in [
-            (&b"id,name\n1,Cup\n"[..], "csv"),
-            (&gzip, "tsv"),
-            (b"\xef\xbb\xbf{\"id\":1,\"name\":\"Cup\"}\n\n", "jsonl"),
-            (b"\n<rss><item><id>1</id><title>Cup</title></item></rss>", "xml"),
-        ] {
-            let (store, report, _dir) = fed(&[(feed, false)]);
-            let expected = Report { format, items: 1, changed: 1, ..Report::default() };
-            assert_eq!(report, expected);
-            assert_eq!(store.item("1").unwrap().unwrap().name.as_deref(), Some("Cup"));
-        }
-    }
-
-    #[test]
-    fn a_full_feed_removes_what_it_does_not_name_and_what_is_wrong_stays() {
-        let first = b"id,price\n1,1\n2,2\n3,3\n";
-        let (store, report, _dir) = fed(&[(first, true), (b"id,price\n1,1\n2,dear\n", true)]);
-        assert_eq!((report.items, report.changed, report.removed, report.rejected), (1, 0, 1, 1));
-        assert_eq!((report.errors[0].line, &*report.errors[0].wrong.field), (3, "price"));
-        assert_eq!((store.count_items().unwrap(), store.item("2").unwrap().unwrap().price), (2, Some(2.0)));
-    }
-
-    #[test]
-    fn a_feed_that_may_be_cut_removes_nothing() {
-        for cut in [
-            &b"<rss><item><id>1</id></item><item><id>2"[..],
-            b"",
-            b"id,price\n",
-            b"id,price\n1,1\n,2\n",
-            b"{\"id\":\"1\"}\n{\"id\":",
-        ] {
-            let (store, report, _dir) = fed(&[(b"id\n1\n2\n3\n", true), (cut, true)]);
-            assert!(report.problem.is_some() && report.removed == 0, "{report:?}");
-            assert_eq!(store.count_items().unwrap(), 3);
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn any_bytes_are_a_feed_or_a_problem(feed in proptest::collection::vec(any::<u8>(), 0..60), start in "(<|\\{|id[,\t]|)") {
-            let bytes = [start.as_bytes(), &feed].concat();
-            let mut rows = 0;
-            let _ = read(&*bytes, &mut "", |_| { rows += 1; Ok(()) });
-            prop_assert!(rows <= bytes.len());
-        }
-    }
-}
+mod tests;

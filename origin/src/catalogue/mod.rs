@@ -1,19 +1,41 @@
 //! What an item may be, however it comes: by a request, a feed, or an imported log.
 
+mod availability;
+mod draft;
 pub mod feed;
+mod json;
+mod shopify;
 mod tables;
+mod woocommerce;
 mod xml;
 
 use origin_data::{
     Item,
-    fields::{self, parse_currency},
+    fields::{self, is_placeholder, parse_currency},
 };
 use serde_json::{Map, Value};
-use snapshots::event::{MAX_ITEM_ID, is_printable};
+use snapshots::{
+    category,
+    event::{MAX_ITEM_ID, is_printable},
+};
 
 /// The fields of an item, as JSON and feeds name them.
-pub const FIELDS: [&str; 10] =
-    ["id", "name", "category", "brand", "price", "currency", "image", "url", "in_stock", "added_at"];
+pub const FIELDS: [&str; 14] = [
+    "id",
+    "name",
+    "category",
+    "brand",
+    "price",
+    "sale_price",
+    "sale_from",
+    "sale_until",
+    "currency",
+    "image",
+    "url",
+    "in_stock",
+    "added_at",
+    "group",
+];
 /// The longest address, in bytes.
 const MAX_ADDRESS: usize = 2_048;
 
@@ -57,6 +79,19 @@ pub fn from_json(mut object: Map<String, Value>) -> Result<Item, Wrong> {
     check(item)
 }
 
+/// Reads an item from JSON as feeds have it, by Verge's or Google Merchant's names.
+///
+/// # Errors
+/// A field that is no such thing; also one that is only told where a whole feed is read.
+pub fn from_feed_json(object: &Map<String, Value>) -> Result<Item, Wrong> {
+    let (draft, fault) = json::draft(object, None, |_| {});
+    let (item, warnings) = match fault {
+        Some(wrong) => return Err(wrong),
+        None => draft.finish(&draft::Reading::default())?,
+    };
+    warnings.into_iter().next().map_or(Ok(item), Err)
+}
+
 /// The item with its texts made clean.
 ///
 /// # Errors
@@ -65,8 +100,16 @@ pub fn check(mut item: Item) -> Result<Item, Wrong> {
     if !is_printable(&item.id, MAX_ITEM_ID) {
         return Err(Wrong::new("id", format!("expected 1 to {MAX_ITEM_ID} printable bytes")));
     }
-    if item.price.is_some_and(|price| !(0.0..=1e12).contains(&price)) {
-        return Err(Wrong::new("price", "expected a number from 0 to 1e12"));
+    if is_placeholder(&item.id) {
+        return Err(Wrong::new("id", format!("'{}' stands for an id that is missing", item.id)));
+    }
+    for (field, price) in [("price", item.price), ("sale_price", item.sale_price)] {
+        if price.is_some_and(|price| !(0.0..=1e12).contains(&price)) {
+            return Err(Wrong::new(field, "expected a number from 0 to 1e12"));
+        }
+    }
+    if item.group.as_ref().is_some_and(|group| !is_printable(group, MAX_ITEM_ID)) {
+        return Err(Wrong::new("group", format!("expected 1 to {MAX_ITEM_ID} printable bytes")));
     }
     if let Some(currency) = &item.currency {
         item.currency = Some(parse_currency(currency).map_err(|error| Wrong::new("currency", error))?);
@@ -74,6 +117,7 @@ pub fn check(mut item: Item) -> Result<Item, Wrong> {
     for field in [&mut item.name, &mut item.category, &mut item.brand] {
         *field = field.as_deref().and_then(fields::name);
     }
+    item.category = item.category.map(|path| category::path(&path)).filter(|path| !path.is_empty());
     for (field, address) in [("image", &item.image), ("url", &item.url)] {
         if address.as_ref().is_some_and(|address| !is_printable(address, MAX_ADDRESS)) {
             return Err(Wrong::new(

@@ -65,7 +65,7 @@ pub struct BuildArgs {
 pub fn run(args: &BuildArgs, config: &Config) -> Result<()> {
     let start = Instant::now();
     let step = |text: &str| eprintln!("{:>7.2} s  {text}", start.elapsed().as_secs_f64());
-    let store = Store::open(&config.data_dir)?;
+    let store = Store::open(&config.data_dir)?.with_items_from(config.items);
     // Only one build at a time may write models; one may still run that a stopped service started.
     let _lock = args.out.is_none().then(|| lock(&config.data_dir, "build.lock")).transpose()?;
     let mut log = store.log()?;

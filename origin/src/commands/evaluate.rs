@@ -102,7 +102,7 @@ impl EvaluateArgs {
             let Format::Sessions = self.format;
             return Split::from_files(train, test);
         }
-        let log = Store::open(&config.data_dir)?.log()?;
+        let log = Store::open(&config.data_dir)?.with_items_from(config.items).log()?;
         Split::by_time(log, self.last_share.map_or(SplitAt::Days(self.last_days), SplitAt::Share))
     }
 

@@ -2,14 +2,15 @@
 
 use crate::{
     config::Config,
-    import::{Format, ImporterOptions, importer, pipeline, rejects},
+    import::{Format, ImporterOptions, importer, mapped::Mapping, pipeline, rejects},
     store::Store,
 };
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use origin_data::{
     clock::now,
     fields::{parse_area, parse_currency, parse_time},
+    times::DateOrder,
 };
 use snapshots::time::Timestamp;
 use std::{io::Write, path::PathBuf};
@@ -37,21 +38,34 @@ FORMATS
   jsonl          one event a line, as POST /v1/events takes them but of any age, or one item a line:
                    {\"id\":\"e1\",\"kind\":\"view\",\"item\":\"85123A\",\"visitor\":\"v1\",\"at\":\"2026-11-20T10:15:30Z\"}
                    {\"id\":\"85123A\",\"name\":\"Heart holder\",\"category\":\"Home > Candles\",\"price\":2.55}
+  csv            any table with a header. --map names the columns:
+                   --map item=sku,at=timestamp,kind=action,visitor=user
+                 Fields: item, at, kind, visitor, session, quantity, price, currency, area, id (of the
+                 event), name, category, brand, image, url. FIELD='VALUE' sets a field for all rows, such
+                 as kind='purchase'. Without at and kind, rows are items.
 
-FILES are plain, gzip or zstd, told by their content; - is standard input. Lines are UTF-8, else taken as
-Latin-1. A quoted field must end on its line.
+TABLES (online-retail, rees46, retailrocket, csv): columns are found by the header, in any order; others are
+passed over. The delimiter is a comma, semicolon, tab or |. nan, NULL, None, \\N and empty fields are absent;
+ids written as 101.0 are 101. Times: RFC 3339 with or without a zone (then UTC), RFC 2822, seconds,
+milliseconds, microseconds or nanoseconds since 1970, and dates such as 1.12.2010, 1/12/2010 or 12/1/2010,
+whose order of day and month all dates of the file decide, else --dates.
+
+FILES are plain, gzip or zstd, told by their content; - is standard input. Text is UTF-8, UTF-16 with a byte
+order mark, or else windows-1252.
 
 IMPORTING TWICE changes nothing: the same file again, also one that has grown at its end, adds only what is
 new, and an interrupted import is completed by repeating it.
 
-REJECTED lines are counted by reason and all kept as they are, visitors' ids included, in
-DATA_DIR/rejects/NAME.csv (line, reason, row).
+REJECTED rows are counted by reason and all kept as they are, visitors' ids included, in
+DATA_DIR/rejects/NAME.csv (line, reason, row). Nothing is learned from them. A run that imports nothing ends
+with an error.
 
 VISITORS and sessions go into the store as keyed hashes only.
 
 EXAMPLES
   verge import --format online-retail online_retail.csv.zst
   verge import --format rees46 --area us --currency USD 2019-Oct.csv.gz 2019-Nov.csv.gz
+  verge import --format csv --map item=sku,at=time,kind='purchase',visitor=customer --dry-run orders.csv
   verge generate --items 1000 --sessions 10000 | verge import --format jsonl -";
 
 /// Read a shop's log into the store
@@ -82,34 +96,75 @@ pub struct ImportArgs {
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     every: u32,
 
+    /// csv: which column holds which field, as FIELD=COLUMN or FIELD='VALUE', with commas between
+    #[arg(long, value_name = "FIELD=COLUMN,...", default_value = "", hide_default_value = true)]
+    map: Mapping,
+
+    /// The order of day and month in dates by number: dmy or mdy
+    #[arg(long, value_name = "ORDER", value_parser = parse_order)]
+    dates: Option<DateOrder>,
+
+    /// Show the first ten rows of each file as they are understood; store nothing
+    #[arg(long)]
+    dry_run: bool,
+
     /// Report as JSON on standard output
     #[arg(long)]
     json: bool,
 }
 
+fn parse_order(text: &str) -> Result<DateOrder, String> {
+    match text {
+        "dmy" => Ok(DateOrder::DayFirst),
+        "mdy" => Ok(DateOrder::MonthFirst),
+        _ => Err("expected dmy or mdy".to_owned()),
+    }
+}
+
 /// Runs `verge import`.
 ///
 /// # Errors
-/// A file that cannot be read or is damaged, a store that cannot be written. What was read before stays
-/// stored; repeating the import adds the rest.
+/// A file that cannot be read, is damaged, or is of another format, a store that cannot be written, or nothing that could
+/// be imported. What was read before stays stored; repeating the import adds the rest.
 pub fn run(args: &ImportArgs, config: &Config) -> Result<()> {
-    let mut store = Store::open(&config.data_dir)?;
-    let options = ImporterOptions { since: args.since, every: args.every, now: now() };
+    if args.format != Format::Csv && !args.map.is_empty() {
+        bail!("--map goes with --format csv only");
+    }
+    let options = ImporterOptions { since: args.since, every: args.every, now: now(), map: args.map.clone() };
     let mut importer = importer(args.format, options);
     let defaults = pipeline::Defaults {
         format: args.format.name(),
         area: args.area.clone(),
         currency: args.currency.clone(),
         now: now(),
+        dates: args.dates,
     };
-    let rejects = rejects::Folder::open(&config.data_dir)?;
-    let report = pipeline::run(&args.files, &mut *importer, &defaults, &mut store, rejects)?;
     let mut out = std::io::stdout().lock();
+    let report = if args.dry_run {
+        let (lines, report) = pipeline::preview(&args.files, &mut *importer, &defaults)?;
+        for line in lines {
+            writeln!(out, "{line}")?;
+        }
+        if report.rows == report.rejected {
+            bail!("no row was understood");
+        }
+        return Ok(());
+    } else {
+        let mut store = Store::open(&config.data_dir)?;
+        let rejects = rejects::Folder::open(&config.data_dir)?;
+        pipeline::run(&args.files, &mut *importer, &defaults, &mut store, rejects)?
+    };
     if args.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
         writeln!(out)?;
     } else {
         write!(out, "{report}")?;
+    }
+    if report.rows == 0 {
+        bail!("there is no row in {}", if args.files.len() == 1 { "the file" } else { "the files" });
+    }
+    if report.rejected == report.rows {
+        bail!("no row was imported; the report says why");
     }
     Ok(())
 }

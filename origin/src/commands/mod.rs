@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod evaluate;
+pub mod feed;
 pub mod generate;
 pub mod import;
 pub mod inspect;

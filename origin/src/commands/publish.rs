@@ -62,7 +62,7 @@ impl Target {
 pub fn run(args: &PublishArgs, config: &Config) -> Result<()> {
     let built = match &args.from {
         Some(dir) => SnapshotSet::load(dir)?,
-        None => up_to_date(&config.data_dir, config.stream)?,
+        None => up_to_date(&config.data_dir, config.stream, config.items)?,
     };
     let to = args.target.open(config)?;
     let _lock = lock_publishing(&config.data_dir)?;

@@ -57,7 +57,7 @@ pub fn run(args: &TuneArgs, config: &Config) -> Result<()> {
     let mut step = |text: &str| eprintln!("{:>7.2} s  {text}", start.elapsed().as_secs_f64());
     let log = match &args.train {
         Some(file) => Split::from_files(file, file)?.train,
-        None => Store::open(&config.data_dir)?.log()?,
+        None => Store::open(&config.data_dir)?.with_items_from(config.items).log()?,
     };
     let cut = args.last_days.map_or(SplitAt::Share(args.last_share), SplitAt::Days);
     let split = Split::by_time(log, cut)?;

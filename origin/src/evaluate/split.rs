@@ -3,7 +3,8 @@
 use anyhow::{Result, bail};
 use origin_data::{
     Dataset, Item, LogEvent,
-    input::{Input, Line, text},
+    encoding::text,
+    input::{Input, Line},
 };
 use snapshots::{
     event::Kind,

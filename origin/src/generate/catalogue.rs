@@ -129,8 +129,7 @@ impl DemoCatalogue {
             currency: Some(CURRENCY.to_owned()),
             in_stock: Some(good.in_stock),
             added_at: Some(good.added_at),
-            image: None,
-            url: None,
+            ..Item::default()
         }
     }
 

@@ -6,7 +6,7 @@
 //! day or between days: every event is at 00:00 UTC of its day, in the order of the file, and a session is
 //! what a user did in a day. Brand 0 means none.
 
-use crate::import::{Catalogue, Importer, Parsed, Row, event, item_id};
+use crate::import::{Batch, Catalogue, Importer, Parsed, Row, event, item_id};
 use origin_data::Item;
 use origin_data::fields::Reject;
 use origin_data::fields::{self, shown};
@@ -18,7 +18,7 @@ use snapshots::time::Timestamp;
 pub(super) struct Alibaba(Catalogue);
 
 impl Importer for Alibaba {
-    fn row(&mut self, row: Row<'_>, events: &mut Vec<Event>) -> Result<Parsed, Reject> {
+    fn row(&mut self, row: Row<'_>, events: &mut Batch<'_>) -> Result<Parsed, Reject> {
         if row.text.split('\t').count() == 5 {
             return self.item(row.text);
         }
@@ -39,7 +39,7 @@ impl Importer for Alibaba {
             visitor: Some(user.to_owned()),
             session: Some(day.to_owned()),
             ..event(kind, item, at)?
-        });
+        })?;
         Ok(Parsed::Events)
     }
 
@@ -74,12 +74,14 @@ fn parse_day(day: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::pipeline::Defaults;
 
     #[test]
     fn events_and_items_are_told_by_their_fields() {
         let mut importer = Alibaba::default();
-        let mut events = Vec::new();
-        let mut row = |text: &str| importer.row(Row { source: "s", line: 1, text }, &mut events);
+        let defaults = Defaults { now: Timestamp(1_795_000_000_000), ..Defaults::default() };
+        let mut events = Batch::new(&defaults);
+        let mut row = |text: &str| importer.row(Row::of_line("s", 1, text), &mut events);
         assert_eq!(row("5\t700\t1\t20190616"), Ok(Parsed::Events));
         assert_eq!(row("5\t700\t2\t20190611"), Ok(Parsed::Events));
         assert_eq!(row("700\t33\t50002\t0\t21.8"), Ok(Parsed::Catalogue));
@@ -87,9 +89,9 @@ mod tests {
         assert_eq!(row("5\t700\t1\t20191316").unwrap_err().reason, "bad date");
         assert_eq!(row("5\t700\t1\t2019é6").unwrap_err().reason, "bad date");
         assert_eq!(row("5 700 1").unwrap_err().reason, "wrong columns");
-        assert_eq!((events[0].kind, events[1].kind), (Kind::View, Kind::Click));
-        assert_eq!(events[0].at.to_string(), "2019-06-16T00:00:00Z");
-        assert_ne!(events[0].session, events[1].session);
+        assert_eq!((events.events[0].kind, events.events[1].kind), (Kind::View, Kind::Click));
+        assert_eq!(events.events[0].at.to_string(), "2019-06-16T00:00:00Z");
+        assert_ne!(events.events[0].session, events.events[1].session);
         let items = importer.items();
         assert_eq!((items[0].category.as_deref(), &items[0].brand), (Some("33 > 50002"), &None));
         assert_eq!(items[0].price, Some(21.8));

@@ -5,11 +5,11 @@
 //! array) is taken whole or not at all.
 
 use crate::catalogue;
-use crate::import::{Catalogue, Importer, Parsed, Row};
+use crate::import::{Batch, Catalogue, Importer, Parsed, Row, item_id};
 use origin_data::Item;
 use origin_data::fields::Reject;
 use serde_json::{Map, Value};
-use snapshots::event::{Event, parse_history};
+use snapshots::event::parse_history;
 use snapshots::time::Timestamp;
 
 /// Events of one line; more is no event but a file in the wrong format.
@@ -29,13 +29,13 @@ impl Jsonl {
 }
 
 impl Importer for Jsonl {
-    fn row(&mut self, row: Row<'_>, events: &mut Vec<Event>) -> Result<Parsed, Reject> {
+    fn row(&mut self, row: Row<'_>, events: &mut Batch<'_>) -> Result<Parsed, Reject> {
         // Spares the events, which are nearly all of a log, being read twice.
         if !row.text.contains("\"kind\"")
             && let Ok(Value::Object(object)) = serde_json::from_str(row.text)
             && is_item(&object)
         {
-            self.catalogue.update(read_item(object)?);
+            self.catalogue.update(read_item(&object)?);
             return Ok(Parsed::Catalogue);
         }
         let mut made = 0;
@@ -51,7 +51,10 @@ impl Importer for Jsonl {
         if let Some(bad) = batch.rejected.first() {
             return Err(Reject::new(reason(bad.field), bad.error.clone()));
         }
-        events.extend(batch.events);
+        for event in batch.events {
+            item_id(&event.item)?;
+            events.push(event)?;
+        }
         Ok(Parsed::Events)
     }
 
@@ -77,8 +80,8 @@ fn is_item(object: &Map<String, Value>) -> bool {
     object.contains_key("id") && !of_events.iter().any(|key| object.contains_key(*key))
 }
 
-fn read_item(object: Map<String, Value>) -> Result<Item, Reject> {
-    catalogue::from_json(object).map_err(|wrong| {
+fn read_item(object: &Map<String, Value>) -> Result<Item, Reject> {
+    catalogue::from_feed_json(object).map_err(|wrong| {
         let reason = if wrong.field == "id" { "bad item id" } else { "bad item" };
         Reject::new(reason, wrong.to_string())
     })
@@ -87,6 +90,7 @@ fn read_item(object: Map<String, Value>) -> Result<Item, Reject> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::pipeline::Defaults;
     use proptest::prelude::*;
     use snapshots::event::Kind;
 
@@ -97,8 +101,9 @@ mod tests {
     #[test]
     fn events_and_items_are_told_apart() {
         let mut importer = importer();
-        let mut events = Vec::new();
-        let mut row = |text: &str| importer.row(Row { source: "s", line: 1, text }, &mut events);
+        let defaults = Defaults { now: Timestamp(1_795_000_000_000), ..Defaults::default() };
+        let mut events = Batch::new(&defaults);
+        let mut row = |text: &str| importer.row(Row::of_line("s", 1, text), &mut events);
         let old = r#"{"id":"e","kind":"view","item":"cup","at":"2009-01-02T03:04:05Z"}"#;
         assert_eq!(row(old), Ok(Parsed::Events));
         assert_eq!(
@@ -118,7 +123,7 @@ mod tests {
         assert_eq!(reason(row(r#"{"id":"","name":"x"}"#)), "bad item id");
         assert_eq!(reason(row("{")), "no event");
         assert_eq!(
-            events.iter().map(|event| (event.kind, &*event.item)).collect::<Vec<_>>(),
+            events.events.iter().map(|event| (event.kind, &*event.item)).collect::<Vec<_>>(),
             [(Kind::View, "cup"), (Kind::Cart, "5")]
         );
         let items = importer.items();
@@ -129,7 +134,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_line_reads_or_is_refused(text in "\\PC{0,60}|\\{\"id\":\\PC{0,30}\\}") {
-            let _ = importer().row(Row { source: "s", line: 1, text: &text }, &mut Vec::new());
+            let _ = importer().row(Row::of_line("s", 1, &text), &mut Batch::new(&Defaults::default()));
         }
     }
 }

@@ -1,18 +1,18 @@
 //! `verge import`: a shop's log into the store.
 //!
-//! A log is read line by line and never held whole. Every format is one small module that turns a line into
-//! events, an addition to the catalogue, or a [`Reject`]; all else is shared: decompression ([`origin_data::input`]),
-//! transactions and identity ([`pipeline`]), accounting ([`report`]).
+//! A log is read row by row and never held whole. Every format is one small module that turns a row into events, an
+//! addition to the catalogue, or a [`Reject`]; all else is shared: decompression and encodings ([`origin_data::input`]),
+//! delimiters, quotes and columns ([`table`]), transactions and identity ([`pipeline`]), accounting ([`report`]).
 //!
-//! **Importing twice.** An event without an id of its own is named by its source and line. A source is known
-//! by how its content begins (its first KiB), not by the file's name: the same file again, moved, compressed
-//! otherwise, or grown by lines at its end, adds only what is new. An import that was interrupted is completed
-//! by running it again. A file whose *earlier* lines were changed is another matter: import it into a new
-//! store.
+//! **Importing twice.** An event without an id of its own is named by its source and line. A source is known by how its
+//! content begins (its first KiB), not by the file's name: the same file again, moved, compressed otherwise, or grown by
+//! lines at its end, adds only what is new. An import that was interrupted is completed by running it again. A file whose
+//! *earlier* lines were changed is another source: import it into a new store.
 
 mod alibaba;
 mod countries;
 mod jsonl;
+pub mod mapped;
 mod online_retail;
 pub mod pipeline;
 mod progress;
@@ -21,14 +21,20 @@ pub mod rejects;
 mod report;
 mod retailrocket;
 mod sessions;
+mod table;
 
 use anyhow::Result;
 use clap::ValueEnum;
 use origin_data::Item;
-use origin_data::fields::Reject;
+use origin_data::fields::{Reject, is_placeholder, shown};
+use origin_data::price::Decimal;
+use origin_data::records::Fields;
+use origin_data::times::DateOrder;
+use pipeline::Defaults;
 use snapshots::event::{Event, Kind, MAX_ITEM_ID, is_printable};
 use snapshots::time::Timestamp;
 use std::collections::HashMap;
+use table::Columns;
 
 /// A log's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,6 +51,8 @@ pub enum Format {
     Sessions,
     /// Verge's own events and items, one JSON object a line
     Jsonl,
+    /// Any table with a header; --map tells its columns
+    Csv,
 }
 
 impl Format {
@@ -57,22 +65,43 @@ impl Format {
             Self::Alibaba => "alibaba",
             Self::Sessions => "sessions",
             Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
         }
     }
 }
 
-/// A line of a log and where it stands.
+/// A row of a log and where it stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     /// Short name of the source, the same at every import of it.
     pub source: &'a str,
-    /// From 1.
+    /// From 1; of a row of several lines its first.
     pub line: u64,
     /// Without the line's end.
     pub text: &'a str,
+    /// Of a table, its fields.
+    pub fields: Fields<'a>,
+    /// Of a table, how its file writes dates and prices.
+    pub reading: Reading,
 }
 
-/// What a line was.
+impl<'a> Row<'a> {
+    /// Of a format that is read by lines.
+    pub fn of_line(source: &'a str, line: u64, text: &'a str) -> Self {
+        Self { source, line, text, fields: Fields::NONE, reading: Reading::default() }
+    }
+}
+
+/// How a file writes what can be read in two ways.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    /// The order of day and month.
+    pub dates: Option<DateOrder>,
+    /// The decimal sign.
+    pub decimal: Option<Decimal>,
+}
+
+/// What a row was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
     /// One event or more, which were pushed.
@@ -81,26 +110,69 @@ pub enum Parsed {
     Catalogue,
 }
 
-/// One format. An importer sees all lines of all files of a run, in order.
+/// The events of rows that are not stored yet. An event that cannot be taken is refused when it is pushed, before anything
+/// is learned from its row.
+pub struct Batch<'a> {
+    events: Vec<Event>,
+    defaults: &'a Defaults,
+}
+
+impl<'a> Batch<'a> {
+    /// An empty one.
+    pub fn new(defaults: &'a Defaults) -> Self {
+        Self { events: Vec::new(), defaults }
+    }
+
+    /// Adds an event, with what it leaves out.
+    ///
+    /// # Errors
+    /// It is from before 1970 or from the future.
+    pub fn push(&mut self, mut event: Event) -> Result<(), Reject> {
+        pipeline::complete(&mut event, self.defaults)?;
+        self.events.push(event);
+        Ok(())
+    }
+}
+
+/// Where the columns of a table are that the pipeline looks at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Watched {
+    /// Times: dates by number have an order that the whole file decides.
+    pub time: Option<usize>,
+    /// Prices: their decimal sign is that of the whole file.
+    pub price: Option<usize>,
+    /// The order of day and month where no date of the file shows it.
+    pub default_order: Option<DateOrder>,
+}
+
+/// One format. An importer sees all rows of all files of a run, in order.
 pub trait Importer {
-    /// Told the first line of each file; whether it is a header and so no row.
+    /// Of a format that is a table, told the header of each file; which columns are to be watched. `None`: the format is
+    /// read by lines, and this is its first.
     ///
     /// # Errors
     /// The file is not of this format; what was expected instead.
-    fn start_file(&mut self, first: &str) -> Result<bool> {
-        let _ = first;
-        Ok(false)
+    fn header(&mut self, columns: &Columns) -> Result<Option<Watched>> {
+        let _ = columns;
+        Ok(None)
     }
 
-    /// Reads a line. Events with an empty id are named by the caller; all of a refused line are dropped.
-    fn row(&mut self, row: Row<'_>, events: &mut Vec<Event>) -> Result<Parsed, Reject>;
+    /// Names of columns that tell how the header is delimited, in lower case without blanks and signs; none of a format that
+    /// is read by lines.
+    fn names(&self) -> &[&str] {
+        &[]
+    }
 
-    /// The items of all lines read.
+    /// Reads a row. Events with an empty id are named by the caller; all of a refused row are dropped, and nothing may have
+    /// been learned from it.
+    fn row(&mut self, row: Row<'_>, events: &mut Batch<'_>) -> Result<Parsed, Reject>;
+
+    /// The items of all rows read.
     fn items(&mut self) -> Vec<Item>;
 }
 
 /// What an importer of a format needs beside the files.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ImporterOptions {
     /// `sessions`: time of the first session.
     pub since: Timestamp,
@@ -108,6 +180,8 @@ pub struct ImporterOptions {
     pub every: u32,
     /// Events from later than this are refused.
     pub now: Timestamp,
+    /// `csv`: what its columns are.
+    pub map: mapped::Mapping,
 }
 
 /// The importer of a format.
@@ -119,6 +193,7 @@ pub fn importer(format: Format, options: ImporterOptions) -> Box<dyn Importer> {
         Format::Alibaba => Box::new(alibaba::Alibaba::default()),
         Format::Sessions => Box::new(sessions::Sessions::new(options.since, options.every)),
         Format::Jsonl => Box::new(jsonl::Jsonl::new(options.now)),
+        Format::Csv => Box::new(mapped::Mapped::new(options.map)),
     }
 }
 
@@ -141,6 +216,12 @@ fn event(kind: Kind, item: &str, at: Timestamp) -> Result<Event, Reject> {
 }
 
 fn item_id(text: &str) -> Result<&str, Reject> {
+    if is_placeholder(text) {
+        return Err(Reject::new(
+            "bad item id",
+            format!("'{}' stands for an id that is missing", shown(text)),
+        ));
+    }
     if is_printable(text, MAX_ITEM_ID) {
         return Ok(text);
     }

@@ -13,24 +13,43 @@
 //! - **Codes in two spellings**: `85123a` is `85123A`.
 //! - **Several descriptions a code**: the most frequent is the name, of equals the alphabetically first.
 //! - **Several prices a code** (retail, wholesale by quantity): the median of the lines is the price.
-//! - **Times** are local to the UK and taken as UTC; hours do not matter to what is learnt. Both spellings
-//!   found in copies of the file are read: `2010-12-01 08:26:00` and `12/1/2010 8:26` (month first).
+//! - **Times** are local to the UK and taken as UTC; hours do not matter to what is learned. Copies of the file write them
+//!   in many ways; where no date of a file shows whether the day or the month comes first, `/` stands after the month, as
+//!   in the original, and `-` and `.` after the day.
 //! - **The same line twice** on an invoice: the shop typed it twice; both are kept.
 
 use crate::import::countries::code_of;
-use crate::import::{Importer, Parsed, Row, event};
+use crate::import::{
+    Batch, Importer, Parsed, Row, Watched, event,
+    table::{self, Columns},
+};
 use origin_data::Item;
-use origin_data::fields::Reject;
-use origin_data::fields::{self, filled, shown};
+use origin_data::fields::{self, Reject, filled, shown, whole};
+use origin_data::times::DateOrder;
 use snapshots::event::{Event, Kind};
-use snapshots::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 
 const CURRENCY: &str = "GBP";
 
 /// Names and prices of every product so far.
 #[derive(Default)]
-pub(super) struct OnlineRetail(HashMap<String, Product>);
+pub(super) struct OnlineRetail {
+    products: HashMap<String, Product>,
+    columns: Places,
+}
+
+/// Where the columns are.
+#[derive(Clone, Copy, Default)]
+struct Places {
+    invoice: usize,
+    code: usize,
+    description: Option<usize>,
+    quantity: usize,
+    date: usize,
+    price: usize,
+    customer: Option<usize>,
+    country: Option<usize>,
+}
 
 #[derive(Default)]
 struct Product {
@@ -41,19 +60,47 @@ struct Product {
 }
 
 impl Importer for OnlineRetail {
-    fn start_file(&mut self, first: &str) -> anyhow::Result<bool> {
-        Ok(first.trim_start_matches('"').starts_with("Invoice"))
+    fn names(&self) -> &[&str] {
+        &[
+            "invoiceno",
+            "invoice",
+            "stockcode",
+            "description",
+            "quantity",
+            "invoicedate",
+            "unitprice",
+            "price",
+            "customerid",
+            "country",
+        ]
     }
 
-    fn row(&mut self, row: Row<'_>, events: &mut Vec<Event>) -> Result<Parsed, Reject> {
-        let [invoice, code, description, quantity, date, price, customer, country] =
-            fields::csv::<8>(row.text)?;
-        let invoice = invoice.trim();
-        let code = code.trim().to_uppercase();
-        let units: i64 = quantity
-            .trim()
+    fn header(&mut self, columns: &Columns) -> anyhow::Result<Option<Watched>> {
+        self.columns = Places {
+            invoice: columns.need(&["invoiceno", "invoice"])?,
+            code: columns.need(&["stockcode"])?,
+            description: columns.find(&["description"]),
+            quantity: columns.need(&["quantity"])?,
+            date: columns.need(&["invoicedate"])?,
+            price: columns.need(&["unitprice", "price"])?,
+            customer: columns.find(&["customerid"]),
+            country: columns.find(&["country"]),
+        };
+        let Places { date, price, .. } = self.columns;
+        Ok(Some(Watched { time: Some(date), price: Some(price), default_order: Some(DateOrder::MonthFirst) }))
+    }
+
+    fn row(&mut self, row: Row<'_>, events: &mut Batch<'_>) -> Result<Parsed, Reject> {
+        let Places { invoice, code, description, quantity, date, price, customer, country } = self.columns;
+        let optional = |place: Option<usize>| place.map_or("", |place| row.fields.get(place));
+        let [invoice, code, quantity, price] =
+            [invoice, code, quantity, price].map(|place| row.fields.get(place));
+        let (description, customer, country) = (optional(description), optional(customer), optional(country));
+        let invoice = whole(invoice.trim());
+        let code = whole(code.trim()).to_uppercase();
+        let units: i64 = whole(quantity.trim())
             .parse()
-            .map_err(|_| Reject::new("bad number", format!("quantity '{}'", shown(&quantity))))?;
+            .map_err(|_| Reject::new("bad number", format!("quantity '{}'", shown(quantity))))?;
         match invoice.as_bytes().first() {
             None => return Err(Reject::new("no invoice", "the first field is empty")),
             Some(b'A' | b'a') => {
@@ -66,24 +113,23 @@ impl Importer for OnlineRetail {
         if !is_product(&code) {
             return Err(Reject::new("not a product", format!("code '{}'", shown(&code))));
         }
-        let at =
-            parse_date(date.trim()).ok_or_else(|| Reject::new("bad date", format!("'{}'", shown(&date))))?;
-        let price = match fields::price(&price)? {
+        let at = table::time(row.fields.get(date), row.reading)?;
+        let price = match table::price(price, row.reading)? {
             Some(price) if price > 0.0 => price,
-            _ => return Err(Reject::new("no price", format!("unit price '{}'", shown(&price)))),
+            _ => return Err(Reject::new("no price", format!("unit price '{}'", shown(price)))),
         };
-        let customer = filled(&customer).map(|customer| customer.strip_suffix(".0").unwrap_or(customer));
+        let customer = filled(customer).map(whole);
         events.push(Event {
             visitor: Some(customer.map_or_else(|| format!("invoice {invoice}"), str::to_owned)),
             session: Some(invoice.to_owned()),
             quantity: Some(u32::try_from(units).unwrap_or(u32::MAX)),
             price: Some(price),
             currency: Some(CURRENCY.to_owned()),
-            region: code_of(country.trim()),
+            region: code_of(filled(country).unwrap_or("")),
             ..event(Kind::Purchase, &code, at)?
-        });
-        let product = self.0.entry(code).or_default();
-        if let Some(name) = fields::name(&description) {
+        })?;
+        let product = self.products.entry(code).or_default();
+        if let Some(name) = filled(description).and_then(fields::name) {
             *product.names.entry(name).or_default() += 1;
         }
         *product.prices.entry((price * 1000.0).round() as i64).or_default() += 1;
@@ -91,7 +137,7 @@ impl Importer for OnlineRetail {
     }
 
     fn items(&mut self) -> Vec<Item> {
-        let products = std::mem::take(&mut self.0);
+        let products = std::mem::take(&mut self.products);
         products
             .into_iter()
             .map(|(id, product)| Item {
@@ -112,19 +158,6 @@ fn is_product(code: &str) -> bool {
     }
     let Some((digits, letters)) = code.as_bytes().split_at_checked(5) else { return false };
     digits.iter().all(u8::is_ascii_digit) && letters.len() <= 3 && letters.iter().all(u8::is_ascii_alphabetic)
-}
-
-fn parse_date(text: &str) -> Option<Timestamp> {
-    if let Some((date, time)) = text.split_once(' ')
-        && let [month, day, year] = *date.split('/').collect::<Vec<_>>()
-    {
-        let (hour, minute) = time.split_once(':')?;
-        let number = |text: &str| text.parse::<u32>().ok();
-        let (year, month, day) = (number(year)?, number(month)?, number(day)?);
-        let (hour, minute) = (number(hour)?, number(minute)?);
-        return Timestamp::parse(&format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:00Z"));
-    }
-    Timestamp::parse(&format!("{text}Z"))
 }
 
 /// The middle price of all lines; of two in the middle the lower one.
@@ -148,16 +181,11 @@ fn most_frequent(names: BTreeMap<String, u32>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::pipeline::tests::import_table;
 
     fn import(lines: &[&str]) -> (Vec<Event>, Vec<&'static str>, Vec<Item>) {
-        let mut importer = OnlineRetail::default();
-        let (mut events, mut refused) = (Vec::new(), Vec::new());
-        for text in lines {
-            if let Err(reject) = importer.row(Row { source: "s", line: 1, text }, &mut events) {
-                refused.push(reject.reason);
-            }
-        }
-        (events, refused, importer.items())
+        let header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country";
+        import_table(&mut OnlineRetail::default(), &format!("{header}\n{}\n", lines.join("\n")))
     }
 
     #[test]
@@ -171,7 +199,7 @@ mod tests {
             "1,12345,found,3,2011-01-02 10:00:00,0.0,,United Kingdom",
             "1,12345,MUG,x,2011-01-02 10:00:00,1.0,,United Kingdom",
             "1,12345,MUG,1,2011-02-30 10:00:00,1.0,,United Kingdom",
-            "1,12345,MUG,1,2011-01-02 10:00:00,1.0,",
+            "1,12345,MUG,1,2011-01-02 10:00:00,1.0",
             "1,12345,MUG,1,2011-01-02 10:00:00,cheap,,United Kingdom",
         ]);
         assert!(events.is_empty());

@@ -3,11 +3,15 @@
 use crate::import::progress::Progress;
 use crate::import::rejects::{Folder, Rejects};
 use crate::import::report::Report;
-use crate::import::{Importer, Parsed, Row};
+use crate::import::table::{self, Columns, Habits, Source};
+use crate::import::{Batch, Importer, Parsed, Reading, Row, Watched};
 use crate::store::Store;
 use anyhow::{Context, Result, bail};
-use origin_data::fields::Reject;
-use origin_data::input::{Input, Line, text};
+use origin_data::encoding::text;
+use origin_data::fields::{Reject, shown};
+use origin_data::input::{Input, Line};
+use origin_data::records::{self, Fields, Found, Records, Splitter};
+use origin_data::times::DateOrder;
 use snapshots::event::{Event, MAX_AHEAD_MS};
 use snapshots::time::Timestamp;
 use std::fmt::Write;
@@ -17,7 +21,11 @@ use std::time::Instant;
 /// Events that are made durable together: enough that committing costs nothing, few enough to be no burden.
 const BATCH: usize = 50_000;
 
+/// Rows that a dry run shows.
+const SHOWN: usize = 10;
+
 /// What holds for all files of a run.
+#[derive(Clone, Debug, Default)]
 pub struct Defaults {
     /// Name of the format.
     pub format: &'static str,
@@ -27,6 +35,8 @@ pub struct Defaults {
     pub currency: Option<String>,
     /// Later events are refused.
     pub now: Timestamp,
+    /// The order of day and month, where it is told.
+    pub dates: Option<DateOrder>,
 }
 
 /// Imports `files` in order.
@@ -40,20 +50,13 @@ pub fn run(
     let started = Instant::now();
     let mut report = Report::new(defaults.format);
     for path in files {
-        let mut run = FileRun {
-            name: path.display().to_string(),
-            rejects: rejects.file_for(path)?,
-            importer,
-            defaults,
-            store,
-            report: &mut report,
-            source: String::new(),
-            events: Vec::new(),
-            ends: Vec::new(),
-        };
+        let name = path.display().to_string();
+        let kept = Kept::Stored { store: &mut *store, rejects: rejects.file_for(path)? };
+        let mut run = FileRun::new(name, importer, defaults, kept, &mut report);
         run.run(path)?;
-        let file = run.rejects.finish()?;
-        report.rejects.extend(file);
+        if let Kept::Stored { rejects, .. } = run.kept {
+            report.rejects.extend(rejects.finish()?);
+        }
     }
     let mut items = importer.items();
     for item in items.iter_mut().filter(|item| item.price.is_some() && item.currency.is_none()) {
@@ -67,101 +70,270 @@ pub fn run(
     Ok(report)
 }
 
+/// The first rows of the files, as they are understood; nothing is stored.
+///
+/// # Errors
+/// A file cannot be read or is of another format.
+pub fn preview(
+    files: &[PathBuf],
+    importer: &mut dyn Importer,
+    defaults: &Defaults,
+) -> Result<(Vec<String>, Report)> {
+    let mut report = Report::new(defaults.format);
+    let mut lines = Vec::new();
+    for path in files {
+        let kept = Kept::Shown(Vec::new());
+        let mut run = FileRun::new(path.display().to_string(), importer, defaults, kept, &mut report);
+        run.run(path)?;
+        let FileRun { kept, name, .. } = run;
+        if let Kept::Shown(shown) = kept {
+            lines.extend(shown.into_iter().map(|line| format!("{name}:{line}")));
+        }
+    }
+    lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
+    for item in importer.items() {
+        lines.push(format!("item: {}", serde_json::to_string(&item)?));
+    }
+    Ok((lines, report))
+}
+
+/// Where rows go.
+enum Kept<'a> {
+    Stored {
+        store: &'a mut Store,
+        rejects: Rejects,
+    },
+    /// Nowhere: the first of them are shown.
+    Shown(Vec<String>),
+}
+
 struct FileRun<'a> {
     name: String,
-    rejects: Rejects,
     importer: &'a mut dyn Importer,
     defaults: &'a Defaults,
-    store: &'a mut Store,
+    kept: Kept<'a>,
     report: &'a mut Report,
     source: String,
     /// Events of rows that are not stored yet, and where each row's events end.
-    events: Vec<Event>,
+    batch: Batch<'a>,
     ends: Vec<usize>,
 }
 
-impl FileRun<'_> {
+impl<'a> FileRun<'a> {
+    fn new(
+        name: String,
+        importer: &'a mut dyn Importer,
+        defaults: &'a Defaults,
+        kept: Kept<'a>,
+        report: &'a mut Report,
+    ) -> Self {
+        Self {
+            name,
+            importer,
+            defaults,
+            kept,
+            report,
+            source: String::new(),
+            batch: Batch::new(defaults),
+            ends: Vec::new(),
+        }
+    }
+
     fn run(&mut self, path: &Path) -> Result<()> {
-        let mut input = Input::open(path)?;
+        let is_table = !self.importer.names().is_empty();
+        let source = Source::new(path, is_table)?;
+        if is_table { self.table(path, &source) } else { self.lines(path, &source) }
+    }
+
+    /// A format by lines.
+    fn lines(&mut self, path: &Path, source: &Source) -> Result<()> {
+        let mut input = source.open()?;
         let mut progress = Progress::new(short_name(path), input.size);
-        let mut buffer = Vec::new();
-        let mut number = 0;
-        let mut started = false;
+        let (mut buffer, mut number) = (Vec::new(), 0);
         loop {
-            let found = match input.next_line(&mut buffer) {
-                Ok(found) => found,
-                Err(error) => {
-                    self.store_rows()?;
-                    return Err(error).with_context(|| {
-                        format!(
-                            "{}: damaged after line {number}; what came before is stored, mend the file and \
-                             import it again",
-                            self.name
-                        )
-                    });
-                }
-            };
+            let found = input.next_line(&mut buffer);
+            let found = self.undamaged(found, number)?;
             number += 1;
             let text = text(&buffer);
             match found {
                 Line::End => break,
                 Line::Full if text.trim().is_empty() => continue,
                 Line::Full => {
-                    let header = !started && self.start(&text)?;
-                    started = true;
-                    if !header {
-                        // Not sooner: a header alone does not tell one log from another.
-                        if self.source.is_empty() {
-                            self.source = self.store.source(self.defaults.format, &input.prefix)?;
-                        }
-                        self.row(number, &text)?;
+                    if self.source.is_empty() {
+                        self.check_format(&text)?;
+                        self.name_source(&input)?;
                     }
+                    self.row(number, &text, Fields::NONE, Reading::default())?;
                 }
                 Line::TooLong => {
                     self.report.rows += 1;
                     self.reject(number, &text, &Reject::new("line too long", "more than 4 MiB"))?;
                 }
             }
-            if number % 4096 == 0 {
-                progress.at(input.position(), number);
-            }
-            if self.events.len() >= BATCH {
-                self.store_rows()?;
+            if self.go_on(&mut progress, &input, number)? {
+                break;
             }
         }
         self.store_rows()
     }
 
-    fn start(&mut self, first: &str) -> Result<bool> {
-        self.importer.start_file(first).with_context(|| format!("{}:1", self.name))
+    /// A format with columns.
+    fn table(&mut self, path: &Path, source: &Source) -> Result<()> {
+        let mut input = source.open()?;
+        let mut progress = Progress::new(short_name(path), input.size);
+        let first = table::first_line(&mut input);
+        let Some((header, number, named)) = self.undamaged(first, 0)? else { return Ok(()) };
+        let names: Vec<String> = self.importer.names().iter().map(|name| (*name).to_owned()).collect();
+        let known = |name: &str| names.contains(&table::plain(name));
+        let delimiter = named.unwrap_or_else(|| records::delimiter_of(&header, known));
+        let mut splitter = Splitter::new(delimiter);
+        let columns = Columns::new(&splitter.split(&header));
+        let place = format!("{}:{number}", self.name);
+        let watched = match self.importer.header(&columns) {
+            Ok(watched) => watched.unwrap_or_default(),
+            Err(error) => {
+                self.check_format(&header)?;
+                return Err(error).context(place);
+            }
+        };
+        let width = columns.len();
+        let mut records = Records::new(input, delimiter, number);
+        let (mut record, mut habits, mut line) = (String::new(), Habits::default(), number);
+        loop {
+            let found = records.next(&mut record);
+            let found = self.undamaged(found, line)?;
+            let bad = match found {
+                Found::End => break,
+                Found::Record(at) => {
+                    line = at;
+                    None
+                }
+                Found::Bad(at, error) => {
+                    line = at;
+                    Some(error)
+                }
+                Found::Cut(at) => {
+                    line = at;
+                    Some("a quoted field does not end")
+                }
+            };
+            // Not sooner: a header alone does not tell one log from another.
+            if self.source.is_empty() {
+                self.name_source(records.input())?;
+            }
+            let fields = splitter.split(&record);
+            if let Some(error) = bad {
+                self.report.rows += 1;
+                self.reject(line, &record, &Reject::new("bad quotes", error))?;
+            } else if fields.len() != width {
+                self.report.rows += 1;
+                let detail = format!("{} fields where the header has {width}", fields.len());
+                self.reject(line, &record, &Reject::new("wrong columns", detail))?;
+            } else {
+                let reading = self.reading(&mut habits, &fields, watched, source, delimiter)?;
+                self.row(line, &record, fields, reading)?;
+            }
+            if self.go_on(&mut progress, records.input(), line)? {
+                break;
+            }
+        }
+        self.store_rows()
     }
 
-    fn row(&mut self, line: u64, text: &str) -> Result<()> {
+    fn reading(
+        &mut self,
+        habits: &mut Habits,
+        fields: &Fields<'_>,
+        watched: Watched,
+        source: &Source,
+        delimiter: u8,
+    ) -> Result<Reading> {
+        let mut told = Vec::new();
+        let survey = || table::survey(source, delimiter, watched, self.defaults.dates, &mut told);
+        let reading = habits.reading(fields, watched, survey).with_context(|| self.name.clone())?;
+        self.report.notes.extend(told.into_iter().map(|note| format!("{}: {note}", self.name)));
+        Ok(reading)
+    }
+
+    /// Stores what was read before an input turned out to be damaged.
+    fn undamaged<T>(&mut self, read: Result<T, impl Into<anyhow::Error>>, line: u64) -> Result<T> {
+        match read {
+            Ok(found) => Ok(found),
+            Err(error) => {
+                self.store_rows()?;
+                Err(error.into()).with_context(|| {
+                    format!(
+                        "{}: damaged after line {line}; the rows before it are stored, repair the file and import it again",
+                        self.name
+                    )
+                })
+            }
+        }
+    }
+
+    /// Fails if a file looks like another format than it is read as.
+    fn check_format(&self, first: &str) -> Result<()> {
+        match table::recognise(first) {
+            Some(format) if format.name() != self.defaults.format => bail!(
+                "{}:1: this looks like {name}; import it with --format {name}",
+                self.name,
+                name = format.name()
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn name_source(&mut self, input: &Input<'_>) -> Result<()> {
+        self.source = match &mut self.kept {
+            Kept::Stored { store, .. } => store.source(self.defaults.format, &input.prefix)?,
+            Kept::Shown(_) => "dry-run".to_owned(),
+        };
+        Ok(())
+    }
+
+    /// After each row; whether it was the last one that is wanted.
+    fn go_on(&mut self, progress: &mut Progress, input: &Input<'_>, number: u64) -> Result<bool> {
+        if number.is_multiple_of(4096) {
+            progress.at(input.position(), number);
+        }
+        if let Kept::Shown(shown) = &self.kept {
+            return Ok(shown.len() >= SHOWN);
+        }
+        if self.batch.events.len() >= BATCH {
+            self.store_rows()?;
+        }
+        Ok(false)
+    }
+
+    fn row(&mut self, line: u64, text: &str, fields: Fields<'_>, reading: Reading) -> Result<()> {
         self.report.rows += 1;
-        let before = self.events.len();
-        let row = Row { source: &self.source, line, text };
-        let parsed = self.importer.row(row, &mut self.events);
-        let checked = parsed.and_then(|parsed| {
-            self.events[before..].iter_mut().try_for_each(|event| complete(event, self.defaults))?;
-            Ok(parsed)
-        });
-        match checked {
+        let before = self.batch.events.len();
+        let row = Row { source: &self.source, line, text, fields, reading };
+        match self.importer.row(row, &mut self.batch) {
             Ok(Parsed::Events) => {
-                for (position, event) in self.events[before..].iter_mut().enumerate() {
+                for (position, event) in self.batch.events[before..].iter_mut().enumerate() {
                     if event.id.is_empty() {
                         name(event, &self.source, line, position);
                     }
                 }
-                self.report.saw(&self.events[before..]);
-                self.ends.push(self.events.len());
+                self.report.saw(&self.batch.events[before..]);
+                self.ends.push(self.batch.events.len());
+                if let Kept::Shown(shown) = &mut self.kept {
+                    for event in &self.batch.events[before..] {
+                        shown.push(format!("{line}: {}", serde_json::to_string(event)?));
+                    }
+                }
                 Ok(())
             }
             Ok(Parsed::Catalogue) => {
                 self.report.catalogue += 1;
+                if let Kept::Shown(shown) = &mut self.kept {
+                    shown.push(format!("{line}: about an item"));
+                }
                 Ok(())
             }
             Err(reject) => {
-                self.events.truncate(before);
+                self.batch.events.truncate(before);
                 self.reject(line, text, &reject)
             }
         }
@@ -169,14 +341,22 @@ impl FileRun<'_> {
 
     fn reject(&mut self, line: u64, text: &str, reject: &Reject) -> Result<()> {
         self.report.reject(reject, &self.name, line, text);
-        self.rejects.add(line, &format!("{}: {}", reject.reason, reject.detail), text)
+        let reason = format!("{}: {}", reject.reason, reject.detail);
+        match &mut self.kept {
+            Kept::Stored { rejects, .. } => rejects.add(line, &reason, text),
+            Kept::Shown(lines) => {
+                lines.push(format!("{line}: rejected, {reason}: {}", shown(text)));
+                Ok(())
+            }
+        }
     }
 
     fn store_rows(&mut self) -> Result<()> {
-        let writer = self.store.writer()?;
+        let Kept::Stored { store, .. } = &mut self.kept else { return Ok(()) };
+        let writer = store.writer()?;
         let (mut new_rows, mut new_events, mut start) = (0, 0, 0);
         for &end in &self.ends {
-            let new = self.events[start..end].iter().filter(|event| writer.add(event)).count() as u64;
+            let new = self.batch.events[start..end].iter().filter(|event| writer.add(event)).count() as u64;
             new_rows += u64::from(new > 0);
             new_events += new;
             start = end;
@@ -185,7 +365,7 @@ impl FileRun<'_> {
         self.report.imported += new_rows;
         self.report.already_there += self.ends.len() as u64 - new_rows;
         self.report.events_new += new_events;
-        self.events.clear();
+        self.batch.events.clear();
         self.ends.clear();
         Ok(())
     }
@@ -207,7 +387,7 @@ fn name(event: &mut Event, source: &str, line: u64, position: usize) {
 }
 
 /// Fills in the defaults, and refuses times that cannot be.
-fn complete(event: &mut Event, defaults: &Defaults) -> Result<(), Reject> {
+pub fn complete(event: &mut Event, defaults: &Defaults) -> Result<(), Reject> {
     if event.at.0 < 0 {
         return Err(Reject::new("bad date", format!("{} is before 1970", event.at)));
     }
@@ -221,4 +401,53 @@ fn complete(event: &mut Event, defaults: &Defaults) -> Result<(), Reject> {
         event.currency.clone_from(&defaults.currency);
     }
     Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use origin_data::Item;
+
+    /// The events of a table, and why rows were refused.
+    pub fn read_table(importer: &mut dyn Importer, text: &str) -> (Vec<Event>, Vec<&'static str>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.csv");
+        std::fs::write(&path, text).unwrap();
+        let defaults = Defaults { now: Timestamp(1_800_000_000_000), format: "test", ..Defaults::default() };
+        let source = Source::new(&path, true).unwrap();
+        let mut input = source.open().unwrap();
+        let (header, number, named) = table::first_line(&mut input).unwrap().unwrap();
+        let names: Vec<String> = importer.names().iter().map(|name| (*name).to_owned()).collect();
+        let delimiter = named
+            .unwrap_or_else(|| records::delimiter_of(&header, |name| names.contains(&table::plain(name))));
+        let mut splitter = Splitter::new(delimiter);
+        let columns = Columns::new(&splitter.split(&header));
+        let watched = importer.header(&columns).unwrap().unwrap();
+        let (mut records, mut record) = (Records::new(input, delimiter, number), String::new());
+        let (mut batch, mut refused, mut habits) = (Batch::new(&defaults), Vec::new(), Habits::default());
+        while let Found::Record(line) = records.next(&mut record).unwrap() {
+            let fields = splitter.split(&record);
+            if fields.len() != columns.len() {
+                refused.push("wrong columns");
+                continue;
+            }
+            let survey = || table::survey(&source, delimiter, watched, None, &mut Vec::new());
+            let reading = habits.reading(&fields, watched, survey).unwrap();
+            if let Err(reject) =
+                importer.row(Row { source: "s", line, text: &record, fields, reading }, &mut batch)
+            {
+                refused.push(reject.reason);
+            }
+        }
+        (batch.events, refused)
+    }
+
+    /// The same, with the items of all of it.
+    pub fn import_table(
+        importer: &mut dyn Importer,
+        text: &str,
+    ) -> (Vec<Event>, Vec<&'static str>, Vec<Item>) {
+        let (events, refused) = read_table(importer, text);
+        (events, refused, importer.items())
+    }
 }

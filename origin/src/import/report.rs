@@ -39,6 +39,9 @@ pub struct Report {
     pub first: Option<Timestamp>,
     /// Time of the latest.
     pub last: Option<Timestamp>,
+    /// What was found out about the files, such as the order of day and month.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Files with the refused rows.
     pub rejects: Vec<PathBuf>,
     /// Seconds the run took.
@@ -167,7 +170,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             out,
-            "{} new events; {} items, {} visitors in the rows; {} items learnt something",
+            "{} new events; {} items, {} visitors in the rows; details stored for {} items",
             grouped(self.events_new),
             grouped(self.items as u64),
             grouped(self.visitors as u64),
@@ -177,6 +180,9 @@ impl fmt::Display for Report {
             writeln!(out, "from {first} to {last}")?;
         }
         writeln!(out, "{:.1} s, {} rows/s", self.seconds, grouped(self.rows_per_second))?;
+        for note in &self.notes {
+            writeln!(out, "note: {note}")?;
+        }
         for path in &self.rejects {
             writeln!(out, "rejected rows: {}", path.display())?;
         }

@@ -5,13 +5,14 @@
 //! property holds from its time on, so that the latest counts. Without the tree a category is its number,
 //! with it the path down to it. The log has no sessions: learning cuts visits at 30 minutes of silence.
 
-use crate::import::{Importer, Parsed, Row, event, item_id};
+use crate::import::{
+    Batch, Importer, Parsed, Row, Watched, event, item_id,
+    table::{self, Columns},
+};
 use anyhow::bail;
 use origin_data::Item;
-use origin_data::fields::Reject;
-use origin_data::fields::{self, filled, shown};
+use origin_data::fields::{Reject, filled, shown, whole};
 use snapshots::event::{Event, Kind};
-use snapshots::time::Timestamp;
 use std::collections::HashMap;
 
 /// Deeper paths are cut: a tree may have been damaged into a ring.
@@ -25,12 +26,18 @@ pub(super) struct RetailRocket {
     parents: HashMap<String, String>,
 }
 
-#[derive(Clone, Copy, Default)]
+/// What a file is, and where its columns are.
+#[derive(Clone, Copy)]
 enum File {
-    #[default]
-    Events,
-    Properties,
-    Tree,
+    Events { time: usize, visitor: Option<usize>, kind: usize, item: usize },
+    Properties { time: usize, item: usize, property: usize, value: usize },
+    Tree { category: usize, parent: usize },
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self::Tree { category: 0, parent: 1 }
+    }
 }
 
 /// Values with the time from which they hold.
@@ -41,31 +48,77 @@ struct Properties {
 }
 
 impl Importer for RetailRocket {
-    fn start_file(&mut self, first: &str) -> anyhow::Result<bool> {
-        self.file = match first.trim() {
-            "timestamp,visitorid,event,itemid,transactionid" => File::Events,
-            "timestamp,itemid,property,value" => File::Properties,
-            "categoryid,parentid" => File::Tree,
-            other => bail!(
-                "'{}' is no header of RetailRocket's; expected timestamp,visitorid,event,itemid,transactionid \
-                 or timestamp,itemid,property,value or categoryid,parentid",
-                shown(other)
-            ),
-        };
-        Ok(true)
+    fn names(&self) -> &[&str] {
+        &[
+            "timestamp",
+            "visitorid",
+            "event",
+            "itemid",
+            "transactionid",
+            "property",
+            "value",
+            "categoryid",
+            "parentid",
+        ]
     }
 
-    fn row(&mut self, row: Row<'_>, events: &mut Vec<Event>) -> Result<Parsed, Reject> {
+    fn header(&mut self, columns: &Columns) -> anyhow::Result<Option<Watched>> {
+        let find = |name| columns.find(&[name]);
+        self.file = if let (Some(time), Some(kind), Some(item)) =
+            (find("timestamp"), find("event"), find("itemid"))
+        {
+            File::Events { time, visitor: find("visitorid"), kind, item }
+        } else if let (Some(time), Some(item), Some(property), Some(value)) =
+            (find("timestamp"), find("itemid"), find("property"), find("value"))
+        {
+            File::Properties { time, item, property, value }
+        } else if let (Some(category), Some(parent)) = (find("categoryid"), find("parentid")) {
+            File::Tree { category, parent }
+        } else {
+            bail!(
+                "this is no header of RetailRocket's; expected timestamp,visitorid,event,itemid,transactionid or \
+                 timestamp,itemid,property,value or categoryid,parentid"
+            )
+        };
+        let time = match self.file {
+            File::Events { time, .. } => Some(time),
+            _ => None,
+        };
+        Ok(Some(Watched { time, ..Watched::default() }))
+    }
+
+    fn row(&mut self, row: Row<'_>, events: &mut Batch<'_>) -> Result<Parsed, Reject> {
+        let text = |place: usize| row.fields.get(place).trim();
         match self.file {
-            File::Events => {
-                events.push(read_event(row.text)?);
+            File::Events { time, visitor, kind, item } => {
+                let kind = match text(kind) {
+                    "view" => Kind::View,
+                    "addtocart" => Kind::Cart,
+                    "transaction" => Kind::Purchase,
+                    other => return Err(Reject::new("unknown kind", format!("'{}'", shown(other)))),
+                };
+                let visitor =
+                    visitor.and_then(|place| filled(text(place))).map(|visitor| whole(visitor).to_owned());
+                let at = table::time(text(time), row.reading)?;
+                events.push(Event { visitor, ..event(kind, whole(text(item)), at)? })?;
                 Ok(Parsed::Events)
             }
-            File::Properties => self.property(row.text),
-            File::Tree => {
-                let [category, parent] = fields::csv::<2>(row.text)?;
-                if let Some(parent) = filled(&parent) {
-                    self.parents.insert(category.trim().to_owned(), parent.to_owned());
+            File::Properties { time, item, property, value } => {
+                // Only the order of these times matters.
+                let at = text(time).parse().map_err(|_| {
+                    Reject::new("bad date", format!("'{}' is no number since 1970", shown(text(time))))
+                })?;
+                let item = item_id(whole(text(item)))?;
+                match text(property) {
+                    "categoryid" => later(&mut self.of(item).category, at, whole(text(value)).to_owned()),
+                    "available" => later(&mut self.of(item).available, at, whole(text(value)) == "1"),
+                    _ => {}
+                }
+                Ok(Parsed::Catalogue)
+            }
+            File::Tree { category, parent } => {
+                if let Some(parent) = filled(text(parent)) {
+                    self.parents.insert(whole(text(category)).to_owned(), whole(parent).to_owned());
                 }
                 Ok(Parsed::Catalogue)
             }
@@ -87,19 +140,6 @@ impl Importer for RetailRocket {
 }
 
 impl RetailRocket {
-    fn property(&mut self, text: &str) -> Result<Parsed, Reject> {
-        let [time, item, property, value] = fields::csv::<4>(text)?;
-        let at = parse_millis(&time)?.0;
-        let item = item_id(item.trim())?;
-        let value = value.trim();
-        match property.trim() {
-            "categoryid" => later(&mut self.of(item).category, at, value.to_owned()),
-            "available" => later(&mut self.of(item).available, at, value == "1"),
-            _ => {}
-        }
-        Ok(Parsed::Catalogue)
-    }
-
     fn of(&mut self, item: &str) -> &mut Properties {
         self.items.entry(item.to_owned()).or_default()
     }
@@ -122,35 +162,14 @@ fn later<T>(known: &mut Option<(i64, T)>, at: i64, value: T) {
     }
 }
 
-fn read_event(text: &str) -> Result<Event, Reject> {
-    let [time, visitor, kind, item, _transaction] = fields::csv::<5>(text)?;
-    let kind = match kind.trim() {
-        "view" => Kind::View,
-        "addtocart" => Kind::Cart,
-        "transaction" => Kind::Purchase,
-        other => return Err(Reject::new("unknown kind", format!("'{}'", shown(other)))),
-    };
-    let visitor = filled(&visitor).map(str::to_owned);
-    Ok(Event { visitor, ..event(kind, item.trim(), parse_millis(&time)?)? })
-}
-
-fn parse_millis(text: &str) -> Result<Timestamp, Reject> {
-    let millis = text.trim().parse().map(Timestamp);
-    millis.map_err(|_| Reject::new("bad date", format!("'{}' is no milliseconds since 1970", shown(text))))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::pipeline::tests::read_table;
+    use snapshots::time::Timestamp;
 
     fn read(importer: &mut RetailRocket, file: &str) -> Vec<Event> {
-        let mut events = Vec::new();
-        let (header, rows) = file.split_once('\n').unwrap();
-        assert!(importer.start_file(header).unwrap());
-        for text in rows.lines() {
-            importer.row(Row { source: "s", line: 1, text }, &mut events).unwrap();
-        }
-        events
+        read_table(importer, file).0
     }
 
     #[test]
@@ -174,12 +193,6 @@ mod tests {
         let items = importer.items();
         assert_eq!(items.len(), 1);
         assert_eq!((items[0].category.as_deref(), items[0].in_stock), (Some("7 > 20"), Some(false)));
-    }
-
-    #[test]
-    fn another_header_is_refused_with_what_is_expected() {
-        let error = RetailRocket::default().start_file("a,b,c").unwrap_err().to_string();
-        assert!(error.contains("'a,b,c'") && error.contains("timestamp,visitorid"), "{error}");
     }
 
     #[test]

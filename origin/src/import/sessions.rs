@@ -5,7 +5,7 @@
 //! that has grown gives its earlier lines the times that they had. A session longer than `every` overlaps the
 //! next, which does not matter, since neither loses its own order.
 
-use crate::import::{Importer, Parsed, Row, event};
+use crate::import::{Batch, Importer, Parsed, Row, event};
 use origin_data::Item;
 use origin_data::fields::Reject;
 use snapshots::event::{Event, Kind};
@@ -28,7 +28,7 @@ impl Sessions {
 }
 
 impl Importer for Sessions {
-    fn row(&mut self, row: Row<'_>, events: &mut Vec<Event>) -> Result<Parsed, Reject> {
+    fn row(&mut self, row: Row<'_>, events: &mut Batch<'_>) -> Result<Parsed, Reject> {
         let start = self.next;
         self.next = Timestamp(start.0.saturating_add(self.every_ms));
         let name = format!("{}-{}", row.source, row.line);
@@ -41,7 +41,7 @@ impl Importer for Sessions {
                 visitor: Some(name.clone()),
                 session: Some(name.clone()),
                 ..event(Kind::View, item, at)?
-            });
+            })?;
         }
         Ok(Parsed::Events)
     }
@@ -54,23 +54,25 @@ impl Importer for Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::pipeline::Defaults;
 
     #[test]
     fn lines_and_clicks_keep_their_order_in_time() {
         let mut importer = Sessions::new(Timestamp(0), 30);
-        let mut events = Vec::new();
+        let defaults = Defaults { now: Timestamp(1_795_000_000_000), ..Defaults::default() };
+        let mut events = Batch::new(&defaults);
         for (line, text) in [(1, "a b a"), (2, "x\u{1}y z"), (3, "c")] {
-            let before = events.len();
-            if importer.row(Row { source: "s", line, text }, &mut events).is_err() {
-                events.truncate(before);
+            let before = events.events.len();
+            if importer.row(Row::of_line("s", line, text), &mut events).is_err() {
+                events.events.truncate(before);
             }
         }
-        let seen: Vec<_> = events.iter().map(|event| (&*event.item, event.at.0)).collect();
+        let seen: Vec<_> = events.events.iter().map(|event| (&*event.item, event.at.0)).collect();
         assert_eq!(seen, [("a", 0), ("b", 1000), ("a", 2000), ("c", 60_000)]);
-        assert_eq!(events[0].session, events[2].session);
-        assert_ne!(events[0].session, events[3].session);
+        assert_eq!(events.events[0].session, events.events[2].session);
+        assert_ne!(events.events[0].session, events.events[3].session);
         let endless = "a ".repeat(10_000);
-        let refused = importer.row(Row { source: "s", line: 4, text: &endless }, &mut events).unwrap_err();
+        let refused = importer.row(Row::of_line("s", 4, &endless), &mut events).unwrap_err();
         assert_eq!(refused.reason, "session too long");
     }
 }

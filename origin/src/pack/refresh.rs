@@ -65,13 +65,13 @@ impl Refresher {
         self.built.manifests.iter().map(of).collect()
     }
 
-    /// Replaces the attributes by those of the catalogue, in any order.
+    /// Replaces the attributes by those of the catalogue, in any order. `others_in_stock` holds for items that are not in it.
     ///
     /// # Errors
     /// A blob is damaged.
-    pub fn attributes(&mut self, catalogue: &[Item]) -> Result<()> {
+    pub fn attributes(&mut self, catalogue: &[Item], others_in_stock: Option<bool>) -> Result<()> {
         let mut items: Vec<Item> =
-            self.ids.iter().map(|id| Item { id: id.clone(), ..Item::default() }).collect();
+            self.ids.iter().map(|id| Item::of_events(id.clone(), others_in_stock)).collect();
         for item in catalogue {
             if let Some(index) = self.index_of.get(&item.id) {
                 items[*index as usize] = item.clone();

@@ -13,7 +13,7 @@ pub mod kv;
 pub use error::{PublishError, Result};
 
 use crate::{
-    config::{Kv, StreamOptions},
+    config::{ItemsFrom, Kv, StreamOptions},
     pack::{SnapshotSet, refresh::Refresher},
     rules,
     store::{Store, lock, snapshots_dir},
@@ -57,13 +57,14 @@ pub fn lock_publishing(data_dir: &Path) -> Result<File> {
 ///
 /// # Errors
 /// There are no snapshots, the store or the log cannot be read, or the rules are invalid.
-pub fn up_to_date(data_dir: &Path, options: StreamOptions) -> Result<SnapshotSet> {
+pub fn up_to_date(data_dir: &Path, options: StreamOptions, items: Option<ItemsFrom>) -> Result<SnapshotSet> {
     let mut refresher = Refresher::new(SnapshotSet::load(&snapshots_dir(data_dir))?)?;
     let log = origin_log::dir(data_dir);
     let (mut tables, mut reader, _) = checkpoint::load(data_dir, &log, options)?;
     reader.read(|record, names| tables.add(record, names)).map_err(anyhow::Error::from)?;
     if reader.position() > 0 {
-        refresher.attributes(&Store::open(data_dir)?.items()?)?;
+        let store = Store::open(data_dir)?.with_items_from(items);
+        refresher.attributes(&store.items()?, store.others_in_stock()?)?;
         refresher.popularity(&tables.popularity_counts())?;
     }
     refresher.rules(&rules::load(data_dir)?)?;

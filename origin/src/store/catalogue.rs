@@ -31,7 +31,7 @@ impl Store {
         self.number("items")
     }
 
-    fn number(&self, key: &str) -> Result<u64> {
+    pub(super) fn number(&self, key: &str) -> Result<u64> {
         let sql = "SELECT value FROM meta WHERE key = ?1";
         let read = || self.db.prepare_cached(sql)?.query_row([key], |row| row.get(0));
         read().with_context(|| format!("cannot read the store {}", self.path.display()))
@@ -131,18 +131,26 @@ impl Change<'_> {
         Ok(was_there)
     }
 
-    /// Removes every item but these; returns how many.
+    /// The ids of the items but these, sorted, and how many items there are.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn all_but(&self, present: &HashSet<String>) -> Result<(Vec<String>, usize)> {
+        let mut query = self.transaction.prepare("SELECT id FROM items WHERE NOT removed ORDER BY id")?;
+        let mut ids: Vec<String> = query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let count = ids.len();
+        ids.retain(|id| !present.contains(id));
+        Ok((ids, count))
+    }
+
+    /// Notes that the shop names its items itself, by a feed or one by one: from now on, what only events name is not one.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn remove_all_but(&mut self, present: &HashSet<String>) -> Result<usize> {
-        let mut ids: Vec<String> = {
-            let mut query = self.transaction.prepare("SELECT id FROM items WHERE NOT removed ORDER BY id")?;
-            query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
-        };
-        ids.retain(|id| !present.contains(id));
-        ids.iter().try_for_each(|id| self.remove(id).map(|_| ()))?;
-        Ok(ids.len())
+    pub fn curate(&mut self) -> Result<()> {
+        let sql = "UPDATE meta SET value = 1 WHERE key = 'curated' AND value = 0";
+        self.changed += self.transaction.execute(sql, [])?;
+        Ok(())
     }
 
     /// The item of this id.
@@ -162,10 +170,12 @@ impl Change<'_> {
 
     fn write(&mut self, item: &Item, removed: bool, grown: i64) -> Result<()> {
         let sql = "INSERT INTO items
-                   (id, name, category, brand, price, currency, image, url, in_stock, added_at, removed)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                   (id, name, category, brand, price, currency, image, url, in_stock, added_at, removed,
+                    sale_price, sale_from, sale_until, \"group\")
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
                    ON CONFLICT (id) DO UPDATE SET name = ?2, category = ?3, brand = ?4, price = ?5,
-                       currency = ?6, image = ?7, url = ?8, in_stock = ?9, added_at = ?10, removed = ?11";
+                       currency = ?6, image = ?7, url = ?8, in_stock = ?9, added_at = ?10, removed = ?11,
+                       sale_price = ?12, sale_from = ?13, sale_until = ?14, \"group\" = ?15";
         self.transaction.prepare_cached(sql)?.execute(params![
             item.id,
             item.name,
@@ -178,6 +188,10 @@ impl Change<'_> {
             item.in_stock,
             item.added_at.map(|at| at.0),
             removed,
+            item.sale_price,
+            item.sale_from.map(|at| at.0),
+            item.sale_until.map(|at| at.0),
+            item.group,
         ])?;
         self.changed += 1;
         self.grown += grown;
@@ -235,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn replacing_forgets_and_a_whole_catalogue_removes_the_rest() {
+    fn replacing_forgets_and_absent_items_are_found() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(dir.path()).unwrap();
         store.upsert_items(&[Item { price: Some(1.0), ..item("a", "Cup") }, item("b", "Jug")]).unwrap();
@@ -244,7 +258,7 @@ mod tests {
         assert!(!replaced(&mut store, &item("a", "Cup")) && replaced(&mut store, &item("c", "Pot")));
         assert_eq!(store.item("a").unwrap(), Some(item("a", "Cup")));
         let present = HashSet::from(["c".to_owned()]);
-        assert_eq!(store.change_catalogue(|change| change.remove_all_but(&present)).unwrap(), 2);
-        assert_eq!(store.count_items().unwrap(), 1);
+        let (absent, count) = store.change_catalogue(|change| change.all_but(&present)).unwrap();
+        assert_eq!((absent, count), (vec!["a".to_owned(), "b".to_owned()], 3));
     }
 }

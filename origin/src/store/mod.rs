@@ -17,6 +17,7 @@ pub mod recipe;
 mod sources;
 mod write;
 
+use crate::config::ItemsFrom;
 use anyhow::{Context, Result, bail};
 use origin_log as log;
 use origin_log::{LogOptions, Writer};
@@ -32,24 +33,36 @@ pub use write::AppendSummary;
 
 /// Name of the SQLite file in the data directory.
 pub const FILE: &str = "store.sqlite";
-/// Version of the schema. A store of another version is rejected.
-pub const SCHEMA_VERSION: i32 = 3;
+/// Version of the schema. A store of version 3 is migrated; one of any other version is rejected.
+pub const SCHEMA_VERSION: i32 = 4;
 /// SQLite application id of a store: "VRGE".
 const APPLICATION_ID: i32 = 0x5652_4745;
 
 const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO meta VALUES ('catalogue', 0), ('items', 0);
+INSERT INTO meta VALUES ('catalogue', 0), ('items', 0), ('curated', 0);
 CREATE TABLE sources (
     name TEXT PRIMARY KEY, format TEXT NOT NULL, length INTEGER NOT NULL, hash BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE items (
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT, category TEXT, brand TEXT, price REAL,
-    currency TEXT, image TEXT, url TEXT, in_stock INTEGER, added_at INTEGER, removed INTEGER NOT NULL DEFAULT 0
+    currency TEXT, image TEXT, url TEXT, in_stock INTEGER, added_at INTEGER, removed INTEGER NOT NULL DEFAULT 0,
+    sale_price REAL, sale_from INTEGER, sale_until INTEGER, \"group\" TEXT
 ) STRICT;
 CREATE TABLE keys (
     hash BLOB PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;";
+
+/// Migrates version 3 to 4. Version 3 took dots in categories for separators; they are separators only in the categories of
+/// REES46, which are lower-case words without blanks.
+const MIGRATION: &str = "
+ALTER TABLE items ADD COLUMN sale_price REAL;
+ALTER TABLE items ADD COLUMN sale_from INTEGER;
+ALTER TABLE items ADD COLUMN sale_until INTEGER;
+ALTER TABLE items ADD COLUMN \"group\" TEXT;
+UPDATE items SET category = replace(category, '.', ' > ')
+    WHERE category GLOB '[a-z]*.*[a-z_]' AND category NOT GLOB '*[^a-z_.]*';
+INSERT INTO meta VALUES ('curated', 0);";
 
 /// Directory of the snapshots of the serving model.
 pub fn snapshots_dir(data_dir: &Path) -> PathBuf {
@@ -73,6 +86,7 @@ pub struct Store {
     log: PathBuf,
     visitor_key: [u8; 32],
     writer: Option<Writer>,
+    items_from: Option<ItemsFrom>,
 }
 
 impl Store {
@@ -94,7 +108,14 @@ impl Store {
         let visitor_key = db
             .query_row("SELECT value FROM meta WHERE key = 'visitor_key'", [], |row| row.get(0))
             .with_context(|| format!("cannot read the visitor key of the store {}", path.display()))?;
-        Ok(Self { db, path, log: log::dir(dir), visitor_key, writer: None })
+        Ok(Self { db, path, log: log::dir(dir), visitor_key, writer: None, items_from: None })
+    }
+
+    /// With the configuration's choice of items.
+    #[must_use]
+    pub fn with_items_from(mut self, items: Option<ItemsFrom>) -> Self {
+        self.items_from = items;
+        self
     }
 
     /// Path of the SQLite file.
@@ -133,6 +154,9 @@ fn check_or_create(db: &mut Connection) -> Result<()> {
     if application == APPLICATION_ID && version == SCHEMA_VERSION {
         return Ok(());
     }
+    if application == APPLICATION_ID && version == SCHEMA_VERSION - 1 {
+        return migrate(db);
+    }
     if application == APPLICATION_ID && version != 0 {
         bail!(
             "it has schema version {version}, and this version of verge reads {SCHEMA_VERSION}; use the version of \
@@ -140,6 +164,17 @@ fn check_or_create(db: &mut Connection) -> Result<()> {
         );
     }
     create(db)
+}
+
+fn migrate(db: &mut Connection) -> Result<()> {
+    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == SCHEMA_VERSION - 1 {
+        transaction.execute_batch(MIGRATION)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    transaction.commit()?;
+    Ok(())
 }
 
 fn configure(db: &Connection) -> Result<()> {

@@ -1,13 +1,16 @@
 //! Reading the store, in a deterministic order.
 
-use crate::store::Store;
+use crate::{config::ItemsFrom, store::Store};
 use anyhow::{Context, Result};
-use origin_data::{Dataset, MAX_AREAS};
+use origin_data::{Dataset, MAX_AREAS, clock};
 use origin_data::{Item, LogEvent};
 use origin_log::{GlobalNames, LocalNames, Reader};
 use rusqlite::{Connection, Row};
 use snapshots::time::Timestamp;
 use std::collections::HashMap;
+
+/// The most items that are read from the log; events of further ones are ignored.
+const MAX_ITEMS: usize = 4_000_000;
 
 /// Counts of what is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -29,7 +32,7 @@ impl Store {
         let mut areas = GlobalNames::new([""].into_iter().collect());
         let mut events = Vec::new();
         Reader::new(&self.log, 0).read(|record, LocalNames { segment, item, area }| {
-            let Some(item) = items.resolve(segment, item, record.item, usize::MAX) else { return };
+            let Some(item) = items.resolve(segment, item, record.item, MAX_ITEMS) else { return };
             let area = areas.resolve(segment, area, record.area, MAX_AREAS).unwrap_or_default();
             events.push(LogEvent {
                 at: record.at,
@@ -50,19 +53,38 @@ impl Store {
             event.item = item_index[event.item as usize];
             event.area = area_index[usize::from(event.area)] as u16;
         }
-        let item = |id: String| known.remove(&*id).unwrap_or_else(|| Item { id, ..Item::default() });
+        let others = self.others_in_stock()?;
+        let item = |id: String| known.remove(&*id).unwrap_or_else(|| Item::of_events(id, others));
         let items = item_ids.into_iter().map(item).collect();
         // A stable sort: simultaneous events stay in order of arrival.
         events.sort_by_key(|event| event.at);
         Ok(Dataset { events, items, areas })
     }
 
-    /// The catalogue, ordered by the bytes of the id.
+    /// The catalogue with current prices, ordered by the bytes of the id.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn items(&self) -> Result<Vec<Item>> {
-        read_items(&self.db).with_context(|| format!("cannot read the store {}", self.path.display()))
+        let mut items =
+            read_items(&self.db).with_context(|| format!("cannot read the store {}", self.path.display()))?;
+        let now = clock::now();
+        for item in items.iter_mut().filter(|item| item.sale_price.is_some()) {
+            item.price = item.price_at(now);
+        }
+        Ok(items)
+    }
+
+    /// Whether items that only events know can be bought: they cannot where the catalogue names the items.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn others_in_stock(&self) -> Result<Option<bool>> {
+        let from_catalogue = match self.items_from {
+            Some(from) => from == ItemsFrom::Catalogue,
+            None => self.number("curated")? > 0,
+        };
+        Ok(from_catalogue.then_some(false))
     }
 
     /// Counts events and items by reading the whole log.
@@ -86,6 +108,7 @@ pub(super) fn item_of_row(row: &Row<'_>) -> rusqlite::Result<Item> {
     if row.get("removed")? {
         return Ok(Item { id: row.get("id")?, in_stock: Some(false), ..Item::default() });
     }
+    let time = |name: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(Timestamp));
     Ok(Item {
         id: row.get("id")?,
         name: row.get("name")?,
@@ -96,7 +119,11 @@ pub(super) fn item_of_row(row: &Row<'_>) -> rusqlite::Result<Item> {
         image: row.get("image")?,
         url: row.get("url")?,
         in_stock: row.get("in_stock")?,
-        added_at: row.get::<_, Option<i64>>("added_at")?.map(Timestamp),
+        added_at: time("added_at")?,
+        sale_price: row.get("sale_price")?,
+        sale_from: time("sale_from")?,
+        sale_until: time("sale_until")?,
+        group: row.get("group")?,
     })
 }
 

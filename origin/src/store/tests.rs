@@ -154,3 +154,39 @@ fn other_files_and_other_versions_are_rejected() {
     std::fs::write(dir.path().join(FILE), "not a database at all, but long enough to have a header").unwrap();
     assert!(Store::open(dir.path()).is_err());
 }
+
+#[test]
+fn a_store_of_version_3_is_migrated_once_with_all_it_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Connection::open(dir.path().join(FILE)).unwrap();
+    db.execute_batch(&format!(
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+         INSERT INTO meta VALUES ('catalogue', 5), ('items', 3), ('visitor_key', zeroblob(32));
+         CREATE TABLE sources (
+             name TEXT PRIMARY KEY, format TEXT NOT NULL, length INTEGER NOT NULL, hash BLOB NOT NULL
+         ) STRICT, WITHOUT ROWID;
+         CREATE TABLE items (
+             n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT, category TEXT, brand TEXT, price REAL,
+             currency TEXT, image TEXT, url TEXT, in_stock INTEGER, added_at INTEGER,
+             removed INTEGER NOT NULL DEFAULT 0
+         ) STRICT;
+         CREATE TABLE keys (
+             hash BLOB PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, created_at INTEGER NOT NULL
+         ) STRICT, WITHOUT ROWID;
+         INSERT INTO items (id, name, category, price) VALUES
+             ('a', 'Saw', 'tools.hand_tools.saw', 9.5), ('b', 'Boots', 'Dr. Martens', 99), ('c', 'Cup', 'home > st. ives', 1);
+         PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 3;"
+    ))
+    .unwrap();
+    drop(db);
+    for _ in 0..2 {
+        let mut store = Store::open(dir.path()).unwrap();
+        let items = store.items().unwrap();
+        let categories: Vec<_> = items.iter().map(|item| item.category.as_deref().unwrap()).collect();
+        assert_eq!(categories, ["tools > hand_tools > saw", "Dr. Martens", "home > st. ives"]);
+        assert_eq!((store.catalogue_version().unwrap() >= 5, store.count_items().unwrap()), (true, 3));
+        let sale = Item { sale_price: Some(8.0), group: Some("saws".to_owned()), ..items[0].clone() };
+        store.upsert_items(std::slice::from_ref(&sale)).unwrap();
+        assert_eq!(store.item("a").unwrap(), Some(sale));
+    }
+}

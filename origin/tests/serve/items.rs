@@ -50,6 +50,9 @@ fn a_problem_names_the_invalid_field_of_an_item() {
             (r#"{"nmae":null}"#, "nmae"),
             (r#"{"id":"b"}"#, "id"),
             (r#"{"url":""}"#, "url"),
+            (r#"{"sale_price":-1}"#, "sale_price"),
+            (r#"{"sale_until":"soon"}"#, "sale_until"),
+            (r#"{"group":""}"#, "group"),
         ] {
             let answer = caller.send(method, "/v1/items/a", Some(body.as_bytes()));
             assert_eq!((answer.status, &answer.problem()["field"]), (400, &json!(field)), "{method} {body}");
@@ -58,6 +61,7 @@ fn a_problem_names_the_invalid_field_of_an_item() {
         assert_eq!(caller.send(method, "/v1/items/a", Some(large.as_bytes())).problem()["status"], 413);
     }
     assert_eq!(caller.get("/v1/items/a").json(), json!({"id":"a"}));
+    assert_eq!(caller.send("PUT", "/v1/items/undefined", Some(b"{}")).problem()["field"], "id");
     for id in ["%00", "%ff", &"x".repeat(129)] {
         assert_eq!(caller.get(&format!("/v1/items/{id}")).problem()["field"], "id", "{id}");
     }
@@ -85,4 +89,27 @@ fn a_deleted_item_is_no_longer_recommended() {
         "it still leads to recommendations: {printed}"
     );
     assert!(!printed.contains(&format!("\"id\": \"{gone}\"")), "{printed}");
+}
+
+#[test]
+fn what_only_events_know_is_recommended_where_no_catalogue_is() {
+    for (items, feed, shown) in [
+        ("", false, true),
+        ("", true, false),
+        ("items = \"events\"\n", true, true),
+        ("items = \"catalogue\"\n", false, false),
+    ] {
+        let service = Service::start_shop(items);
+        let caller = service.with_key(&service.key("admin"));
+        let events: Vec<Value> = (0..400)
+            .map(|number| json!({"id":format!("g{number}"),"kind":"view","item":"ghost","visitor":format!("v{number}")}))
+            .collect();
+        assert_eq!(caller.post("/v1/events", &json!(events)).status, 202);
+        if feed {
+            assert_eq!(caller.send("POST", "/v1/feeds", Some(b"id,title\nnew,New\n")).status, 200);
+        }
+        service.verge(&["build", "--no-judge"]);
+        let printed = service.verge(&["recommend", "--what", "popular", "--query", "limit=100", "--json"]);
+        assert_eq!(printed.contains("\"id\": \"ghost\""), shown, "{items:?}, feed: {feed}");
+    }
 }

@@ -22,8 +22,6 @@ pub const NAME: &str = "attributes";
 pub const VERSION: u32 = 1;
 /// Longest name, image or URL, in bytes. A longer one is dropped.
 pub const MAX_TEXT: usize = text::MAX_TEXT;
-/// Separates a category from its parent in a path.
-pub const PATH_SEPARATOR: &str = " > ";
 
 /// The attributes of one item as a page shows them.
 #[derive(Clone, Debug, Default, PartialEq)]

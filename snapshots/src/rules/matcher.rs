@@ -1,12 +1,12 @@
 //! The items that a rule applies to.
 
 use crate::{
-    format::{
-        attributes::{self, Attributes},
-        ids::Ids,
-    },
+    format::{attributes::Attributes, ids::Ids},
     set::SortedSet,
-    wire::time::{DAY_MS, Timestamp},
+    wire::{
+        category,
+        time::{DAY_MS, Timestamp},
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct Match {
     /// The item has one of these ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<String>,
-    /// The item is in one of these categories or a subcategory (`Garden` includes `Garden > Tools`).
+    /// The item is in one of these categories or a subcategory (`Garden` includes `Garden > Tools`); case is ignored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
     /// The item has one of these brands.
@@ -52,13 +52,8 @@ fn hundredths(units: f64) -> u32 {
 
 /// The indices of the `wanted` categories and their subcategories.
 pub(crate) fn categories_below(attributes: &Attributes, wanted: &[String]) -> SortedSet {
-    places(attributes.categories(), |path| {
-        wanted.iter().any(|wanted| {
-            let below = path.strip_prefix(wanted.as_str());
-            below.is_some_and(|rest| rest.is_empty() || rest.starts_with(attributes::PATH_SEPARATOR))
-        })
-    })
-    .collect()
+    places(attributes.categories(), |path| wanted.iter().any(|wanted| category::is_within(path, wanted)))
+        .collect()
 }
 
 /// The indices of the wanted names in a list.

@@ -2,6 +2,7 @@
 //!
 //! May import [`crate::set`] only.
 
+pub mod category;
 pub mod cursor;
 pub mod event;
 pub(crate) mod hash;

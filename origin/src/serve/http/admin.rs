@@ -6,6 +6,7 @@ use crate::serve::http::{
     query::{self, PathId},
 };
 use crate::serve::state::{
+    feeds::Outcome,
     publishing::PublishingStatus,
     service::{Service, Shared},
 };
@@ -56,6 +57,8 @@ pub(crate) struct Status {
     pub(crate) publishing: PublishingStatus,
     /// The snapshots of the serving model, one for each region.
     pub(crate) regions: Vec<Region>,
+    /// The last outcome of each feed.
+    pub(crate) feeds: Vec<Outcome>,
 }
 
 /// The snapshot of a region.
@@ -138,6 +141,7 @@ pub(crate) async fn read_status(service: &Shared, regions: Vec<Region>) -> Resul
         model: read_models(service).await?.serving,
         publishing: service.publishing.status(),
         regions,
+        feeds: service.feeds.outcomes(),
     })
 }
 

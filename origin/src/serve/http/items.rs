@@ -38,7 +38,12 @@ pub(crate) async fn put(
     let sent = body::read_json(&service, request, MAX_BODY).await?;
     let item = with_id(sent, &id)?;
     let stored = item.clone();
-    let is_new = service.change_catalogue(move |change| change.replace(&stored)).await?;
+    let is_new = service
+        .change_catalogue(move |change| {
+            change.curate()?;
+            change.replace(&stored)
+        })
+        .await?;
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(item)))
 }
 

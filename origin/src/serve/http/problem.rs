@@ -1,6 +1,7 @@
 //! Error answers as in RFC 9457. They say what is wrong and what to do; internal messages go to the log, and to operators
 //! if stored data is damaged.
 
+use crate::catalogue::feed::Report;
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -24,6 +25,9 @@ pub(crate) struct Problem {
     /// The rejected events of a batch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rejected: Vec<Rejected>,
+    /// The report of a feed that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<Box<Report>>,
     /// Seconds after which to try again.
     #[serde(skip)]
     pub(crate) retry_after: Option<u32>,
@@ -41,6 +45,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             rejected: Vec::new(),
+            report: None,
             retry_after: None,
         }
     }
@@ -71,6 +76,12 @@ impl Problem {
     pub(crate) fn method_not_allowed() -> Self {
         let detail = "The address does not support this method; `Allow` lists those that it supports.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail)
+    }
+
+    /// 422: a feed failed.
+    pub(crate) fn feed_failed(detail: impl Into<String>, report: Report) -> Self {
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Feed failed", detail);
+        Self { report: Some(Box::new(report)), ..problem }
     }
 
     /// 409: the request conflicts with the current state.

@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Seek};
 use std::time::{Duration, SystemTime};
 use ureq::http::header;
 
@@ -24,12 +24,15 @@ pub(crate) async fn run(service: Shared, feed: Feed) {
     loop {
         let (dir, watched, before) = (service.config.data_dir.clone(), feed.clone(), last_read.clone());
         let import = move || import_if_changed(&watched, &before, &dir);
-        let outcome = service.blocking(import).await;
-        record(&service, &feed.name, &outcome);
-        if let Ok(Some((version, report))) = outcome
-            && report.problem.is_none()
-        {
-            last_read = version;
+        match service.blocking(import).await {
+            Ok(None) => service.metrics.record_feed_read(&feed.name),
+            Ok(Some((version, report))) => {
+                if report.problem.is_none() {
+                    last_read = version;
+                }
+                service.feeds.record(&service.metrics, &feed.name, &Ok(report));
+            }
+            Err(error) => service.feeds.record(&service.metrics, &feed.name, &Err(error)),
         }
         tokio::select! {
             () = tokio::time::sleep(interval(&feed)) => {}
@@ -40,34 +43,6 @@ pub(crate) async fn run(service: Shared, feed: Feed) {
 
 fn interval(feed: &Feed) -> Duration {
     Duration::from_secs(feed.every_s.max(1).into())
-}
-
-/// Logs an outcome and counts it in the metrics.
-fn record(service: &Shared, name: &str, outcome: &Result<Option<(Version, Report)>>) {
-    let problem = match outcome {
-        Ok(None) => None,
-        Ok(Some((_, report))) => {
-            let first = report.errors.first().map(|bad| format!("line {}: {}", bad.line, bad.wrong));
-            tracing::info!(
-                feed = name,
-                items = report.items,
-                changed = report.changed,
-                removed = report.removed,
-                rejected = report.rejected,
-                first_rejected = first,
-                "feed imported"
-            );
-            report.problem.clone()
-        }
-        Err(error) => Some(format!("{error:#}")),
-    };
-    match problem {
-        None => service.metrics.record_feed_read(name),
-        Some(problem) => {
-            tracing::warn!(feed = name, problem, "cannot use the feed");
-            service.metrics.feed_errors.get_or_create(&name.into()).inc();
-        }
-    }
 }
 
 /// Identifies the content of a feed. A feed of the version that was imported last is not imported again.
@@ -85,22 +60,36 @@ fn import_if_changed(
     last_read: &Version,
     data_dir: &std::path::Path,
 ) -> Result<Option<(Version, Report)>> {
-    let changed = if feed.is_address() { fetch(feed, last_read)? } else { open(feed, last_read)? };
-    let Some((version, input)) = changed else { return Ok(None) };
-    let report = feed::take(&mut Store::open(data_dir)?, input.take(MAX_UNPACKED_BYTES), feed.full)?;
+    let changed = if feed.is_address() { fetch(feed, last_read, data_dir)? } else { open(feed, last_read)? };
+    let Some((version, file)) = changed else { return Ok(None) };
+    let again = || -> Result<Box<dyn Read>> {
+        let mut file = file.try_clone()?;
+        file.rewind()?;
+        Ok(Box::new(file.take(MAX_UNPACKED_BYTES)))
+    };
+    let options = feed::Options {
+        full: feed.full,
+        dry_run: false,
+        max_removed: feed.max_removed,
+        decimal: feed.decimal,
+        currency: feed.currency.clone(),
+        id: feed.id.clone(),
+    };
+    let report = feed::take(&mut Store::open(data_dir)?, again, &options)?;
     Ok(Some((version, report)))
 }
 
 /// Opens a file unless its version is `last_read`.
-fn open(feed: &Feed, last_read: &Version) -> Result<Option<(Version, Box<dyn Read>)>> {
+fn open(feed: &Feed, last_read: &Version) -> Result<Option<(Version, File)>> {
     let file = File::open(&feed.from).with_context(|| format!("cannot read {}", feed.from))?;
     let metadata = file.metadata().with_context(|| format!("cannot read {}", feed.from))?;
     let version = Version { file: Some((metadata.len(), metadata.modified()?)), ..Version::default() };
-    Ok((version != *last_read).then(|| (version, Box::new(file) as Box<dyn Read>)))
+    Ok((version != *last_read).then(|| (version, file)))
 }
 
-/// Fetches an address unless it answers that its version is still `last_read`.
-fn fetch(feed: &Feed, last_read: &Version) -> Result<Option<(Version, Box<dyn Read>)>> {
+/// Fetches an address into an unnamed file, since a feed is read twice, unless it answers that its version is still
+/// `last_read`.
+fn fetch(feed: &Feed, last_read: &Version, data_dir: &std::path::Path) -> Result<Option<(Version, File)>> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(TIMEOUT))
@@ -124,8 +113,10 @@ fn fetch(feed: &Feed, last_read: &Version) -> Result<Option<(Version, Box<dyn Re
     match response.status().as_u16() {
         304 => Ok(None),
         200 => {
-            let body = response.into_body().into_with_config().limit(MAX_UNPACKED_BYTES).reader();
-            Ok(Some((version, Box::new(body))))
+            let mut body = response.into_body().into_with_config().limit(MAX_UNPACKED_BYTES).reader();
+            let mut file = tempfile::tempfile_in(data_dir).context("cannot write the data directory")?;
+            io::copy(&mut body, &mut file).with_context(|| format!("cannot fetch {}", feed.from))?;
+            Ok(Some((version, file)))
         }
         status => bail!("{} answered with status {status}", feed.from),
     }
@@ -145,6 +136,10 @@ mod tests {
             every_s: 0,
             full: false,
             authorization: None,
+            max_removed: 0.2,
+            decimal: None,
+            currency: None,
+            id: None,
         };
         assert!(open(&feed, &Version::default()).is_err(), "there is no file yet");
         std::fs::write(&path, "id\n1\n").unwrap();

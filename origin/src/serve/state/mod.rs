@@ -4,6 +4,7 @@
 //! [`service`], so that it can be tested alone.
 
 pub(crate) mod edge_counters;
+pub(crate) mod feeds;
 pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod live_tables;

@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::serve::state::{
-    history::History, keys::Keys, live_tables::LiveTables, lock, metrics::Metrics, publishing::Publishing,
-    sessions::Sessions, traces::Traces,
+    feeds::Feeds, history::History, keys::Keys, live_tables::LiveTables, lock, metrics::Metrics,
+    publishing::Publishing, sessions::Sessions, traces::Traces,
 };
 use crate::store::{Change, Store};
 use crate::stream::checkpoint;
@@ -51,6 +51,8 @@ pub(crate) struct Service {
     pub(crate) history: History,
     /// The sessions of `/admin`.
     pub(crate) sessions: Sessions,
+    /// The last outcome of each feed.
+    pub(crate) feeds: Feeds,
     /// Held while two models are compared.
     pub(crate) comparing: Arc<Semaphore>,
     store: Mutex<Store>,
@@ -99,6 +101,7 @@ impl Service {
             started_at: clock::now(),
             history: History::default(),
             sessions: Sessions::default(),
+            feeds: Feeds::default(),
             comparing: Arc::new(Semaphore::new(1)),
             store: Mutex::new(store),
             keys: RwLock::new(Arc::new(keys)),

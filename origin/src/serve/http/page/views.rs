@@ -154,6 +154,9 @@ pub(crate) fn overview(frame: &Frame<'_>, overview: &Overview<'_>) -> Markup {
         @for (part, reason) in &status.unready { (alert(part, reason)) }
         @if let Some(reason) = &status.publishing.failing { (alert("Publishing fails", reason)) }
         @if let Some(reason) = damage { (alert("The snapshots cannot be read", reason)) }
+        @for feed in &status.feeds {
+            @if let Some(problem) = &feed.problem { (alert(&format!("The feed '{}' failed", feed.name), problem)) }
+        }
         (tiles(status, history, *destination))
         section.plots {
             (plot("Events per second", &series(|point| point.events)))

@@ -194,7 +194,8 @@ impl<'a> Publisher<'a> {
         }
         let Some(model) = &mut self.model else { return Ok(()) };
         if changes.catalogue {
-            model.attributes(&Store::open(data_dir)?.items()?)?;
+            let store = Store::open(data_dir)?.with_items_from(service.config.items);
+            model.attributes(&store.items()?, store.others_in_stock()?)?;
             self.inputs.applied.catalogue = Some(current.catalogue);
             self.inputs.record_change(Instant::now(), true);
         }

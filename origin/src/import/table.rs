@@ -1,0 +1,307 @@
+//! Tables: columns by their header, whatever their order and delimiter, and what a whole file says of its dates and prices.
+
+use crate::import::{Format, Reading, Watched};
+use anyhow::{Context, Result, bail};
+use origin_data::{
+    fields::{Reject, filled, shown},
+    input::{Input, Line},
+    price::{self, Marks, Number},
+    records::{self, Fields, Found, Records, Splitter},
+    times::{self, DateOrder, OrderSurvey},
+};
+use snapshots::time::Timestamp;
+use std::fs::File;
+use std::io::{self, Seek};
+use std::path::{Path, PathBuf};
+
+/// The columns of a table.
+pub struct Columns {
+    names: Vec<String>,
+}
+
+impl Columns {
+    /// Of a header.
+    pub fn new(fields: &Fields<'_>) -> Self {
+        Self { names: fields.iter().map(plain).collect() }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The place of the first column with one of these names, in lower case without blanks and signs.
+    pub fn find(&self, names: &[&str]) -> Option<usize> {
+        names.iter().find_map(|name| self.names.iter().position(|known| known == name))
+    }
+
+    /// The same, of a column that is needed.
+    ///
+    /// # Errors
+    /// There is none; the text names those that there are.
+    pub fn need(&self, names: &[&str]) -> Result<usize> {
+        let Some(place) = self.find(names) else {
+            let known: Vec<String> = self.names.iter().take(20).map(|name| shown(name)).collect();
+            bail!("the header has no column '{}'; it has {}", names.first().unwrap_or(&""), known.join(", "));
+        };
+        Ok(place)
+    }
+
+    /// The format that has such columns.
+    pub fn look_like(&self) -> Option<Format> {
+        let has = |names: &[&str]| names.iter().all(|name| self.find(&[name]).is_some());
+        if has(&["invoiceno", "stockcode"]) || has(&["invoice", "stockcode"]) {
+            Some(Format::OnlineRetail)
+        } else if has(&["eventtime", "eventtype", "productid"]) {
+            Some(Format::Rees46)
+        } else if has(&["visitorid", "event", "itemid"])
+            || has(&["itemid", "property", "value"])
+            || has(&["categoryid", "parentid"])
+        {
+            Some(Format::Retailrocket)
+        } else {
+            None
+        }
+    }
+}
+
+/// `Customer ID` and `customer_id` are `customerid`.
+pub(super) fn plain(name: &str) -> String {
+    name.chars().filter(|sign| sign.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The format that a line looks like, if it is the header of one or JSON.
+pub(super) fn recognise(line: &str) -> Option<Format> {
+    if line.trim_start().starts_with('{') {
+        return Some(Format::Jsonl);
+    }
+    [b',', b';', b'\t', b'|']
+        .into_iter()
+        .find_map(|delimiter| Columns::new(&Splitter::new(delimiter).split(line)).look_like())
+}
+
+/// A file that can be read more than once.
+pub(super) enum Source {
+    /// By its path.
+    File(PathBuf),
+    /// Standard input, in a file without a name.
+    Kept(File),
+}
+
+impl Source {
+    /// Of a path; `keep` says whether standard input is kept to be read twice.
+    ///
+    /// # Errors
+    /// Standard input cannot be read, or not be kept.
+    pub(super) fn new(path: &Path, keep: bool) -> Result<Self> {
+        if path != Path::new("-") || !keep {
+            return Ok(Self::File(path.to_owned()));
+        }
+        let copy = || -> io::Result<File> {
+            let mut file = tempfile::tempfile()?;
+            io::copy(&mut io::stdin().lock(), &mut file)?;
+            Ok(file)
+        };
+        copy().map(Self::Kept).context("cannot read standard input")
+    }
+
+    /// Opens it at its beginning.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn open(&self) -> Result<Input<'static>> {
+        match self {
+            Self::File(path) => Input::open(path),
+            Self::Kept(file) => {
+                let mut file = file.try_clone().context("cannot read standard input")?;
+                file.rewind().context("cannot read standard input")?;
+                Input::over(file, None).context("cannot read standard input")
+            }
+        }
+    }
+}
+
+/// The first line with something in it, its number, and the delimiter that a line `sep=;` before it names.
+///
+/// # Errors
+/// The input cannot be read.
+pub(super) fn first_line(input: &mut Input<'_>) -> Result<Option<(String, u64, Option<u8>)>> {
+    let (mut line, mut number, mut named) = (Vec::new(), 0, None);
+    loop {
+        number += 1;
+        match input.next_line(&mut line)? {
+            Line::End => return Ok(None),
+            Line::TooLong => bail!("line {number} has more than 4 MiB"),
+            Line::Full => {}
+        }
+        let text = String::from_utf8_lossy(&line).into_owned();
+        match records::named_delimiter(&text) {
+            Some(delimiter) if named.is_none() => named = Some(delimiter),
+            _ if text.trim().is_empty() => {}
+            _ => return Ok(Some((text, number, named))),
+        }
+    }
+}
+
+/// What the rows of a file say so far of its dates and prices; the whole file is asked once, where they leave it open.
+#[derive(Default)]
+pub(super) struct Habits {
+    marks: Marks,
+    whole: Option<Reading>,
+}
+
+impl Habits {
+    /// How a row is to be read. `survey` reads the whole file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its dates contradict each other.
+    pub(super) fn reading(
+        &mut self,
+        fields: &Fields<'_>,
+        watched: Watched,
+        survey: impl FnOnce() -> Result<Reading>,
+    ) -> Result<Reading> {
+        if let Some(whole) = self.whole {
+            return Ok(whole);
+        }
+        let date = watched.time.map_or("", |place| fields.get(place));
+        // A year of four digits, or a number since 1970, needs no order.
+        let open_date = !date.bytes().take(4).all(|byte| byte.is_ascii_digit()) && times::needs_order(date);
+        let price = watched.price.map_or("", |place| fields.get(place));
+        let open_price = match simple(price) {
+            Some(_) => {
+                if !self.marks.is_settled() && price.contains('.') {
+                    self.marks.see(Number::Exact(0.0, Some(price::Decimal::Dot)));
+                }
+                false
+            }
+            None => match price::read(price, None).map(|price| price.number) {
+                Ok(Number::Either { .. }) => self.marks.decimal().is_none(),
+                Ok(number) => {
+                    self.marks.see(number);
+                    false
+                }
+                Err(_) => false,
+            },
+        };
+        if open_date || open_price {
+            return Ok(*self.whole.insert(survey()?));
+        }
+        Ok(Reading { dates: None, decimal: self.marks.decimal() })
+    }
+}
+
+/// Reads all rows of a file for the order of its dates and its decimal sign; `told` is what was found, to be reported.
+///
+/// # Errors
+/// The file cannot be read, or its dates are in no one order.
+pub(super) fn survey(
+    source: &Source,
+    delimiter: u8,
+    watched: Watched,
+    order: Option<DateOrder>,
+    told: &mut Vec<String>,
+) -> Result<Reading> {
+    let mut input = source.open()?;
+    let line = first_line(&mut input)?.map_or(0, |(_, line, _)| line);
+    let mut records = Records::new(input, delimiter, line);
+    let (mut record, mut splitter) = (String::new(), Splitter::new(delimiter));
+    let (mut dates, mut marks) = (OrderSurvey::default(), Marks::default());
+    let mut example = String::new();
+    loop {
+        match records.next(&mut record)? {
+            Found::End => break,
+            Found::Bad(..) | Found::Cut(_) => continue,
+            Found::Record(_) => {}
+        }
+        let fields = splitter.split(&record);
+        if let Some(time) = watched.time.map(|place| fields.get(place)) {
+            dates.see(time);
+            if example.is_empty() && times::needs_order(time) {
+                example = shown(time);
+            }
+        }
+        if let Some(Ok(price)) = watched.price.map(|place| price::read(fields.get(place), None)) {
+            marks.see(price.number);
+        }
+    }
+    let dates = match (order, dates.found()) {
+        (_, times::Found::NotNeeded) => None,
+        (Some(order), _) | (None, times::Found::Order(order)) => Some(order),
+        (None, times::Found::Contradictory) => {
+            bail!(
+                "some dates have the day first and some the month, such as '{example}'; say which with --dates"
+            )
+        }
+        (None, times::Found::Undecided) => match watched.default_order {
+            // Nobody writes the month first with a dash after it.
+            Some(_) if example.contains('-') => Some(DateOrder::DayFirst),
+            Some(order) => Some(order),
+            None => {
+                bail!("dates such as '{example}' can have the day or the month first; say which with --dates")
+            }
+        },
+    };
+    if let Some(order) = dates {
+        let order = if order == DateOrder::DayFirst { "day/month/year" } else { "month/day/year" };
+        told.push(format!("dates such as '{example}' were read as {order}"));
+    }
+    Ok(Reading { dates, decimal: marks.decimal() })
+}
+
+/// A plain number, whose decimal sign is out of question.
+fn simple(text: &str) -> Option<f64> {
+    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
+    (plain && decimals != 3 && text.len() < 16).then(|| text.parse().ok()).flatten()
+}
+
+/// Reads a price; `None` when it is missing.
+///
+/// # Errors
+/// It is no price, or can be two.
+pub(super) fn price(text: &str, reading: Reading) -> Result<Option<f64>, Reject> {
+    let Some(text) = filled(text) else { return Ok(None) };
+    if let Some(number) = simple(text) {
+        return Ok(Some(number));
+    }
+    let wrong = |error: &str| Reject::new("bad number", format!("price '{}' {error}", shown(text)));
+    let price = price::read(text, None).map_err(|error| wrong(&error))?;
+    let number = price.number.resolve(reading.decimal);
+    number.map(Some).map_err(|(one, other)| wrong(&format!("can be {one} or {other}")))
+}
+
+/// Reads a time.
+///
+/// # Errors
+/// It is none.
+pub(super) fn time(text: &str, reading: Reading) -> Result<Timestamp, Reject> {
+    times::read(text, reading.dates).ok_or_else(|| Reject::new("bad date", format!("'{}'", shown(text))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_recognised_by_their_columns() {
+        for (line, format) in [
+            ("Invoice;StockCode;Description", Some(Format::OnlineRetail)),
+            ("\"event_time\",\"event_type\",\"product_id\"", Some(Format::Rees46)),
+            ("categoryid,parentid", Some(Format::Retailrocket)),
+            ("{\"kind\":\"view\"}", Some(Format::Jsonl)),
+            ("17 42 17", None),
+        ] {
+            assert_eq!(recognise(line), format, "{line}");
+        }
+    }
+
+    #[test]
+    fn prices_are_read_by_the_files_habit() {
+        let comma = Reading { decimal: Some(price::Decimal::Comma), ..Reading::default() };
+        assert_eq!(price("2.450", comma), Ok(Some(2450.0)));
+        assert_eq!(price("2.450", Reading::default()).unwrap_err().reason, "bad number");
+        assert_eq!((price("6,95", Reading::default()), price("nan", comma)), (Ok(Some(6.95)), Ok(None)));
+        assert_eq!(price("-3.5", comma), Ok(Some(-3.5)));
+    }
+}
