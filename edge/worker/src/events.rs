@@ -4,7 +4,7 @@ use crate::id;
 use crate::reply::{Problem, Reply};
 use crate::visit::{VISITOR_COOKIE, Visit, remove_cookie, set_cookie};
 use serde::Serialize;
-use snapshots::event::{BodyError, Event, Kind, Rejected, parse_batch};
+use snapshots::event::{BodyError, Event, Kind, PublicVisitor, Rejected, Warning, parse_public};
 use snapshots::recents;
 use snapshots::time::Timestamp;
 
@@ -18,10 +18,13 @@ pub const MAX_BODY: usize = 256 << 10;
 /// # Errors
 /// A [`Problem`] if the body is not JSON, has too many events or no valid one.
 pub fn take(body: &[u8], visit: &Visit, now: Timestamp) -> Result<(Reply, Vec<Event>), Problem> {
-    let batch = parse_batch(body, MAX_EVENTS, now, || id::ulid(now)).map_err(|error| match error {
-        BodyError::NotJson(_) => Problem::bad_request("body", error.to_string()),
-        BodyError::TooMany(_) => too_large(error.to_string()),
-    })?;
+    let visitor = visit.consents.then(|| visit.visitor.clone().unwrap_or_else(id::visitor));
+    let public = PublicVisitor { id: visitor.as_deref(), opted_out: visit.opted_out };
+    let batch =
+        parse_public(body, MAX_EVENTS, now, public, || id::ulid(now)).map_err(|error| match error {
+            BodyError::NotJson(_) => Problem::bad_request("body", error.to_string()),
+            BodyError::TooMany(_) => too_large(error.to_string()),
+        })?;
     if batch.events.is_empty() {
         let detail = "No event of the body is valid; `rejected` lists the errors.";
         let rejected = serde_json::to_value(&batch.rejected).ok();
@@ -32,8 +35,11 @@ pub fn take(body: &[u8], visit: &Visit, now: Timestamp) -> Result<(Reply, Vec<Ev
     struct Accepted<'a> {
         accepted: usize,
         rejected: &'a [Rejected],
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        warnings: &'a [Warning],
     }
-    let accepted = Accepted { accepted: batch.events.len(), rejected: &batch.rejected };
+    let accepted =
+        Accepted { accepted: batch.events.len(), rejected: &batch.rejected, warnings: &batch.warnings };
     let mut reply = Reply::json(202, &accepted).with("cache-control", "no-store");
 
     let mut recents = visit.recents.clone();
@@ -43,26 +49,17 @@ pub fn take(body: &[u8], visit: &Visit, now: Timestamp) -> Result<(Reply, Vec<Ev
     if batch.events.iter().any(|event| event.kind != Kind::Impression) {
         reply = reply.with("set-cookie", set_cookie(recents::COOKIE, &recents.encode()));
     }
-    let visitor = visit.consents.then(|| visit.visitor.clone().unwrap_or_else(id::visitor));
     if let Some(visitor) = &visitor {
         reply = reply.with("set-cookie", set_cookie(VISITOR_COOKIE, visitor));
     } else if visit.has_visitor_cookie {
         reply = reply.with("set-cookie", remove_cookie(VISITOR_COOKIE));
     }
 
-    let events = batch.events.into_iter().map(|event| complete(event, visit, visitor.as_deref()));
-    Ok((reply, events.collect()))
-}
-
-/// Adds the visitor and the country to an event.
-fn complete(mut event: Event, visit: &Visit, visitor: Option<&str>) -> Event {
-    if visit.opted_out {
-        event.visitor = None;
-    } else {
-        event.visitor = event.visitor.or_else(|| visitor.map(str::to_owned));
+    let mut events = batch.events;
+    for event in &mut events {
+        event.region = event.region.take().or_else(|| visit.country.clone());
     }
-    event.region = event.region.or_else(|| visit.country.clone());
-    event
+    Ok((reply, events))
 }
 
 /// The problem for a body beyond [`MAX_BODY`].
@@ -104,6 +101,33 @@ mod tests {
         assert_eq!(cookies(&reply), ["verge_recents=1|a:a2:ht7ui|b:v:ht7ui|z:v:ht7ui"]);
         assert_eq!(events[0].region.as_deref(), Some("gb"));
         assert_eq!(events[0].visitor, None);
+    }
+
+    #[test]
+    fn what_was_changed_or_left_out_is_reported() {
+        let body = br#"[{"kind":"purchase","items":[{"id":"a","quantity":"2"},{"id":"undefined"}]},
+            {"kind":"view","item":"b","price":"1.250","at":"2999-01-01T00:00:00Z"}]"#;
+        let (reply, events) = take(body, &Visit::default(), NOW).unwrap();
+        let reply: serde_json::Value = serde_json::from_str(reply.body.text()).unwrap();
+        assert_eq!(reply["accepted"], 2);
+        assert_eq!((&reply["rejected"][0]["index"], &reply["rejected"][0]["line"]), (&0.into(), &1.into()));
+        let fields: Vec<_> = (0..2).map(|warning| &reply["warnings"][warning]["field"]).collect();
+        assert_eq!(fields, ["at", "price"]);
+        assert_eq!((events[1].at, events[1].price), (NOW, None));
+    }
+
+    #[test]
+    fn a_line_of_an_order_has_one_id_a_visitor() {
+        let id = |cookies: &str, body: &str| {
+            let (_, events) = take(body.as_bytes(), &visit("always", cookies, false), NOW).unwrap();
+            events[0].id.clone()
+        };
+        let (ann, bob) = ("verge_visitor=AAAAAAAAAAAAAAAAAAAAAA", "verge_visitor=BBBBBBBBBBBBBBBBBBBBBB");
+        let first = id(ann, r#"{"id":"1","kind":"purchase","item":"a","order":77}"#);
+        let again = r#"{"name":"purchase","params":{"transaction_id":"77","items":[{"item_id":"a"}]}}"#;
+        assert_eq!(first, id(ann, again));
+        assert_ne!(first, id(bob, again));
+        assert_ne!(first, id(ann, &again.replace("77", "78")));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Verge's own format: one JSON value a line, events as `POST /v1/events` takes them, and items.
 //!
 //! A line is an item if it is an object that has an `id` and nothing that makes an event. Events may be of any
-//! age, but have to say when they happened. A line with several events (a purchase of several items, an
-//! array) is taken whole or not at all.
+//! age, but have to say when they happened. Of a line with several events (an order of several items, an
+//! array), the valid ones are taken; notes say what was refused, changed or left out.
 
 use crate::catalogue;
 use crate::import::{Batch, Catalogue, Importer, Parsed, Row, item_id};
@@ -11,6 +11,7 @@ use origin_data::fields::Reject;
 use serde_json::{Map, Value};
 use snapshots::event::parse_history;
 use snapshots::time::Timestamp;
+use std::collections::BTreeMap;
 
 /// Events of one line; more is no event but a file in the wrong format.
 const MAX_EVENTS: usize = 10_000;
@@ -19,12 +20,18 @@ const MAX_EVENTS: usize = 10_000;
 pub(super) struct Jsonl {
     catalogue: Catalogue,
     now: Timestamp,
+    /// What of valid rows was refused, changed or left out, by kind of note and field: how often, and the first.
+    notes: BTreeMap<(&'static str, &'static str), (u64, String)>,
 }
 
 impl Jsonl {
     /// Events later than `now` are refused.
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { catalogue: Catalogue::default(), now }
+        Self { catalogue: Catalogue::default(), now, notes: BTreeMap::new() }
+    }
+
+    fn note(&mut self, kind: &'static str, field: &'static str, detail: impl FnOnce() -> String) {
+        self.notes.entry((kind, field)).or_insert_with(|| (0, detail())).0 += 1;
     }
 }
 
@@ -48,8 +55,16 @@ impl Importer for Jsonl {
         };
         let batch = parse_history(row.text.as_bytes(), MAX_EVENTS, self.now, make_id)
             .map_err(|error| Reject::new("no event", error.to_string()))?;
-        if let Some(bad) = batch.rejected.first() {
+        if let (Some(bad), true) = (batch.rejected.first(), batch.events.is_empty()) {
             return Err(Reject::new(reason(bad.field), bad.error.clone()));
+        }
+        for bad in &batch.rejected {
+            self.note("refused", bad.field, || format!("line {}: {}", row.line, bad.error));
+        }
+        for warning in &batch.warnings {
+            self.note("changed or left out", warning.field, || {
+                format!("line {}: {}", row.line, warning.detail)
+            });
         }
         for event in batch.events {
             item_id(&event.item)?;
@@ -60,6 +75,13 @@ impl Importer for Jsonl {
 
     fn items(&mut self) -> Vec<Item> {
         self.catalogue.take()
+    }
+
+    fn notes(&mut self) -> Vec<String> {
+        let notes = std::mem::take(&mut self.notes);
+        let text =
+            |((kind, field), (count, first))| format!("{field} {kind} {count} times, first in {first}");
+        notes.into_iter().map(text).collect()
     }
 }
 
@@ -75,8 +97,21 @@ fn reason(field: &str) -> &'static str {
 }
 
 fn is_item(object: &Map<String, Value>) -> bool {
-    let of_events =
-        ["event", "events", "params", "properties", "item", "item_id", "product_id", "sku", "items"];
+    let of_events = [
+        "event",
+        "event_name",
+        "events",
+        "batch",
+        "params",
+        "properties",
+        "ecommerce",
+        "messageId",
+        "item",
+        "item_id",
+        "product_id",
+        "sku",
+        "items",
+    ];
     object.contains_key("id") && !of_events.iter().any(|key| object.contains_key(*key))
 }
 
@@ -129,6 +164,23 @@ mod tests {
         let items = importer.items();
         assert_eq!((&*items[0].id, items[0].name.as_deref()), ("7", Some("Red cup")));
         assert_eq!((items[0].currency.as_deref(), items[0].in_stock), (Some("GBP"), Some(false)));
+    }
+
+    #[test]
+    fn valid_lines_of_an_order_are_taken_and_the_others_noted() {
+        let mut importer = importer();
+        let mut events = Vec::new();
+        let text = r#"{"event":"Order Completed","messageId":"m","timestamp":1784000000,
+            "properties":{"id":"no","products":[{"sku":"cup","price":"?"},{"sku":"undefined"},{"sku":"jug"}]}}"#;
+        let row = Row { source: "s", line: 3, text };
+        assert_eq!(importer.row(row, &mut events), Ok(Parsed::Events));
+        assert_eq!(events.iter().map(|event| &*event.id).collect::<Vec<_>>(), ["m", "m.2"]);
+        let notes = importer.notes();
+        assert!(
+            notes.len() == 2 && notes[0].starts_with("price changed or left out 1 times, first in line 3"),
+            "{notes:?}"
+        );
+        assert!(notes[1].starts_with("item refused 1 times, first in line 3: missing"), "{notes:?}");
     }
 
     proptest! {

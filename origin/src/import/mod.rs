@@ -169,6 +169,11 @@ pub trait Importer {
 
     /// The items of all rows read.
     fn items(&mut self) -> Vec<Item>;
+
+    /// What the report should say of the lines that were taken, for example which fields were left out.
+    fn notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What an importer of a format needs beside the files.

@@ -62,6 +62,7 @@ pub fn run(
     for item in items.iter_mut().filter(|item| item.price.is_some() && item.currency.is_none()) {
         item.currency.clone_from(&defaults.currency);
     }
+    report.notes = importer.notes();
     let changed = store.upsert_items(&items)?;
     report.finish(changed, store.totals()?, started.elapsed());
     if !report.adds_up() {

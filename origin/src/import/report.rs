@@ -27,6 +27,8 @@ pub struct Report {
     pub rejected: u64,
     /// The refused by reason.
     pub reasons: BTreeMap<&'static str, Reason>,
+    /// What was changed or left out in rows that were taken.
+    pub notes: Vec<String>,
     /// Events stored now; a row may hold several.
     pub events_new: u64,
     /// Items of which this run taught something new.
@@ -156,6 +158,9 @@ impl fmt::Display for Report {
             let Reason { rows, first, detail, excerpt } = reason;
             let label = format!("    {name}");
             writeln!(out, "{label:<22}{:>12}   first {first}: {detail}: {excerpt}", grouped(*rows))?;
+        }
+        for note in &self.notes {
+            writeln!(out, "note: {note}")?;
         }
         let about = if self.catalogue > 0 { " + about items" } else { "" };
         writeln!(

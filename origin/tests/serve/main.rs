@@ -75,19 +75,9 @@ fn a_problem_names_the_invalid_field_of_an_event() {
         ("item", json!("x".repeat(129))),
         ("item", json!({"id":"cup"})),
         ("id", json!("\u{7}")),
-        ("visitor", json!("x".repeat(129))),
-        ("session", json!([])),
         ("at", json!("yesterday")),
         ("at", json!("2001-01-01T00:00:00Z")),
         ("at", json!("2999-01-01T00:00:00Z")),
-        ("quantity", json!(0)),
-        ("quantity", json!(1.5)),
-        ("price", json!(-1)),
-        ("price", json!("dear")),
-        ("currency", json!("pounds")),
-        ("region", json!("")),
-        ("placement", json!(false)),
-        ("request", json!("x".repeat(129))),
     ] {
         let mut event = json!({"kind":"view","item":"cup"});
         event[field] = value;
@@ -97,6 +87,22 @@ fn a_problem_names_the_invalid_field_of_an_event() {
             (&json!(400), &json!(field)),
             "{event}"
         );
+    }
+    for (field, value) in [
+        ("visitor", json!("x".repeat(129))),
+        ("session", json!([])),
+        ("quantity", json!(0)),
+        ("quantity", json!(1.5)),
+        ("price", json!(-1)),
+        ("price", json!("dear")),
+        ("currency", json!("pounds")),
+        ("placement", json!(false)),
+        ("request", json!("x".repeat(129))),
+    ] {
+        let mut event = json!({"kind":"view","item":"cup"});
+        event[field] = value;
+        let answer = caller.post("/v1/events", &event);
+        assert_eq!((answer.status, &answer.json()["warnings"][0]["field"]), (202, &json!(field)), "{event}");
     }
     for body in [
         &b""[..],

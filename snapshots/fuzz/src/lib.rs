@@ -9,7 +9,7 @@ use snapshots::{
     attributes::Attributes,
     cursor::{Cursor, MAX_SHOWN},
     envelope::Envelope,
-    event::{Kind, parse_batch},
+    event::{Kind, MAX_WARNINGS, PublicVisitor, parse_batch, parse_history, parse_public},
     ids::Ids,
     manifest::{BlobRef, Manifest},
     popularity::Popularity,
@@ -196,8 +196,17 @@ pub fn query(data: &[u8]) {
 
 /// A body of events.
 pub fn event(data: &[u8]) {
-    if let Ok(batch) = parse_batch(data, 50, NOW, || "generated".to_owned()) {
-        assert!(batch.events.len() <= 50);
+    let made = || "generated".to_owned();
+    let visitor = PublicVisitor { id: Some("visitor"), opted_out: false };
+    if let Ok(text) = core::str::from_utf8(data)
+        && let Some(at) = Timestamp::read(text)
+    {
+        assert_eq!(Timestamp::read(&at.to_string()), Some(at));
+    }
+    let public = parse_public(data, 50, NOW, visitor, made);
+    assert!(public.iter().flat_map(|batch| &batch.events).all(|event| event.at <= NOW));
+    for batch in [public, parse_history(data, 50, NOW, made), parse_batch(data, 50, NOW, made)].into_iter().flatten() {
+        assert!(batch.events.len() + batch.rejected.len() <= 100 && batch.warnings.len() <= MAX_WARNINGS + 1);
         for event in &batch.events {
             assert!((1..=128).contains(&event.item.len()) && (1..=128).contains(&event.id.len()));
         }
@@ -240,6 +249,13 @@ pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
             "event",
             vec![
                 text(r#"[{"id":"a","kind":"view","item":"85123A","price":2.5,"at":"2026-11-18T11:06:40Z"}]"#),
+                text(r#"["event","view_item",{"items":[{"item_id":18,"price":"1.299,00 EUR","quantity":"2"}]}]"#),
+                text(
+                    r#"{"batch":[{"event":"Completed Order","messageId":"m","originalTimestamp":"Wed, 18 Nov 2026 11:06:40 GMT","properties":{"orderId":7,"products":[{"id":"a"}]}}],"sentAt":1795000000}"#,
+                ),
+                text(
+                    r#"{"event":"x","ecommerce":{"currencyCode":"USD","add":{"products":{"0":{"id":"a","price":"1,299"}}}}}"#,
+                ),
                 text(
                     r#"{"client_id":"c","events":[{"name":"purchase","params":{"items":[{"item_id":"a","quantity":3}]}}]}"#,
                 ),

@@ -1,22 +1,26 @@
 //! Events: interactions of visitors with items, as sent from a page to the edge and on to the origin.
 //!
-//! A body is a JSON object, a JSON array or NDJSON. Besides Verge's own fields, the reader accepts the common e-commerce
-//! events of GA4 and Segment, so that an existing data layer can be used unchanged. Valid events of a batch are kept;
-//! each invalid one is reported with its index and field.
+//! A body is a JSON object, a JSON array or NDJSON. Besides Verge's own fields, the reader accepts the e-commerce events of
+//! GA4, Google Tag Manager, Segment, RudderStack and Snowplow with their usual wrappers, so that an existing data layer can
+//! be used unchanged. Valid events of a batch and valid lines of an order are kept; each invalid one is reported with its
+//! index, line and field. An optional field that cannot be read is left out of its event, which a warning says.
 
-use super::{
-    json::{Json, Object},
-    time::{DAY_MS, Timestamp},
-};
-use crate::wire::hash::content_hash;
+mod fields;
+mod names;
+mod read;
+mod split;
+mod when;
+
+pub use fields::is_placeholder;
+
+use super::time::{DAY_MS, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// Longest item id, in bytes of UTF-8.
 pub const MAX_ITEM_ID: usize = 128;
 /// Longest of any other identifier (event, visitor, session, request, region, placement), in bytes.
 pub const MAX_FIELD: usize = 128;
-/// How far an event may be ahead of the receiver's clock, in ms.
+/// How far an event from a server may be ahead of the receiver's clock, in ms.
 pub const MAX_AHEAD_MS: i64 = 5 * 60_000;
 /// Greatest age of an event on arrival, in ms.
 pub const MAX_AGE_MS: i64 = 30 * DAY_MS;
@@ -51,18 +55,6 @@ impl Kind {
             Self::Cart => "cart",
             Self::Purchase => "purchase",
         }
-    }
-
-    /// The kind with this name in Verge, GA4 or Segment.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "impression" | "view_item_list" | "Product List Viewed" => Self::Impression,
-            "view" | "view_item" | "Product Viewed" => Self::View,
-            "click" | "select_item" | "Product Clicked" => Self::Click,
-            "cart" | "add_to_cart" | "Product Added" => Self::Cart,
-            "purchase" | "Order Completed" => Self::Purchase,
-            _ => return None,
-        })
     }
 
     /// The kind with this numeric value.
@@ -108,15 +100,32 @@ pub struct Event {
     pub request: Option<String>,
 }
 
-/// An invalid event and the reason.
+/// An invalid event, or an invalid line of an event with several items, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rejected {
     /// Position in the batch, from 0.
     pub index: usize,
+    /// Position in the event's list of items, from 0; `None` if the whole event is invalid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     /// The invalid field; empty if the value is not an object.
     pub field: &'static str,
     /// What is wrong, and what is expected.
     pub error: String,
+}
+
+/// A change of an event that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// Position in the batch, from 0.
+    pub index: usize,
+    /// Position in the event's list of items, from 0; `None` if the change is to the whole event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// The field that was changed or left out; empty if this says that more warnings are not listed.
+    pub field: &'static str,
+    /// What was changed, and why.
+    pub detail: String,
 }
 
 /// The events of a body.
@@ -126,6 +135,38 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// The invalid ones.
     pub rejected: Vec<Rejected>,
+    /// What was changed in the valid ones, or left out; at most [`MAX_WARNINGS`] and one that counts the others.
+    pub warnings: Vec<Warning>,
+}
+
+/// The most warnings of a batch that are listed.
+pub const MAX_WARNINGS: usize = 200;
+
+/// The visitor of events at the edge, where anyone may send them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublicVisitor<'a> {
+    /// The visitor of an event that names none.
+    pub id: Option<&'a str>,
+    /// Whether visitors that events name are removed.
+    pub opted_out: bool,
+}
+
+/// Who receives events.
+#[derive(Clone, Copy)]
+enum Door<'a> {
+    /// The edge: senders are browsers with clocks of their own.
+    Public(PublicVisitor<'a>),
+    /// The origin: senders are servers.
+    Server,
+    /// An import.
+    History,
+}
+
+/// The time and the place of reception.
+#[derive(Clone, Copy)]
+struct Receiver<'a> {
+    now: Timestamp,
+    door: Door<'a>,
 }
 
 /// Why a whole body is rejected.
@@ -156,8 +197,10 @@ pub fn is_printable(text: &str, max: usize) -> bool {
     !text.is_empty() && text.len() <= max && !text.chars().any(char::is_control)
 }
 
-/// Parses a body of at most `max_events` events. `now` limits `at` and is its default; `make_id` makes the id of an event
-/// without one.
+/// Parses a body of at most `max_events` events from servers. `now` limits `at` and is its default; `make_id` makes the id of
+/// an event without one.
+///
+/// The id of a purchase with an order's id is derived from order, item and visitor, so that a line of an order counts once.
 ///
 /// # Errors
 /// [`BodyError`] if the body cannot be split into events. An invalid event is in [`Batch::rejected`].
@@ -167,10 +210,25 @@ pub fn parse_batch(
     now: Timestamp,
     make_id: impl FnMut() -> String,
 ) -> Result<Batch, BodyError> {
-    parse(body, max_events, Clock { now, history: false }, make_id)
+    parse(body, max_events, Receiver { now, door: Door::Server }, make_id)
 }
 
-/// Parses historical events. Like [`parse_batch`], but accepts any age and requires `at`.
+/// Parses events from browsers. Like [`parse_batch`], but sets a time ahead of `now` to `now`, and completes or removes the
+/// visitor.
+///
+/// # Errors
+/// Those of [`parse_batch`].
+pub fn parse_public(
+    body: &[u8],
+    max_events: usize,
+    now: Timestamp,
+    visitor: PublicVisitor<'_>,
+    make_id: impl FnMut() -> String,
+) -> Result<Batch, BodyError> {
+    parse(body, max_events, Receiver { now, door: Door::Public(visitor) }, make_id)
+}
+
+/// Parses historical events. Like [`parse_batch`], but accepts any age and requires a time.
 ///
 /// # Errors
 /// Those of [`parse_batch`].
@@ -180,218 +238,61 @@ pub fn parse_history(
     now: Timestamp,
     make_id: impl FnMut() -> String,
 ) -> Result<Batch, BodyError> {
-    parse(body, max_events, Clock { now, history: true }, make_id)
-}
-
-/// The limits on `at`.
-#[derive(Clone, Copy)]
-struct Clock {
-    now: Timestamp,
-    history: bool,
+    parse(body, max_events, Receiver { now, door: Door::History }, make_id)
 }
 
 fn parse(
     body: &[u8],
     max_events: usize,
-    clock: Clock,
+    receiver: Receiver<'_>,
     mut make_id: impl FnMut() -> String,
 ) -> Result<Batch, BodyError> {
-    let mut batch = Batch::default();
-    for (index, value) in parse_values(body, max_events)?.into_iter().enumerate() {
-        match read_event(value, clock, &mut make_id) {
-            Ok(events) => batch.events.extend(events),
-            Err((field, error)) => batch.rejected.push(Rejected { index, field, error }),
-        }
-        if batch.events.len() > max_events {
-            return Err(BodyError::TooMany(max_events));
-        }
-    }
-    Ok(batch)
-}
-
-fn parse_values(body: &[u8], max_events: usize) -> Result<Vec<Json<'_>>, BodyError> {
-    let mut values = Vec::new();
-    for value in serde_json::Deserializer::from_slice(body).into_iter::<Json<'_>>() {
-        match value.map_err(|error| BodyError::NotJson(error.to_string()))? {
-            Json::Array(list) => values.extend(list),
-            // GA4's Measurement Protocol wraps its events.
-            Json::Object(mut wrapper)
-                if wrapper.get("events").is_some_and(|list| list.as_array().is_some()) =>
-            {
-                let visitor = wrapper.remove("client_id");
-                if let Some(Json::Array(mut list)) = wrapper.remove("events") {
-                    for event in &mut list {
-                        if let (Json::Object(event), Some(visitor)) = (event, &visitor)
-                            && event.get("visitor").is_none()
-                        {
-                            event.push("visitor", visitor.clone());
-                        }
-                    }
-                    values.extend(list);
-                }
-            }
-            other => values.push(other),
-        }
-        if values.len() > max_events {
-            return Err(BodyError::TooMany(max_events));
+    let mut out = Outcome::default();
+    for (index, entry) in split::split(body, max_events)?.into_iter().enumerate() {
+        out.index = index;
+        let room = max_events.saturating_sub(out.lines);
+        let read = read::Reading { receiver, room, out: &mut out }.event(entry, &mut make_id);
+        match read {
+            Ok(()) => {}
+            Err(read::Failure::Field((field, error))) => out.reject(None, field, error),
+            Err(read::Failure::TooMany) => return Err(BodyError::TooMany(max_events)),
         }
     }
-    if values.is_empty() {
-        return Err(BodyError::NotJson("it is empty".to_owned()));
+    Ok(out.finish())
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Outcome {
+    batch: Batch,
+    /// The event that is read.
+    index: usize,
+    /// Events and lines read.
+    lines: usize,
+    /// Warnings that are not listed.
+    unlisted: usize,
+}
+
+impl Outcome {
+    fn reject(&mut self, line: Option<usize>, field: &'static str, error: String) {
+        self.batch.rejected.push(Rejected { index: self.index, line, field, error });
     }
-    Ok(values)
-}
 
-type FieldError = (&'static str, String);
-
-/// The first of `names` that the event has, at its top level or in its GA4 `params` or Segment `properties`.
-fn find<'a, 'b>(event: &'b Object<'a>, names: &[&str]) -> Option<&'b Json<'a>> {
-    let inner = ["params", "properties"].iter().find_map(|key| event.get(key)?.as_object());
-    names.iter().find_map(|name| {
-        let found = event.get(name).or_else(|| inner?.get(name))?;
-        (*found != Json::Null).then_some(found)
-    })
-}
-
-fn text<'b>(value: &'b Json<'_>) -> Option<Cow<'b, str>> {
-    match value {
-        Json::Text(text) => Some(Cow::Borrowed(text)),
-        Json::Number(number) => Some(Cow::Owned(number.to_string())),
-        _ => None,
-    }
-}
-
-fn read_text(
-    event: &Object<'_>,
-    field: &'static str,
-    names: &[&str],
-    max: usize,
-) -> Result<Option<String>, FieldError> {
-    let Some(value) = find(event, names) else { return Ok(None) };
-    match text(value) {
-        Some(text) if is_printable(&text, max) => Ok(Some(text.into_owned())),
-        _ => Err((field, format!("expected a string of 1 to {max} printable bytes"))),
-    }
-}
-
-fn read_kind(event: &Object<'_>) -> Result<Kind, FieldError> {
-    let name = find(event, &["kind", "event", "name"])
-        .ok_or_else(|| ("kind", "missing; one of view, click, cart, purchase, impression".to_owned()))?;
-    name.as_str().and_then(Kind::from_name).ok_or_else(|| {
-        let shown: String = text(name).unwrap_or_default().chars().take(40).collect();
-        let expected = "one of view, click, cart, purchase, impression, or GA4's or Segment's name";
-        ("kind", format!("unknown kind '{}'; {expected}", shown.escape_debug()))
-    })
-}
-
-fn read_at(event: &Object<'_>, Clock { now, history }: Clock) -> Result<Timestamp, FieldError> {
-    let value = match find(event, &["at", "timestamp", "originalTimestamp"]) {
-        Some(value) => value,
-        None if history => {
-            return Err(("at", "missing; historical events need a time".to_owned()));
+    fn warn(&mut self, line: Option<usize>, field: &'static str, detail: String) {
+        if self.batch.warnings.len() < MAX_WARNINGS {
+            self.batch.warnings.push(Warning { index: self.index, line, field, detail });
+        } else {
+            self.unlisted += 1;
         }
-        None => return Ok(now),
-    };
-    let at = match value {
-        Json::Text(text) => Timestamp::parse(text),
-        Json::Number(number) => number.as_i64().map(Timestamp),
-        _ => None,
     }
-    .ok_or_else(|| {
-        ("at", "expected RFC 3339 (2026-11-20T10:15:30Z) or milliseconds since 1970".to_owned())
-    })?;
-    if at.0 > now.0.saturating_add(MAX_AHEAD_MS) {
-        return Err(("at", format!("{at} is more than 5 minutes ahead of {now}; check the clock")));
-    }
-    if !history && at.0 < now.0.saturating_sub(MAX_AGE_MS) {
-        return Err(("at", format!("{at} is more than 30 days old; use `verge import` for history")));
-    }
-    Ok(at)
-}
 
-fn read_price(event: &Object<'_>) -> Result<Option<f64>, FieldError> {
-    let Some(value) = find(event, &["price"]) else { return Ok(None) };
-    let number = match value {
-        Json::Text(text) => text.trim().parse().ok(),
-        other => other.as_number().and_then(serde_json::Number::as_f64),
-    };
-    match number {
-        Some(price) if price.is_finite() && (0.0..=1e12).contains(&price) => Ok(Some(price)),
-        _ => Err(("price", "expected a number from 0 to 1e12 in units of the currency".to_owned())),
-    }
-}
-
-fn read_quantity(event: &Object<'_>) -> Result<Option<u32>, FieldError> {
-    let Some(value) = find(event, &["quantity"]) else { return Ok(None) };
-    match value.as_number().and_then(serde_json::Number::as_u64).and_then(|number| u32::try_from(number).ok())
-    {
-        Some(quantity) if quantity > 0 => Ok(Some(quantity)),
-        _ => Err(("quantity", "expected a whole number from 1 to 4294967295".to_owned())),
-    }
-}
-
-fn read_currency(event: &Object<'_>) -> Result<Option<String>, FieldError> {
-    match read_text(event, "currency", &["currency"], 3)? {
-        Some(code) if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
-            Err(("currency", "expected an ISO 4217 code such as GBP".to_owned()))
+    fn finish(mut self) -> Batch {
+        if self.unlisted > 0 {
+            let detail = format!("{} more warnings are not listed", self.unlisted);
+            self.batch.warnings.push(Warning { index: self.index, line: None, field: "", detail });
         }
-        code => Ok(code.map(|code| code.to_ascii_uppercase())),
+        self.batch
     }
-}
-
-/// Reads an object of the body: one event, or one per entry of its GA4 `items` or Segment `products`.
-fn read_event(
-    value: Json<'_>,
-    clock: Clock,
-    make_id: &mut impl FnMut() -> String,
-) -> Result<Vec<Event>, FieldError> {
-    let Json::Object(event) = value else {
-        return Err(("", "expected an object such as {\"kind\":\"view\",\"item\":\"A1\"}".to_owned()));
-    };
-    let item_names = ["item", "item_id", "product_id", "sku"];
-    let base = Event {
-        id: read_text(&event, "id", &["id", "event_id", "messageId"], MAX_FIELD)?.unwrap_or_else(make_id),
-        kind: read_kind(&event)?,
-        item: String::new(),
-        visitor: read_text(&event, "visitor", &["visitor", "anonymousId", "client_id", "userId"], MAX_FIELD)?,
-        session: read_text(&event, "session", &["session", "session_id"], MAX_FIELD)?,
-        at: read_at(&event, clock)?,
-        quantity: read_quantity(&event)?,
-        price: read_price(&event)?,
-        currency: read_currency(&event)?,
-        region: read_text(&event, "region", &["region"], MAX_FIELD)?,
-        placement: read_text(&event, "placement", &["placement"], MAX_FIELD)?,
-        request: read_text(&event, "request", &["request"], MAX_FIELD)?,
-    };
-    let bad_item = || {
-        let expected = format!("expected an id of 1 to {MAX_ITEM_ID} printable bytes");
-        ("item", format!("missing or invalid; {expected}"))
-    };
-    if let Some(item) = read_text(&event, "item", &item_names, MAX_ITEM_ID)? {
-        return Ok(vec![Event { item, ..base }]);
-    }
-    let list = find(&event, &["items", "products"]).and_then(Json::as_array).ok_or_else(bad_item)?;
-    let mut events = Vec::with_capacity(list.len());
-    for (position, entry) in list.iter().enumerate() {
-        let entry = entry.as_object().ok_or_else(bad_item)?;
-        let item = read_text(entry, "item", &item_names, MAX_ITEM_ID)?.ok_or_else(bad_item)?;
-        events.push(Event {
-            // Derived from the whole event's id, so that a retry gives the same ids.
-            id: match position {
-                0 => base.id.clone(),
-                _ if base.id.len() > MAX_FIELD - 8 => {
-                    format!("{}.{position}", content_hash(base.id.as_bytes()))
-                }
-                _ => format!("{}.{position}", base.id),
-            },
-            item,
-            quantity: read_quantity(entry)?.or(base.quantity),
-            price: read_price(entry)?.or(base.price),
-            currency: read_currency(entry)?.or_else(|| base.currency.clone()),
-            ..base.clone()
-        });
-    }
-    if events.is_empty() { Err(bad_item()) } else { Ok(events) }
 }
 
 #[cfg(test)]

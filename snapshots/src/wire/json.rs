@@ -30,6 +30,11 @@ impl<'a> Object<'a> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
+    /// The members in order, repeated names included.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
+        self.0.iter().map(|(name, value)| (&**name, value))
+    }
+
     /// Removes a member.
     pub fn remove(&mut self, name: &str) -> Option<Json<'a>> {
         let place = self.0.iter().rposition(|(key, _)| key == name)?;

@@ -7,6 +7,7 @@ pub mod cursor;
 pub mod event;
 pub(crate) mod hash;
 pub mod json;
+pub(crate) mod price;
 pub mod query;
 pub mod recents;
 pub(crate) mod region;

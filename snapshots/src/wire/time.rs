@@ -1,7 +1,10 @@
-//! Instants as milliseconds since the Unix epoch (UTC), and their RFC 3339 form on the wire.
+//! Instants as milliseconds since the Unix epoch (UTC), their RFC 3339 form on the wire, and the forms in which shops send
+//! times ([`Timestamp::read`]).
 //!
 //! Written by hand, since every date library is larger than the rest of the event parser. The tests compare it with
 //! `jiff`.
+
+mod read;
 
 use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

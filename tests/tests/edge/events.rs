@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 pub(crate) const TESTS: &[Test] = &[
     ("views_change_the_next_answer_through_the_cookie_alone", by_the_cookie_alone),
     ("valid_events_of_a_batch_are_accepted", batch),
+    ("events_of_other_products_are_read_and_changes_reported", shops),
     ("body_of_1_mb_is_rejected", large_body),
     ("invalid_body_is_rejected", invalid),
     ("events_are_forwarded_with_key_and_country", forwarded),
@@ -67,6 +68,36 @@ fn batch(fixtures: &Fixtures) -> Result<()> {
     ensure!(cookies[0].starts_with("verge_recents=1|c:a:") && cookies[0].contains("|a:v:"), "{cookies:?}");
     let shown = post(edge, &json!({"kind": "impression", "item": "a"}), "")?;
     ensure!(shown.status == 202 && shown.cookies().is_empty(), "{shown:?}");
+    Ok(())
+}
+
+fn shops(fixtures: &Fixtures) -> Result<()> {
+    let (edge, origin) = (fixtures.serving()?, fixtures.origin()?);
+    let order = json!({"client_id": "shops.1", "events": [{"name": "purchase", "params": {"transaction_id": "shops-7",
+        "currency": "EUR", "items": [{"item_id": 18.0, "price": "1.200,50"}, {"item_id": "undefined"}]}}]});
+    let gtag = json!(["event", "view_item", {"items": [{"item_id": "shops-cup", "price": "1.200"}]}]);
+    let ahead = json!({"event": "Product Viewed", "messageId": "shops-ahead", "originalTimestamp": "2999-01-01T00:00:00Z",
+        "properties": {"id": "shops-jug"}});
+    let batch = json!([order, gtag, ahead]);
+    let reply = post(edge, &batch, "")?;
+    let body = reply.json();
+    ensure!(reply.status == 202 && body["accepted"] == 3, "{reply:?}");
+    ensure!(body["rejected"][0]["line"] == 1 && body["rejected"][0]["field"] == "item", "{reply:?}");
+    let warned = body["warnings"].as_array().into_iter().flatten().map(|warning| &warning["field"]);
+    ensure!(warned.collect::<Vec<_>>() == ["price", "at"], "{reply:?}");
+    let received = receipts(origin, "shops-ahead", 1)?.remove(0);
+    let events = events_of(&received)?;
+    let line = events.iter().find(|event| event["item"] == "18" && event["visitor"] == "shops.1");
+    let Some(line) = line else { bail!("no line of the order: {events:?}") };
+    ensure!(line["price"] == 1200.5 && line["currency"] == "EUR", "{line}");
+    ensure!(
+        post(edge, &json!([order, {"id": "shops-again", "kind": "view", "item": "a"}]), "")?.status == 202
+    );
+    let again = events_of(&receipts(origin, "shops-again", 1)?.remove(0))?;
+    ensure!(
+        again.iter().any(|event| event["id"] == line["id"]),
+        "the order's line has another id: {again:?}"
+    );
     Ok(())
 }
 

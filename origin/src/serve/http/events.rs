@@ -9,7 +9,7 @@ use axum::{Json, extract::Request, extract::State, http::StatusCode};
 use origin_data::clock;
 use origin_log::AppendError;
 use serde::Serialize;
-use snapshots::event::{BodyError, Kind, Rejected, parse_batch};
+use snapshots::event::{BodyError, Kind, Rejected, Warning, parse_batch};
 
 /// The most events of one body.
 const MAX_EVENTS: usize = 10_000;
@@ -23,6 +23,9 @@ pub(crate) struct BatchOutcome {
     accepted: usize,
     /// Invalid events, and why.
     rejected: Vec<Rejected>,
+    /// What was changed in the others, or left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
 }
 
 /// Stores events, and answers when they are durable.
@@ -44,7 +47,7 @@ pub(crate) async fn ingest(
         let detail = "The body contains no valid event; `rejected` says why.";
         return Err(Problem::bad_request("body", detail).with_rejected(batch.rejected));
     }
-    let (accepted, rejected) = (batch.events.len(), batch.rejected);
+    let (accepted, rejected, warnings) = (batch.events.len(), batch.rejected, batch.warnings);
     let stored = service.events.append(batch.events).await.map_err(|refused| match refused {
         AppendError::Busy => Problem::unavailable(1, "The queue of events is full. Send them again."),
         AppendError::Failed(why) => {
@@ -56,7 +59,7 @@ pub(crate) async fn ingest(
     for (kind, new) in Kind::ALL.into_iter().zip(stored.new) {
         service.metrics.events_ingested.get_or_create(&kind.into()).inc_by(new as u64);
     }
-    Ok((StatusCode::ACCEPTED, Json(BatchOutcome { accepted, rejected })))
+    Ok((StatusCode::ACCEPTED, Json(BatchOutcome { accepted, rejected, warnings })))
 }
 
 /// The id of an event that has none: 128 random bits.
