@@ -234,13 +234,14 @@ fn choose<'s>(
         return snapshot.strategy(name).ok_or_else(|| {
             let own = snapshot.rules.document().map_or(&[][..], |rules| &rules.strategies);
             let names: Vec<&str> = own.iter().chain(&snapshot.strategies).map(|known| &*known.name).collect();
-            QueryError { field: "strategy", detail: format!("unknown; one of {}", names.join(", ")) }
+            QueryError { field: "strategy".into(), detail: format!("unknown; one of {}", names.join(", ")) }
         });
     }
     let chosen = decided.or_else(|| snapshot.strategy(usual)).or_else(|| snapshot.strategy(DEFAULT));
-    chosen
-        .or(snapshot.strategies.first())
-        .ok_or_else(|| QueryError { field: "strategy", detail: "the snapshot holds no strategy".to_owned() })
+    chosen.or(snapshot.strategies.first()).ok_or_else(|| QueryError {
+        field: "strategy".into(),
+        detail: "the snapshot holds no strategy".to_owned(),
+    })
 }
 
 fn seeds(snapshot: &Snapshot, request: &Request<'_>) -> Vec<Seed> {

@@ -126,7 +126,7 @@ fn similar_starts_with_the_row_and_never_contains_the_item() {
 #[test]
 fn an_unknown_strategy_is_an_error_that_lists_the_known() {
     let error = of(&shop(), Call::Popular, "strategy=best", &Recents::default()).unwrap_err();
-    assert_eq!((error.field, error.detail.contains("default")), ("strategy", true));
+    assert_eq!((&*error.field, error.detail.contains("default")), ("strategy", true));
 }
 
 #[test]

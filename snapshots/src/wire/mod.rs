@@ -6,6 +6,7 @@ pub mod cursor;
 pub mod event;
 pub(crate) mod hash;
 pub mod json;
+mod parameters;
 pub mod query;
 pub mod recents;
 pub(crate) mod region;

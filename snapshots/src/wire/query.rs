@@ -1,8 +1,10 @@
 //! The query string of a request for recommendations.
 
+pub use super::parameters::{ITEM, LIST};
 use super::{
     cursor::Cursor,
     event::{MAX_ITEM_ID, is_printable},
+    parameters,
 };
 use crate::wire::region::is_region;
 use core::fmt;
@@ -132,7 +134,7 @@ impl Default for Query {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryError {
     /// The parameter.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// What is wrong, and what is expected.
     pub detail: String,
 }
@@ -146,7 +148,7 @@ impl fmt::Display for QueryError {
 impl core::error::Error for QueryError {}
 
 fn error<T>(field: &'static str, detail: impl Into<String>) -> Result<T, QueryError> {
-    Err(QueryError { field, detail: detail.into() })
+    Err(QueryError { field: field.into(), detail: detail.into() })
 }
 
 /// Decodes a percent-encoded name or value, in which `+` is a space; `None` if it is not UTF-8.
@@ -225,19 +227,33 @@ fn hundredths(text: &str) -> Option<u32> {
 }
 
 impl Query {
-    /// Parses a query string (without `?`). Ignores unknown parameters, such as a shop's own `utm_source`.
+    /// Parses the query string of a list (without `?`).
     ///
     /// # Errors
-    /// [`QueryError`] with the first invalid parameter.
+    /// As for [`Query::parse_only`].
     pub fn parse(query: &str) -> Result<Self, QueryError> {
+        Self::parse_only(query, LIST)
+    }
+
+    /// Parses a query string (without `?`) of a path with the `accepted` parameters: [`LIST`], [`ITEM`] or none. Ignores
+    /// parameters that campaigns, analytics and caches append, such as `utm_source`.
+    ///
+    /// # Errors
+    /// [`QueryError`] with the first invalid or unknown parameter.
+    pub fn parse_only(query: &str, accepted: &[&str]) -> Result<Self, QueryError> {
         if query.len() > MAX_BYTES {
             return error("query", format!("longer than {MAX_BYTES} bytes; send fewer ids"));
         }
         let mut parsed = Self::default();
-        for pair in query.split('&') {
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, encoded) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(name).unwrap_or_default();
+            let name = decode(name).unwrap_or(Cow::Borrowed(name));
             match &*name {
+                name if parameters::is_ignored(name) => {}
+                name if !accepted.contains(&name) => {
+                    let (field, detail) = parameters::unknown(name, accepted);
+                    return Err(QueryError { field: field.into(), detail });
+                }
                 "item" => add_ids("item", &mut parsed.items, encoded)?,
                 "recents" => add_ids("recents", parsed.recents.get_or_insert_default(), encoded)?,
                 "exclude" => add_ids("exclude", &mut parsed.exclude, encoded)?,
@@ -338,9 +354,19 @@ mod tests {
             ("price_min=NaN", "price_min"),
             ("region=../x", "region"),
             ("item=%0a", "item"),
+            ("limt=3", "limt"),
+            ("utm=x", "utm"),
+            ("=x", "query"),
+            ("utm_source=x&fbclid=%ff&_=1&colour=red", "colour"),
         ] {
             assert_eq!(Query::parse(query).unwrap_err().field, field, "{query}");
         }
+        let error = Query::parse("limt=3").unwrap_err();
+        assert_eq!(error.to_string(), "limt: unknown parameter; did you mean `limit`?");
+        assert_eq!(Query::parse_only("limit=3", ITEM).unwrap_err().field, "limit");
+        assert_eq!(Query::parse_only("region=gb&gclid=x", ITEM).unwrap().region.as_deref(), Some("gb"));
+        assert_eq!(Query::parse_only("region=gb", &[]).unwrap_err().field, "region");
+        assert_eq!(Query::parse_only("&utm_medium=email&", &[]), Ok(Query::default()));
         assert_eq!(Query::parse(&"x".repeat(MAX_BYTES + 1)).unwrap_err().field, "query");
         assert_eq!(Query::parse(&format!("item={}", "a,".repeat(201))).unwrap_err().field, "item");
     }
