@@ -10,7 +10,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use origin_data::files::replace_file;
 use origin_learn::{choose::Hyperparameters, config as recipe};
 use ring::hmac;
-use snapshots::{manifest::WORLD, rules::Rules};
+use snapshots::{category::Wanted, manifest::WORLD, rules::Rules};
 use std::{path::Path, time::SystemTime};
 
 /// The document's name in the data directory.
@@ -129,9 +129,8 @@ pub fn unknown(rules: &Rules, data_dir: &Path) -> Vec<String> {
             tell("item", id, snapshot.ids.index(id).is_some());
         }
         for name in matches.iter().flat_map(|wanted| &wanted.categories) {
-            let below = format!("{name}{}", snapshots::attributes::PATH_SEPARATOR);
-            let known = categories.iter().any(|path| *path == name || path.starts_with(&below));
-            tell("category", name, known);
+            let wanted = Wanted::new(name);
+            tell("category", name, categories.iter().any(|path| wanted.includes(path)));
         }
         for name in matches.iter().flat_map(|wanted| &wanted.brands) {
             tell("brand", name, brands.contains(&&**name));

@@ -67,7 +67,7 @@ pub struct Item {
     /// Name, as a person would read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Path from the widest category to the narrowest, `a > b` or `a.b` as the shop has it.
+    /// Path from the widest category to the narrowest, `a > b`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     /// Maker or label.

@@ -40,7 +40,10 @@ impl Importer for Rees46 {
         });
         self.0.update(Item {
             id: item.to_owned(),
-            category: filled(&category_code).or(filled(&category_id)).map(str::to_owned),
+            // A path is written with dots.
+            category: filled(&category_code)
+                .map(|path| path.replace('.', " > "))
+                .or(filled(&category_id).map(str::to_owned)),
             brand: fields::name(&brand),
             price,
             ..Item::default()

@@ -2,13 +2,7 @@
 
 use origin_data::Item;
 use origin_learn::{Table, content};
-use snapshots::{attributes, ids, time::DAY_MS};
-
-fn category_path(category: &str) -> String {
-    let separator = if category.contains('>') { '>' } else { '.' };
-    let parts: Vec<&str> = category.split(separator).map(str::trim).filter(|part| !part.is_empty()).collect();
-    parts.join(attributes::PATH_SEPARATOR)
-}
+use snapshots::{attributes, category, ids, time::DAY_MS};
 
 /// The catalogue in index order, with what the snapshot needs of it.
 pub struct Catalogue<'a> {
@@ -19,7 +13,7 @@ pub struct Catalogue<'a> {
 impl<'a> Catalogue<'a> {
     pub fn new(items: &'a [Item], order: &[u32]) -> Self {
         let items: Vec<&Item> = order.iter().map(|place| &items[*place as usize]).collect();
-        let categories = items.iter().map(|item| category_path(item.category.as_deref().unwrap_or("")));
+        let categories = items.iter().map(|item| category::path(item.category.as_deref().unwrap_or("")));
         Self { categories: categories.collect(), items }
     }
 
@@ -64,17 +58,5 @@ impl<'a> Catalogue<'a> {
             price: Self::price(item),
         });
         content::learn(&contents.collect::<Vec<_>>(), k)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn categories_become_paths_whatever_the_shop_writes() {
-        assert_eq!(category_path("appliances.kitchen.oven"), "appliances > kitchen > oven");
-        assert_eq!(category_path("Home>Kitchen & Co. > "), "Home > Kitchen & Co.");
-        assert_eq!(category_path(""), "");
     }
 }

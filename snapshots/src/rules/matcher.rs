@@ -1,10 +1,7 @@
 //! The items that a rule applies to.
 
 use crate::{
-    format::{
-        attributes::{self, Attributes},
-        ids::Ids,
-    },
+    format::{attributes::Attributes, category::Wanted, ids::Ids},
     set::SortedSet,
     wire::time::{DAY_MS, Timestamp},
 };
@@ -18,7 +15,8 @@ pub struct Match {
     /// The item has one of these ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<String>,
-    /// The item is in one of these categories or a subcategory (`Garden` includes `Garden > Tools`).
+    /// The item is in one of these categories or a subcategory (`Garden` includes `Garden > Tools`). Case and blanks around
+    /// names do not count.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
     /// The item has one of these brands.
@@ -52,13 +50,8 @@ fn hundredths(units: f64) -> u32 {
 
 /// The indices of the `wanted` categories and their subcategories.
 pub(crate) fn categories_below(attributes: &Attributes, wanted: &[String]) -> SortedSet {
-    places(attributes.categories(), |path| {
-        wanted.iter().any(|wanted| {
-            let below = path.strip_prefix(wanted.as_str());
-            below.is_some_and(|rest| rest.is_empty() || rest.starts_with(attributes::PATH_SEPARATOR))
-        })
-    })
-    .collect()
+    let wanted: Vec<Wanted> = wanted.iter().map(|wanted| Wanted::new(wanted)).collect();
+    places(attributes.categories(), |path| wanted.iter().any(|wanted| wanted.includes(path))).collect()
 }
 
 /// The indices of the wanted names in a list.
