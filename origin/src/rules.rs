@@ -12,7 +12,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use origin_data::files::replace_file;
 use origin_learn::{choose::Hyperparameters, config as recipe};
 use ring::hmac;
-use snapshots::{Snapshot, manifest::WORLD, rules::Rules};
+use snapshots::{Snapshot, category::Wanted, manifest::WORLD, rules::Rules};
 use std::{io::ErrorKind, path::Path, time::SystemTime};
 
 /// Name of the document in the data directory.
@@ -156,8 +156,8 @@ pub fn unknown_names(rules: &Rules, data_dir: &Path) -> Result<Vec<String>> {
             check("item", id, snapshot.ids.index(id).is_some());
         }
         for name in matches.iter().flat_map(|wanted| &wanted.categories) {
-            let known = categories.iter().any(|path| snapshots::category::is_within(path, name));
-            check("category", name, known);
+            let wanted = Wanted::new(name);
+            check("category", name, categories.iter().any(|path| wanted.includes(path)));
         }
         for name in matches.iter().flat_map(|wanted| &wanted.brands) {
             check("brand", name, brands.contains(&&**name));

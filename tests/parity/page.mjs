@@ -12,14 +12,12 @@ const { default: init, Scorer } = await import(pathToFileURL(join(program, "scor
 const { memory } = await init({ module_or_path: readFileSync(join(program, "scorer_bg.wasm")) });
 const { now, lengths, cases } = JSON.parse(readFileSync(join(inputs, "cases.json"), "utf8"));
 const scorer = new Scorer(readFileSync(join(inputs, "blobs")), Uint32Array.from(lengths));
-const lines = (query) => [...new URLSearchParams(query)].flat().join("\n");
 // The clock of rules with hours.
 Date.now = () => now;
 let settled;
 for (const [number, { similar, popular, query, cookie, device, expected }] of cases.entries()) {
   scorer.tell(undefined, device);
-  const parameters = lines(query);
-  const found = similar ? scorer.similar(similar, parameters, now) : popular ? scorer.popular(parameters, now) : scorer.recommend(parameters, cookie, now);
+  const found = similar ? scorer.similar(similar, query, now) : popular ? scorer.popular(query, now) : scorer.recommend(query, cookie, now);
   assert.deepEqual(JSON.parse(found), expected, `${similar ?? ""} ${query} ${cookie}`);
   if (number === cases.length >> 2) settled = memory.buffer.byteLength;
 }

@@ -37,7 +37,7 @@ pub(crate) fn item(item: &ItemView<'_>) -> String {
 /// The error of a request.
 pub(crate) fn problem(error: &QueryError) -> String {
     let mut out = Writer(String::new(), '{');
-    out.text("field", error.field);
+    out.text("field", &error.field);
     out.text("detail", &error.detail);
     out.0 + "}"
 }

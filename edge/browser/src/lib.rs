@@ -53,7 +53,7 @@ impl Scorer {
     }
 
     /// The answer of `GET /v1/recommendations?{query}` for a visitor with this `verge_recents` cookie as JSON, or an object
-    /// with the `field` and `detail` of an error. `query` has names and values on alternate lines; `now` is in ms.
+    /// with the `field` and `detail` of an error. `now` is in ms.
     pub fn recommend(&mut self, query: &str, recents: &str, now: f64) -> String {
         self.answer(Call::Recommend, query, recents, now)
     }
@@ -92,9 +92,7 @@ impl Scorer {
         let (visitor, device) = (self.visitor.as_deref(), self.device);
         let context = VisitorContext { visitor, device, clock: Some(&clock), ..VisitorContext::default() };
         let recents = Recents::parse(recents);
-        let mut lines = query.split('\n');
-        let pairs = core::iter::from_fn(|| lines.next().zip(lines.next()));
-        let found = Query::read(pairs).and_then(|query| {
+        let found = Query::parse(query).and_then(|query| {
             let request = Request { context, ..Request::new(&query, &recents, Timestamp(now as i64)) };
             answer(&self.snapshot, call, &request, &mut self.scratch).map(|answer| json::answer(&answer))
         });

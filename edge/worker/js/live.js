@@ -37,8 +37,8 @@ export const LIMITS = {
   connections: 1_000,
 };
 
-// The characters of a cookie's value.
-const VALUE = /^[!#-+\--:<-[\]-~]{0,4096}$/;
+// The characters of a cookie's value, and the quotes and blanks that libraries add.
+const VALUE = /^[ -+\--:<-[\]-~]{0,4096}$/;
 const RECENTS = "verge_recents";
 const VISITOR = "verge_visitor";
 
@@ -66,6 +66,7 @@ export class Connection {
   #request;
   #handle;
   #limits;
+  // The values by name.
   #cookies;
   #subscriptions = [];
   #waiting = [];
@@ -137,7 +138,7 @@ export class Connection {
     const wrong = validate(message, this.#limits);
     if (wrong) return this.#sendJson({ problem: problem(400, "Bad request", wrong.detail, wrong.field) });
     const { recents, subscribe, event } = message;
-    if (recents !== undefined) this.#cookies.set(RECENTS, recents);
+    if (recents !== undefined) this.#cookies.set(RECENTS, [recents]);
     if (subscribe !== undefined) this.#subscriptions = subscribe.map((one) => new URLSearchParams(pairs(one)));
     if (event !== undefined) await this.#post(event);
     this.#stale = true;
@@ -150,10 +151,10 @@ export class Connection {
     if (response.status !== 202) return this.#send(`{"problem":${body}}`);
     for (const cookie of response.headers.getSetCookie()) {
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(cookie) ?? [];
-      if (value) this.#cookies.set(name, value);
+      if (value) this.#cookies.set(name, [value]);
       else this.#cookies.delete(name);
     }
-    const state = { recents: this.#cookies.get(RECENTS), visitor: this.#cookies.get(VISITOR) };
+    const state = { recents: this.#cookies.get(RECENTS)?.[0], visitor: this.#cookies.get(VISITOR)?.[0] };
     this.#send(`{"ack":${body},${JSON.stringify(state).slice(1)}`);
   }
 
@@ -179,7 +180,8 @@ export class Connection {
   // Answers a request on behalf of the same visitor.
   #ask(path, init) {
     const headers = visitorHeaders(this.#request);
-    headers.set("cookie", [...this.#cookies].map((pair) => pair.join("=")).join("; "));
+    const pairs = [...this.#cookies].flatMap(([name, values]) => values.map((value) => `${name}=${value}`));
+    headers.set("cookie", pairs.join("; "));
     for (const [name, value] of Object.entries(init.headers ?? {})) headers.set(name, value);
     const { cf } = this.#request;
     return this.#handle(new Request(new URL(path, this.#request.url), { cf, ...init, headers }));
@@ -217,9 +219,14 @@ function problem(status, title, detail, field) {
   return { type: "about:blank", title, status, detail, field };
 }
 
+// The values by name: cookies of several paths may have the same name, and the Worker chooses among them.
 function cookies(header) {
-  const pairs = header.split(";").map((pair) => pair.trim().split(/=(.*)/s));
-  return new Map(pairs.filter(([name, value]) => name && value !== undefined).map(([name, value]) => [name, value]));
+  const found = new Map();
+  for (const [name, value] of header.split(";").map((pair) => pair.trim().split(/\s*=(.*)/s))) {
+    if (!name || value === undefined) continue;
+    if (!found.get(name)?.push(value)) found.set(name, [value]);
+  }
+  return found;
 }
 
 function parsed(text) {

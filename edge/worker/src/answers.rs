@@ -148,7 +148,7 @@ pub fn required_rows(request: &AnswerRequest<'_>, snapshot: &Snapshot) -> Vec<Ro
 
 /// The problem for an invalid query.
 pub fn query_problem(error: QueryError) -> Problem {
-    Problem::bad_request(error.field, error.detail)
+    Problem::bad_request(&error.field, error.detail)
 }
 
 /// The answer, and an `ETag` of its content.

@@ -16,7 +16,7 @@ use crate::store::ServedSnapshot;
 use crate::visit::Visit;
 use snapshots::event::Event;
 use snapshots::manifest::Place;
-use snapshots::query::Query;
+use snapshots::query::{self, Query};
 use snapshots::rows::RowKey;
 use snapshots::rules::VisitorContext;
 use snapshots::score::Scratch;
@@ -93,7 +93,10 @@ pub async fn serve<H: Host>(call: &Call<'_, H>) -> Result<Reply, Problem> {
     match &route {
         Route::Preflight(allowed) => return Ok(Reply::empty(204).with("allow", *allowed)),
         Route::Health => return Ok(host.health()),
-        Route::Live => return Err(live::handshake(config, head)),
+        Route::Live => {
+            check_parameters(head)?;
+            return Err(live::handshake(config, head));
+        }
         _ => {}
     }
     let visit = Visit::read(config, head);
@@ -103,8 +106,12 @@ pub async fn serve<H: Host>(call: &Call<'_, H>) -> Result<Reply, Problem> {
     }
     check_rate(call, RateLimit::Answers).await?;
     match &route {
-        Route::Blob(hash) => lite::blob(host.blob(hash).await.map_err(|_| Problem::internal())?),
+        Route::Blob(hash) => {
+            check_parameters(head)?;
+            lite::blob(host.blob(hash).await.map_err(|_| Problem::internal())?)
+        }
         Route::Manifest(region) => {
+            check_parameters(head)?;
             let is_own = lite::is_own(host.authorization().as_deref(), config.snapshots_key.as_deref())?;
             let served = host.snapshot(Some(region), None, &Place::default, began).await;
             lite::manifest(served.as_ref(), head.if_none_match, is_own)
@@ -121,6 +128,12 @@ pub async fn serve<H: Host>(call: &Call<'_, H>) -> Result<Reply, Problem> {
             reply
         }
     }
+}
+
+/// Rejects parameters of a path that has none.
+fn check_parameters(head: &Head<'_>) -> Result<(), Problem> {
+    let (_, query) = head.path_and_query();
+    Query::parse_only(query, &[]).map(drop).map_err(answers::query_problem)
 }
 
 /// Rejects a client that exceeds `limit`, if the limit is bound.
@@ -161,7 +174,8 @@ async fn read_body<H: Host>(host: &H, content_length: &str) -> Result<Vec<u8>, P
 async fn answer<H: Host>(call: &Call<'_, H>, route: &Route, visit: &Visit) -> Result<(Reply, bool), Problem> {
     let Call { host, config, head, id, began } = *call;
     let (_, query) = head.path_and_query();
-    let query = Query::parse(query).map_err(answers::query_problem)?;
+    let accepted = if matches!(route, Route::Item(_)) { query::ITEM } else { query::LIST };
+    let query = Query::parse_only(query, accepted).map_err(answers::query_problem)?;
     // Read at most once, and only when a rule or a region needs it.
     let details = OnceCell::new();
     let details = || details.get_or_init(|| host.details());

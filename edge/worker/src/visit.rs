@@ -35,13 +35,13 @@ impl Visit {
         let agreed = match &config.consent {
             Consent::Always => true,
             Consent::Never => false,
-            Consent::Cookie(name, value) => cookie(cookies, name) == Some(value),
+            Consent::Cookie(name, value) => values(cookies, name).any(|found| found == value),
         };
         Self {
             country: country_code(head.country),
-            recents: cookie(cookies, recents::COOKIE).map(Recents::parse).unwrap_or_default(),
-            visitor: cookie(cookies, VISITOR_COOKIE).filter(|id| id::is_visitor(id)).map(str::to_owned),
-            has_visitor_cookie: cookie(cookies, VISITOR_COOKIE).is_some(),
+            recents: Recents::from_cookies(cookies),
+            visitor: values(cookies, VISITOR_COOKIE).find(|id| id::is_visitor(id)).map(str::to_owned),
+            has_visitor_cookie: values(cookies, VISITOR_COOKIE).next().is_some(),
             opted_out,
             consents: agreed && !opted_out,
         }
@@ -54,9 +54,10 @@ fn country_code(code: &str) -> Option<String> {
     (legal && !code.eq_ignore_ascii_case("xx")).then(|| code.to_ascii_lowercase())
 }
 
-/// The value of the first cookie `name` in a `Cookie` header.
-fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
-    header.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+/// The values of all cookies `name` in a `Cookie` header.
+fn values<'a>(header: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let value = move |pair: &'a str| pair.trim_start().strip_prefix(name)?.trim_start().strip_prefix('=');
+    header.split(';').filter_map(value).map(str::trim)
 }
 
 /// A `Set-Cookie` header that stores `value` for 30 days.
@@ -87,6 +88,20 @@ mod tests {
         assert_eq!(found.country.as_deref(), Some("gb"));
         assert_eq!(country_code("XX"), None);
         assert_eq!(country_code("T1"), None);
+    }
+
+    #[test]
+    fn several_cookies_of_one_name_and_added_blanks_are_read_as_meant() {
+        let ours = id::visitor();
+        let found = visit(
+            "cookie:ok=yes",
+            &format!(
+                "verge_visitor=x; verge_visitor = {ours}; verge_recents=; ok = yes; verge_recents=\"1%7Ca%3Av%3A1\""
+            ),
+            "",
+        );
+        assert_eq!((found.recents.entries().len(), &*found.recents.entries()[0].item), (1, "a"));
+        assert_eq!((found.visitor, found.consents), (Some(ours), true));
     }
 
     #[test]

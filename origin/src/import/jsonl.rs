@@ -169,12 +169,12 @@ mod tests {
     #[test]
     fn valid_lines_of_an_order_are_taken_and_the_others_noted() {
         let mut importer = importer();
-        let mut events = Vec::new();
+        let defaults = Defaults::default();
+        let mut events = Batch::new(&defaults);
         let text = r#"{"event":"Order Completed","messageId":"m","timestamp":1784000000,
             "properties":{"id":"no","products":[{"sku":"cup","price":"?"},{"sku":"undefined"},{"sku":"jug"}]}}"#;
-        let row = Row { source: "s", line: 3, text };
-        assert_eq!(importer.row(row, &mut events), Ok(Parsed::Events));
-        assert_eq!(events.iter().map(|event| &*event.id).collect::<Vec<_>>(), ["m", "m.2"]);
+        assert_eq!(importer.row(Row::of_line("s", 3, text), &mut events), Ok(Parsed::Events));
+        assert_eq!(events.events.iter().map(|event| &*event.id).collect::<Vec<_>>(), ["m", "m.2"]);
         let notes = importer.notes();
         assert!(
             notes.len() == 2 && notes[0].starts_with("price changed or left out 1 times, first in line 3"),

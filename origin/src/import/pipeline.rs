@@ -62,7 +62,7 @@ pub fn run(
     for item in items.iter_mut().filter(|item| item.price.is_some() && item.currency.is_none()) {
         item.currency.clone_from(&defaults.currency);
     }
-    report.notes = importer.notes();
+    report.notes.extend(importer.notes());
     let changed = store.upsert_items(&items)?;
     report.finish(changed, store.totals()?, started.elapsed());
     if !report.adds_up() {
@@ -410,7 +410,7 @@ pub(crate) mod tests {
     use origin_data::Item;
 
     /// The events of a table, and why rows were refused.
-    pub fn read_table(importer: &mut dyn Importer, text: &str) -> (Vec<Event>, Vec<&'static str>) {
+    pub(crate) fn read_table(importer: &mut dyn Importer, text: &str) -> (Vec<Event>, Vec<&'static str>) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.csv");
         std::fs::write(&path, text).unwrap();
@@ -444,7 +444,7 @@ pub(crate) mod tests {
     }
 
     /// The same, with the items of all of it.
-    pub fn import_table(
+    pub(crate) fn import_table(
         importer: &mut dyn Importer,
         text: &str,
     ) -> (Vec<Event>, Vec<&'static str>, Vec<Item>) {

@@ -27,8 +27,6 @@ pub struct Report {
     pub rejected: u64,
     /// The refused by reason.
     pub reasons: BTreeMap<&'static str, Reason>,
-    /// What was changed or left out in rows that were taken.
-    pub notes: Vec<String>,
     /// Events stored now; a row may hold several.
     pub events_new: u64,
     /// Items of which this run taught something new.
@@ -41,7 +39,8 @@ pub struct Report {
     pub first: Option<Timestamp>,
     /// Time of the latest.
     pub last: Option<Timestamp>,
-    /// What was found out about the files, such as the order of day and month.
+    /// What was found out about the files, such as the order of day and month, and what was changed or left out in rows
+    /// that were taken.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Files with the refused rows.
@@ -158,9 +157,6 @@ impl fmt::Display for Report {
             let Reason { rows, first, detail, excerpt } = reason;
             let label = format!("    {name}");
             writeln!(out, "{label:<22}{:>12}   first {first}: {detail}: {excerpt}", grouped(*rows))?;
-        }
-        for note in &self.notes {
-            writeln!(out, "note: {note}")?;
         }
         let about = if self.catalogue > 0 { " + about items" } else { "" };
         writeln!(

@@ -1,5 +1,6 @@
 //! Filters and score factors of one request: the query and the rules that apply, resolved to indices once.
 
+use super::known_items;
 use crate::{
     format::attributes::Attributes,
     rules::{Decision, Diversify, Facet, categories_below, places},
@@ -28,10 +29,10 @@ impl<'a> ItemFilter<'a> {
         now: Timestamp,
         seen: impl Iterator<Item = u32>,
     ) -> Self {
-        let index = |id: &String| snapshot.ids.index(id);
         let below = |wanted| categories_below(&snapshot.attributes, std::slice::from_ref(wanted));
         let brand = |wanted: &String| places(snapshot.attributes.brands(), |name| name == wanted).next();
-        let mut excluded: SortedSet = query.items.iter().chain(&query.exclude).filter_map(index).collect();
+        let mut excluded: SortedSet = known_items(snapshot, &query.items).collect();
+        excluded.extend(known_items(snapshot, &query.exclude));
         excluded.extend(seen);
         Self {
             snapshot,

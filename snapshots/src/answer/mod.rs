@@ -20,7 +20,7 @@ use crate::{
     snapshot::Snapshot,
     wire::{
         event::Kind,
-        query::{Placement, Query, QueryError},
+        query::{MAX_IDS, Placement, Query, QueryError},
         recents::Recents,
         time::Timestamp,
     },
@@ -234,37 +234,49 @@ fn choose<'s>(
         return snapshot.strategy(name).ok_or_else(|| {
             let own = snapshot.rules.document().map_or(&[][..], |rules| &rules.strategies);
             let names: Vec<&str> = own.iter().chain(&snapshot.strategies).map(|known| &*known.name).collect();
-            QueryError { field: "strategy", detail: format!("unknown; one of {}", names.join(", ")) }
+            QueryError { field: "strategy".into(), detail: format!("unknown; one of {}", names.join(", ")) }
         });
     }
     let chosen = decided.or_else(|| snapshot.strategy(usual)).or_else(|| snapshot.strategy(DEFAULT));
-    chosen
-        .or(snapshot.strategies.first())
-        .ok_or_else(|| QueryError { field: "strategy", detail: "the snapshot holds no strategy".to_owned() })
+    chosen.or(snapshot.strategies.first()).ok_or_else(|| QueryError {
+        field: "strategy".into(),
+        detail: "the snapshot holds no strategy".to_owned(),
+    })
 }
 
 fn seeds(snapshot: &Snapshot, request: &Request<'_>) -> Vec<Seed> {
     let Request { query, recents, now, .. } = request;
     let mut seeds: Vec<Seed> = Vec::new();
-    let mut add = |id: &str, kind, count, age| {
-        let Some(item) = snapshot.ids.index(id) else { return };
+    let mut add = |item, kind, count, age| {
         if seeds.len() < MAX_SEEDS && !seeds.iter().any(|seed| seed.item == item) {
             seeds.push(Seed { item, kind, count, age });
         }
     };
-    for id in &query.items {
+    for item in known_items(snapshot, &query.items) {
         let kind = if query.placement == Placement::Cart { Kind::Cart } else { Kind::View };
-        add(id, kind, 1, 0);
+        add(item, kind, 1, 0);
     }
-    for id in query.recents.iter().flatten() {
-        add(id, Kind::View, 1, 0);
+    for item in known_items(snapshot, query.recents.as_deref().unwrap_or_default()) {
+        add(item, Kind::View, 1, 0);
     }
     if query.recents.is_none() {
         for recent in recents.entries() {
-            add(&recent.item, recent.kind, recent.count, now.minutes().saturating_sub(recent.minutes));
+            let Some(item) = snapshot.ids.index(&recent.item) else { continue };
+            add(item, recent.kind, recent.count, now.minutes().saturating_sub(recent.minutes));
         }
     }
     seeds
+}
+
+/// The indices of listed ids. An unknown id with commas is a list whose commas were percent-encoded, as URLSearchParams
+/// does to a joined list.
+fn known_items<'a>(snapshot: &'a Snapshot, ids: &'a [String]) -> impl Iterator<Item = u32> + 'a {
+    let items = ids.iter().flat_map(|id| {
+        let known = snapshot.ids.index(id);
+        let parts = if known.is_none() && id.contains(',') { id } else { "" };
+        known.into_iter().chain(parts.split(',').filter_map(|part| snapshot.ids.index(part)))
+    });
+    items.take(MAX_IDS)
 }
 
 #[cfg(test)]

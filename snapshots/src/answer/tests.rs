@@ -61,6 +61,17 @@ fn items_on_screen_seen_or_out_of_stock_are_excluded() {
 }
 
 #[test]
+fn an_unknown_id_with_commas_is_a_list() {
+    let shop = shop();
+    let shown = |text: &str| ids(&ask(&shop, text, &[]));
+    for list in ["exclude=item-0,item-1", "exclude=item-0%2Citem-1", "item=none%2Citem-0%2C&item=item-1"] {
+        assert_eq!(shown(&format!("limit=2&{list}")), ["item-3", "item-4"], "{list}");
+    }
+    let by = |list: &str| shown(&format!("limit=3&strategy=next&recents={list}"));
+    assert_eq!(by("item-12,item-3"), by("item-12%2Citem-3"));
+}
+
+#[test]
 fn filters_apply_to_every_part_of_an_answer() {
     let shop = shop();
     let under = |text: &str| ids(&ask(&shop, &format!("limit=100&{text}"), &["item-8"]));
@@ -115,7 +126,7 @@ fn similar_starts_with_the_row_and_never_contains_the_item() {
 #[test]
 fn an_unknown_strategy_is_an_error_that_lists_the_known() {
     let error = of(&shop(), Call::Popular, "strategy=best", &Recents::default()).unwrap_err();
-    assert_eq!((error.field, error.detail.contains("default")), ("strategy", true));
+    assert_eq!((&*error.field, error.detail.contains("default")), ("strategy", true));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 pub mod attributes;
 mod bits;
+pub mod category;
 pub mod envelope;
 pub(crate) mod error;
 mod huffman;

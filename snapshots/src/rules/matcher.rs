@@ -1,12 +1,9 @@
 //! The items that a rule applies to.
 
 use crate::{
-    format::{attributes::Attributes, ids::Ids},
+    format::{attributes::Attributes, category::Wanted, ids::Ids},
     set::SortedSet,
-    wire::{
-        category,
-        time::{DAY_MS, Timestamp},
-    },
+    wire::time::{DAY_MS, Timestamp},
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +49,8 @@ fn hundredths(units: f64) -> u32 {
 
 /// The indices of the `wanted` categories and their subcategories.
 pub(crate) fn categories_below(attributes: &Attributes, wanted: &[String]) -> SortedSet {
-    places(attributes.categories(), |path| wanted.iter().any(|wanted| category::is_within(path, wanted)))
-        .collect()
+    let wanted: Vec<Wanted> = wanted.iter().map(|wanted| Wanted::new(wanted)).collect();
+    places(attributes.categories(), |path| wanted.iter().any(|wanted| wanted.includes(path))).collect()
 }
 
 /// The indices of the wanted names in a list.

@@ -2,11 +2,11 @@
 //!
 //! May import [`crate::set`] only.
 
-pub mod category;
 pub mod cursor;
 pub mod event;
 pub(crate) mod hash;
 pub mod json;
+mod parameters;
 pub(crate) mod price;
 pub mod query;
 pub mod recents;

@@ -1,11 +1,14 @@
 //! The query string of a request for recommendations.
 
+pub use super::parameters::{ITEM, LIST};
 use super::{
     cursor::Cursor,
     event::{MAX_ITEM_ID, is_printable},
+    parameters,
 };
 use crate::wire::region::is_region;
-use core::{fmt, ops::Deref};
+use core::fmt;
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -21,6 +24,21 @@ pub const MAX_BYTES: usize = 16_384;
 pub const MAX_SEGMENTS: usize = 8;
 /// Longest category path, brand or strategy name, in bytes.
 const MAX_TEXT: usize = 256;
+const NOT_UTF8: &str = "expected UTF-8, percent-encoded";
+
+/// The parameters that have one value.
+const SINGLE: [&str; 10] = [
+    "placement",
+    "limit",
+    "cursor",
+    "category",
+    "brand",
+    "strategy",
+    "price_min",
+    "price_max",
+    "force",
+    "region",
+];
 
 /// Where the answer is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -63,15 +81,15 @@ impl Placement {
 pub struct Query {
     /// `placement`: home (the default), product, cart, search, email.
     pub placement: Placement,
-    /// `item`: the items on screen or in the cart, repeated or separated by commas.
+    /// `item`: the items on screen or in the cart, repeated or separated by commas. A comma of an id is percent-encoded.
     pub items: Vec<String>,
-    /// `recents`: the visitor's latest items, newest first. Replaces the cookie.
+    /// `recents`: the visitor's latest items, newest first, listed like `item`. Replaces the cookie.
     pub recents: Option<Vec<String>>,
     /// `limit`: 1 to 100.
     pub limit: usize,
     /// `cursor`: the `next` of the previous page.
     pub cursor: Cursor,
-    /// `exclude`: items that must not be in the answer.
+    /// `exclude`: items that must not be in the answer, listed like `item`.
     pub exclude: Vec<String>,
     /// `category`: only this category and its subcategories.
     pub category: Option<String>,
@@ -116,7 +134,7 @@ impl Default for Query {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryError {
     /// The parameter.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// What is wrong, and what is expected.
     pub detail: String,
 }
@@ -130,20 +148,51 @@ impl fmt::Display for QueryError {
 impl core::error::Error for QueryError {}
 
 fn error<T>(field: &'static str, detail: impl Into<String>) -> Result<T, QueryError> {
-    Err(QueryError { field, detail: detail.into() })
+    Err(QueryError { field: field.into(), detail: detail.into() })
 }
 
-fn add_ids(field: &'static str, list: &mut Vec<String>, value: &str) -> Result<(), QueryError> {
-    for id in value.split(',').filter(|id| !id.is_empty()) {
-        if !is_printable(id, MAX_ITEM_ID) {
-            return error(field, format!("an item id is 1 to {MAX_ITEM_ID} printable bytes"));
-        }
-        if list.len() == MAX_IDS {
-            return error(field, format!("more than {MAX_IDS} ids"));
-        }
-        list.push(id.to_owned());
+/// Decodes a percent-encoded name or value, in which `+` is a space; `None` if it is not UTF-8.
+fn decode(encoded: &str) -> Option<Cow<'_, str>> {
+    if !encoded.contains(['+', '%']) {
+        return Some(Cow::Borrowed(encoded));
+    }
+    let spaced = encoded.replace('+', " ");
+    Some(Cow::Owned(percent_decode_str(&spaced).decode_utf8().ok()?.into_owned()))
+}
+
+fn add_id(field: &'static str, list: &mut Vec<String>, id: &str) -> Result<(), QueryError> {
+    if !is_printable(id, MAX_ITEM_ID) {
+        return error(field, format!("an item id is 1 to {MAX_ITEM_ID} printable bytes"));
+    }
+    if list.len() == MAX_IDS {
+        return error(field, format!("more than {MAX_IDS} ids"));
+    }
+    list.push(id.to_owned());
+    Ok(())
+}
+
+fn add_ids(field: &'static str, list: &mut Vec<String>, encoded: &str) -> Result<(), QueryError> {
+    // Split before decoding: an encoded comma is part of an id.
+    for element in encoded.split(',').filter(|element| !element.is_empty()) {
+        let Some(element) = decode(element) else { return error(field, NOT_UTF8) };
+        // An element that is longer than any id is a list whose commas were encoded too.
+        let whole = element.len() <= MAX_ITEM_ID;
+        let ids = element.split(|character| !whole && character == ',');
+        ids.filter(|id| whole || !id.is_empty()).try_for_each(|id| add_id(field, list, id))?;
     }
     Ok(())
+}
+
+fn add_segments(list: &mut Vec<String>, encoded: &str) -> Result<(), QueryError> {
+    let Some(segments) = decode(encoded) else { return error("segment", NOT_UTF8) };
+    for segment in segments.split(',') {
+        list.extend(short_text("segment", segment)?);
+    }
+    if list.len() > MAX_SEGMENTS {
+        error("segment", format!("more than {MAX_SEGMENTS} segments"))
+    } else {
+        Ok(())
+    }
 }
 
 fn short_text(field: &'static str, value: &str) -> Result<Option<String>, QueryError> {
@@ -178,69 +227,72 @@ fn hundredths(text: &str) -> Option<u32> {
 }
 
 impl Query {
-    /// Parses a query string (without `?`). Ignores unknown parameters, such as a shop's own `utm_source`.
+    /// Parses the query string of a list (without `?`).
     ///
     /// # Errors
-    /// [`QueryError`] with the first invalid parameter.
+    /// As for [`Query::parse_only`].
     pub fn parse(query: &str) -> Result<Self, QueryError> {
+        Self::parse_only(query, LIST)
+    }
+
+    /// Parses a query string (without `?`) of a path with the `accepted` parameters: [`LIST`], [`ITEM`] or none. Ignores
+    /// parameters that campaigns, analytics and caches append, such as `utm_source`.
+    ///
+    /// # Errors
+    /// [`QueryError`] with the first invalid or unknown parameter.
+    pub fn parse_only(query: &str, accepted: &[&str]) -> Result<Self, QueryError> {
         if query.len() > MAX_BYTES {
             return error("query", format!("longer than {MAX_BYTES} bytes; send fewer ids"));
         }
-        Self::read(form_urlencoded::parse(query.as_bytes()))
-    }
-
-    /// Reads decoded names and values.
-    ///
-    /// # Errors
-    /// As for [`Query::parse`].
-    pub fn read<'a>(
-        pairs: impl Iterator<Item = (impl Deref<Target = str>, impl Into<Cow<'a, str>>)>,
-    ) -> Result<Self, QueryError> {
         let mut parsed = Self::default();
-        for (name, value) in pairs {
-            let value = value.into();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, encoded) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode(name).unwrap_or(Cow::Borrowed(name));
             match &*name {
-                "placement" => match Placement::parse(&value) {
-                    Some(placement) => parsed.placement = placement,
-                    None => return error("placement", "one of home, product, cart, search, email"),
-                },
-                "item" => add_ids("item", &mut parsed.items, &value)?,
-                "recents" => add_ids("recents", parsed.recents.get_or_insert_default(), &value)?,
-                "exclude" => add_ids("exclude", &mut parsed.exclude, &value)?,
-                "limit" => match value.parse() {
-                    Ok(limit @ 1..=MAX_LIMIT) => parsed.limit = limit,
-                    _ => return error("limit", format!("expected a whole number from 1 to {MAX_LIMIT}")),
-                },
-                "cursor" if value.is_empty() => {}
-                "cursor" => match Cursor::parse(&value) {
-                    Some(cursor) => parsed.cursor = cursor,
-                    None => {
-                        return error("cursor", "malformed; send `next` of the previous page, or none");
-                    }
-                },
-                "category" => parsed.category = short_text("category", &value)?,
-                "brand" => parsed.brand = short_text("brand", &value)?,
-                "strategy" => parsed.strategy = short_text("strategy", &value)?,
-                "price_min" => parsed.price_min = price("price_min", &value)?,
-                "price_max" => parsed.price_max = price("price_max", &value)?,
-                "segment" => {
-                    for segment in
-                        value.split(',').filter_map(|segment| short_text("segment", segment).transpose())
-                    {
-                        parsed.segments.push(segment?);
-                    }
-                    if parsed.segments.len() > MAX_SEGMENTS {
-                        return error("segment", format!("more than {MAX_SEGMENTS} segments"));
-                    }
+                name if parameters::is_ignored(name) => {}
+                name if !accepted.contains(&name) => {
+                    let (field, detail) = parameters::unknown(name, accepted);
+                    return Err(QueryError { field: field.into(), detail });
                 }
-                "force" => parsed.force = short_text("force", &value)?,
-                "region" if value.is_empty() => {}
-                "region" if is_region(&value) => parsed.region = Some(value.into_owned()),
-                "region" => return error("region", "expected 1 to 32 of a-z, 0-9 and -"),
-                _ => {}
+                "item" => add_ids("item", &mut parsed.items, encoded)?,
+                "recents" => add_ids("recents", parsed.recents.get_or_insert_default(), encoded)?,
+                "exclude" => add_ids("exclude", &mut parsed.exclude, encoded)?,
+                "segment" => add_segments(&mut parsed.segments, encoded)?,
+                _ => parsed.set(&name, encoded)?,
             }
         }
         Ok(parsed)
+    }
+
+    /// Sets a parameter that has one value.
+    fn set(&mut self, name: &str, encoded: &str) -> Result<(), QueryError> {
+        let Some(field) = SINGLE.into_iter().find(|known| *known == name) else { return Ok(()) };
+        let Some(value) = decode(encoded) else { return error(field, NOT_UTF8) };
+        match field {
+            "placement" => match Placement::parse(&value) {
+                Some(placement) => self.placement = placement,
+                None => return error(field, "one of home, product, cart, search, email"),
+            },
+            "limit" => match value.parse() {
+                Ok(limit @ 1..=MAX_LIMIT) => self.limit = limit,
+                _ => return error(field, format!("expected a whole number from 1 to {MAX_LIMIT}")),
+            },
+            "cursor" if value.is_empty() => {}
+            "cursor" => match Cursor::parse(&value) {
+                Some(cursor) => self.cursor = cursor,
+                None => return error(field, "malformed; send `next` of the previous page, or none"),
+            },
+            "category" => self.category = short_text(field, &value)?,
+            "brand" => self.brand = short_text(field, &value)?,
+            "strategy" => self.strategy = short_text(field, &value)?,
+            "price_min" => self.price_min = price(field, &value)?,
+            "price_max" => self.price_max = price(field, &value)?,
+            "force" => self.force = short_text(field, &value)?,
+            _ if value.is_empty() => {}
+            _ if is_region(&value) => self.region = Some(value.into_owned()),
+            _ => return error(field, "expected 1 to 32 of a-z, 0-9 and -"),
+        }
+        Ok(())
     }
 }
 
@@ -302,14 +354,55 @@ mod tests {
             ("price_min=NaN", "price_min"),
             ("region=../x", "region"),
             ("item=%0a", "item"),
+            ("limt=3", "limt"),
+            ("utm=x", "utm"),
+            ("=x", "query"),
+            ("utm_source=x&fbclid=%ff&_=1&colour=red", "colour"),
         ] {
             assert_eq!(Query::parse(query).unwrap_err().field, field, "{query}");
         }
+        let error = Query::parse("limt=3").unwrap_err();
+        assert_eq!(error.to_string(), "limt: unknown parameter; did you mean `limit`?");
+        assert_eq!(Query::parse_only("limit=3", ITEM).unwrap_err().field, "limit");
+        assert_eq!(Query::parse_only("region=gb&gclid=x", ITEM).unwrap().region.as_deref(), Some("gb"));
+        assert_eq!(Query::parse_only("region=gb", &[]).unwrap_err().field, "region");
+        assert_eq!(Query::parse_only("&utm_medium=email&", &[]), Ok(Query::default()));
         assert_eq!(Query::parse(&"x".repeat(MAX_BYTES + 1)).unwrap_err().field, "query");
         assert_eq!(Query::parse(&format!("item={}", "a,".repeat(201))).unwrap_err().field, "item");
     }
 
+    #[test]
+    fn a_comma_separates_ids_and_an_encoded_one_is_part_of_an_id() {
+        let list = |query: &str| Query::parse(query).map(|query| query.exclude);
+        assert_eq!(list("exclude=a%2Cb,c").unwrap(), ["a,b", "c"]);
+        assert_eq!(list("exclude=a%2cb&exclude=c+d&exclude=%2C").unwrap(), ["a,b", "c d", ","]);
+        assert_eq!(list("exclude=,a,,&exclude=").unwrap(), ["a"]);
+        assert_eq!(list("ex%63lude=a").unwrap(), ["a"]);
+        // Names of segments have no commas.
+        assert_eq!(Query::parse("segment=a%2Cb,c").unwrap().segments, ["a", "b", "c"]);
+        // No id is so long: the commas of the whole list were encoded.
+        let long: Vec<String> = (0..40).map(|number| format!("item-{number}")).collect();
+        assert_eq!(list(&format!("exclude={}", long.join("%2C"))).unwrap(), long);
+        assert_eq!(list(&format!("exclude={}", "a".repeat(129))).unwrap_err().field, "exclude");
+        assert_eq!(list("exclude=%ff").unwrap_err().field, "exclude");
+        assert_eq!(list(&format!("exclude={}", "a%2C".repeat(201))).unwrap_err().field, "exclude");
+    }
+
     proptest! {
+        #[test]
+        fn ids_read_as_they_were_written(
+            ids in proptest::collection::vec("[ -~]{1,9}|[,%+&=;| é]{1,4}|[^\\p{Cc}]{1,9}", 0..9), repeated in any::<bool>(),
+        ) {
+            // The former is how URLSearchParams writes a list, the latter how OpenAPI's `explode: false` does.
+            let encode = |id: &String| form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>();
+            let encoded: Vec<String> = ids.iter().map(encode).collect();
+            let query = match repeated {
+                true => encoded.iter().map(|id| format!("item={id}&")).collect(),
+                false => format!("item={}", encoded.join(",")),
+            };
+            prop_assert_eq!(Query::parse(&query).unwrap().items, ids);
+        }
+
         #[test]
         fn any_text_parses_or_names_a_parameter(query in "\\PC{0,200}|([a-z_]{1,9}=[!-~]{0,9}&){0,9}") {
             if let Err(error) = Query::parse(&query) {

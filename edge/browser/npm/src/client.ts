@@ -1,7 +1,7 @@
 import { VergeError } from "./errors.js";
 import type { Fallback } from "./fallback.js";
 import { createQueue, type Queued } from "./queue.js";
-import { COOKIE, encode, parse, includesEvent, touch } from "./recents.js";
+import { COOKIE, encode, fromCookies, parse, includesEvent, touch } from "./recents.js";
 import { createStore } from "./store.js";
 import type { Answer, Event, Item, ListParams, Recent, RecommendParams } from "./types.js";
 
@@ -82,10 +82,7 @@ export function createClient(options: ClientOptions = {}): Client {
     return queue.pending().reduce((recents, { event, time }) => touch(recents, event, time), cookie());
   }
 
-  function cookie(): Recent[] {
-    const pair = document.cookie.split("; ").find((pair) => pair.startsWith(`${COOKIE}=`));
-    return parse(pair?.slice(COOKIE.length + 1) ?? "");
-  }
+  const cookie = () => fromCookies(document.cookie);
 
   function arrived({ event, time }: Queued): boolean {
     return hasCookie() && includesEvent(cookie(), event, time);

@@ -71,9 +71,6 @@ async function fetched({ get, keep }: Source, url: string, cachedFirst: boolean)
   }
 }
 
-/** The names and values of a query, one per line. Valid ones have no control characters. */
-const lines = (query: string) => [...new URLSearchParams(query)].flat().map((text) => text.replaceAll("\n", "\0")).join("\n");
-
 /** Opens the scorer and the region's snapshot. Rejects if either cannot be loaded. */
 export async function open(source: Source): Promise<Fallback> {
   const at = (key: string) => `${source.from}/${key}`;
@@ -137,9 +134,9 @@ export async function open(source: Source): Promise<Fallback> {
   }
 
   return {
-    recommend: (query, recents) => answer(tell().recommend(lines(query), recents, Date.now())),
-    similar: (id, query) => answer(scorer.similar(id, lines(query), Date.now())),
-    popular: (query) => answer(scorer.popular(lines(query), Date.now())),
+    recommend: (query, recents) => answer(tell().recommend(query, recents, Date.now())),
+    similar: (id, query) => answer(scorer.similar(id, query, Date.now())),
+    popular: (query) => answer(scorer.popular(query, Date.now())),
     item: (id) => JSON.parse(scorer.item(id)) ?? undefined,
     refresh,
   };

@@ -12,12 +12,24 @@ const MAX_CLOCK_DIFFERENCE = 5;
 /** The name of the cookie. */
 export const COOKIE = "verge_recents";
 
-/** Parses the valid entries, newest first. */
-export function parse(value: string): Recent[] {
-  const [version, ...entries] = value.split("|");
+/** How often a value may be percent-encoded as a whole. */
+const MAX_ENCODINGS = 3;
+
+/** Parses the valid entries, newest first. Quotes, blanks and percent-encoding that a library added are removed. */
+export function parse(value: string, encodings = MAX_ENCODINGS): Recent[] {
+  const bare = value.trim().replace(/^"(.*)"$/s, "$1");
+  const [version = "", ...entries] = bare.split("|");
+  if (version.trim() !== "1") {
+    try {
+      const decoded = decodeURIComponent(bare);
+      return decoded === bare || !encodings ? [] : parse(decoded, encodings - 1);
+    } catch {
+      return [];
+    }
+  }
   const recents: Recent[] = [];
-  for (const entry of version === "1" ? entries : []) {
-    const [id = "", kind = "v", minutes = ""] = entry.split(":");
+  for (const entry of entries) {
+    const [id = "", kind = "v", minutes = ""] = entry.split(":").map((field) => field.trim());
     try {
       const item = decodeURIComponent(id);
       if (!item || recents.length === MAX_ENTRIES || recents.some((known) => known.item === item)) continue;
@@ -32,6 +44,18 @@ export function parse(value: string): Recent[] {
     }
   }
   return recents;
+}
+
+/**
+ * Parses the cookies of a page or header. Of several with this name, the one with the newest entry counts, then the one with
+ * the most entries, then the first.
+ */
+export function fromCookies(cookies: string): Recent[] {
+  const newest = (recents: Recent[]) => Math.max(0, ...recents.map(({ minutes }) => minutes));
+  return cookies
+    .split(";")
+    .flatMap((pair) => /^\s*verge_recents\s*=(.*)/s.exec(pair)?.slice(1).map((value) => parse(value)) ?? [])
+    .reduce((best, next) => ((newest(next) - newest(best) || next.length - best.length) > 0 ? next : best), []);
 }
 
 /** Moves the event's item to the front. An impression changes nothing. */

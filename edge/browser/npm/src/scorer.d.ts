@@ -1,5 +1,4 @@
-// The module that wasm-bindgen generates from `edge/browser/src/lib.rs`. A query has its names and values on alternate
-// lines; answers are JSON.
+// The module that wasm-bindgen generates from `edge/browser/src/lib.rs`. Answers are JSON.
 
 export default function init(options: { module_or_path: Response | BufferSource }): Promise<unknown>;
 

@@ -153,6 +153,24 @@ fn answers_are_counted_with_their_status() {
 }
 
 #[test]
+fn unknown_parameters_are_rejected_by_name() {
+    let (host, config) = (FakeHost { served: Some(served), ..FakeHost::default() }, config(&[]));
+    let blob = format!("/v1/snapshots/blob/{HASH}");
+    for path in
+        ["/v1/recommendations", "/v1/popular", "/v1/items/a/similar", "/v1/items/a", "/v1/live", &*blob]
+    {
+        let problem = request(&host, &config, "GET", &format!("{path}?utm_source=x&limt=3")).unwrap_err();
+        assert_eq!((problem.status, problem.field.as_deref()), (400, Some("limt")), "{path}");
+        let ignored = status(&host, &config, "GET", &format!("{path}?utm_source=x&gclid=y&_=1"));
+        assert_eq!(ignored, if path == "/v1/live" { 426 } else { 200 }, "{path}");
+    }
+    let problem = request(&host, &config, "GET", "/v1/popular?limt=3").unwrap_err();
+    assert_eq!(problem.detail, "unknown parameter; did you mean `limit`?");
+    assert_eq!(status(&host, &config, "GET", "/v1/items/a?limit=3"), 400);
+    assert_eq!(status(&host, &config, "GET", "/healthz?anything=1"), 200);
+}
+
+#[test]
 fn an_answer_from_the_world_in_place_of_a_failed_region_is_marked_stale() {
     let (config, mut host) = (config(&[]), FakeHost { served: Some(served), ..FakeHost::default() });
     let degraded = |host: &FakeHost| {
