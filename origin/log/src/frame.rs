@@ -13,6 +13,8 @@
 //!   and its bytes.
 //! - Items, areas, currencies and placements are *names*: each has a number in its segment, followed by its text where the
 //!   number first occurs. A segment can therefore be decoded from its beginning without other data.
+//! - `id` is the sender, a unit separator (U+001F) and the id as it was sent. Ids without a separator are of versions that
+//!   did not record senders.
 
 use origin_data::Interner;
 use snapshots::{event::Kind, time::Timestamp};
@@ -27,6 +29,9 @@ pub const MAX_BYTES: usize = FULL_BYTES + (64 << 10);
 /// Longest text of a record in bytes.
 const MAX_TEXT_BYTES: usize = 1 << 10;
 
+/// Separates the sender from the id. No identifier contains a control character.
+pub(crate) const SEPARATOR: char = '\u{1f}';
+
 const QUANTITY: u8 = 1 << 3;
 const PRICE: u8 = 1 << 4;
 const CURRENCY: u8 = 1 << 5;
@@ -40,7 +45,9 @@ pub struct Record<'a> {
     pub at: Timestamp,
     /// Kind of the event.
     pub kind: Kind,
-    /// The event's id, by which retries are deduplicated.
+    /// Who sent the event, without control characters; empty if not recorded.
+    pub sender: &'a str,
+    /// The event's id, by which retries of this sender are deduplicated.
     pub id: &'a str,
     /// The item's id.
     pub item: &'a str,
@@ -84,7 +91,7 @@ impl FrameBuilder {
         let elapsed = record.at.0.wrapping_sub(self.at);
         write_number(((elapsed << 1) ^ (elapsed >> 63)).cast_unsigned(), out);
         self.at = record.at.0;
-        write_text(record.id, out);
+        write_id(record.sender, record.id, out);
         write_name(record.item, names, out);
         write_name(record.area, names, out);
         out.extend_from_slice(&record.visitor.to_le_bytes());
@@ -207,6 +214,7 @@ impl<'a> Cursor<'a> {
         let elapsed = self.number()?;
         self.at = self.at.wrapping_add((elapsed >> 1).cast_signed() ^ -(elapsed & 1).cast_signed());
         let id = self.text()?;
+        let (sender, id) = id.split_once(SEPARATOR).unwrap_or(("", id));
         let (item, area) = (self.name(names)?, self.name(names)?);
         let (visitor, session) = (self.u64()?, self.u64()?);
         let quantity = if head & QUANTITY > 0 { u32::try_from(self.number()?).ok()? } else { 1 };
@@ -218,6 +226,7 @@ impl<'a> Cursor<'a> {
         let record = Record {
             at: Timestamp(self.at),
             kind,
+            sender,
             id,
             item: text(Some(item)),
             area: text(Some(area)),
@@ -290,6 +299,17 @@ fn write_number(mut number: u64, out: &mut Vec<u8>) {
     out.push(number as u8);
 }
 
+fn write_id(sender: &str, id: &str, out: &mut Vec<u8>) {
+    let length = sender.len() + 1 + id.len();
+    if sender.is_empty() || length > MAX_TEXT_BYTES {
+        return write_text(id, out);
+    }
+    write_number(length as u64, out);
+    out.extend_from_slice(sender.as_bytes());
+    out.push(SEPARATOR as u8);
+    out.extend_from_slice(id.as_bytes());
+}
+
 /// Texts longer than [`MAX_TEXT_BYTES`] are truncated. Validation rejects such events before they get here.
 fn write_text(text: &str, out: &mut Vec<u8>) {
     let fits = (0..=text.len().min(MAX_TEXT_BYTES)).rev().find(|at| text.is_char_boundary(*at));
@@ -306,7 +326,7 @@ mod tests {
     /// An event that owns its texts.
     #[derive(Clone, Debug)]
     struct OwnedRecord {
-        texts: [String; 6],
+        texts: [String; 7],
         numbers: (i64, u64, u64),
         kind: u8,
         quantity: u32,
@@ -315,7 +335,8 @@ mod tests {
 
     impl OwnedRecord {
         fn record(&self) -> Record<'_> {
-            let [id, item, area, currency, placement, request] = self.texts.each_ref().map(String::as_str);
+            let [sender, id, item, area, currency, placement, request] =
+                self.texts.each_ref().map(String::as_str);
             let (at, visitor, session) = self.numbers;
             let kind = Kind::from_u8(self.kind).unwrap();
             let (quantity, price) = (self.quantity, self.price);
@@ -323,6 +344,7 @@ mod tests {
             Record {
                 at,
                 kind,
+                sender,
                 id,
                 item,
                 area,
@@ -338,7 +360,15 @@ mod tests {
     }
 
     fn events() -> impl Strategy<Value = Vec<OwnedRecord>> {
-        let texts = ["[a-z]{0,3}", "[a-c]{1,2}", "[a-b]{0,1}", "[A-B]{0,1}", "[c-d]{0,2}", "\\PC{0,9}"];
+        let texts = [
+            "|e|k[0-9]{8}",
+            "[a-z]{0,3}",
+            "[a-c]{1,2}",
+            "[a-b]{0,1}",
+            "[A-B]{0,1}",
+            "[c-d]{0,2}",
+            "\\PC{0,9}",
+        ];
         let one = (texts, any::<(i64, u64, u64)>(), 0u8..5, 1u32.., proptest::option::of(0.0..1e9)).prop_map(
             |(texts, numbers, kind, quantity, price)| OwnedRecord { texts, numbers, kind, quantity, price },
         );

@@ -36,7 +36,7 @@ pub struct AppendCounts {
 }
 
 enum Job {
-    Append(Vec<Event>, oneshot::Sender<Result<AppendCounts, AppendError>>),
+    Append(String, Vec<Event>, oneshot::Sender<Result<AppendCounts, AppendError>>),
     Rotate(oneshot::Sender<Result<Vec<Segment>>>),
 }
 
@@ -73,18 +73,18 @@ impl GroupCommit {
         Ok(Self { jobs: Some(jobs), queued, position, thread: Some(thread) })
     }
 
-    /// Stores events, each once, and returns when they are durable.
+    /// Stores the events of a sender ([`Writer::add_from`]), each once, and returns when they are durable.
     ///
     /// # Errors
     /// [`AppendError`]; none of the events counts as stored, and the caller may send them again.
-    pub async fn append(&self, events: Vec<Event>) -> Result<AppendCounts, AppendError> {
+    pub async fn append(&self, sender: String, events: Vec<Event>) -> Result<AppendCounts, AppendError> {
         let count = events.len();
         if self.queued.fetch_add(count, Ordering::Relaxed) + count > MAX_QUEUED_EVENTS {
             self.queued.fetch_sub(count, Ordering::Relaxed);
             return Err(AppendError::Busy);
         }
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Append(events, reply));
+        self.send(Job::Append(sender, events, reply));
         answer.await.unwrap_or_else(|_| Err(AppendError::Failed(LogError::Stopped.to_string().into())))
     }
 
@@ -131,11 +131,11 @@ fn commit_group(
     let (mut waiting, mut rotate, mut events) = (Vec::new(), None, 0);
     while events < MAX_GROUP_EVENTS && rotate.is_none() {
         match jobs.next() {
-            Some(Job::Append(appended, reply)) => {
+            Some(Job::Append(sender, appended, reply)) => {
                 events += appended.len();
                 let mut counts = AppendCounts::default();
                 for event in &appended {
-                    if writer.add(event) {
+                    if writer.add_from(&sender, event) {
                         counts.new[event.kind as usize] += 1;
                     } else {
                         counts.duplicates += 1;

@@ -1,5 +1,6 @@
 //! The ids of the latest events, for deduplication.
 
+use crate::frame::SEPARATOR;
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -15,6 +16,10 @@ pub(crate) struct RecentIds {
     seed: u64,
     current: IdSet,
     previous: IdSet,
+    /// Whether there are ids without a sender.
+    has_unscoped: bool,
+    /// A sender and an id, to be hashed together.
+    buffer: String,
 }
 
 type IdSet = HashSet<u64, BuildHasherDefault<IdentityHasher>>;
@@ -42,12 +47,30 @@ impl Hasher for IdentityHasher {
 impl RecentIds {
     /// An empty set. A secret `seed` keeps callers from constructing ids that collide.
     pub(crate) fn new(window: usize, seed: u64) -> Self {
-        Self { window: window.max(1), seed, current: IdSet::default(), previous: IdSet::default() }
+        let (current, previous) = (IdSet::default(), IdSet::default());
+        Self { window: window.max(1), seed, current, previous, has_unscoped: false, buffer: String::new() }
     }
 
-    /// Adds an id and returns its hash, or `None` if the id is known.
-    pub(crate) fn insert(&mut self, id: &str) -> Option<u64> {
-        let hash = xxh3_64_with_seed(id.as_bytes(), self.seed);
+    /// Adds a sender's id and returns its hash, or `None` if it is known. An id without a sender, of an older version's log,
+    /// is known to all senders.
+    pub(crate) fn insert(&mut self, sender: &str, id: &str) -> Option<u64> {
+        let unscoped = || xxh3_64_with_seed(id.as_bytes(), self.seed);
+        let hash = if sender.is_empty() {
+            self.has_unscoped = true;
+            unscoped()
+        } else {
+            if self.has_unscoped {
+                let unscoped = unscoped();
+                if self.previous.contains(&unscoped) || self.current.contains(&unscoped) {
+                    return None;
+                }
+            }
+            self.buffer.clear();
+            self.buffer.push_str(sender);
+            self.buffer.push(SEPARATOR);
+            self.buffer.push_str(id);
+            xxh3_64_with_seed(self.buffer.as_bytes(), self.seed)
+        };
         if self.previous.contains(&hash) || !self.current.insert(hash) {
             return None;
         }
@@ -73,15 +96,25 @@ mod tests {
     fn keeps_the_window_and_less_than_twice_of_it() {
         let mut ids = RecentIds::new(100, 1);
         for number in 0..1_000 {
-            assert!(ids.insert(&number.to_string()).is_some(), "{number}");
+            assert!(ids.insert("s", &number.to_string()).is_some(), "{number}");
             for back in 0..100.min(number + 1) {
-                assert!(ids.insert(&(number - back).to_string()).is_none(), "{back} before {number}");
+                assert!(ids.insert("s", &(number - back).to_string()).is_none(), "{back} before {number}");
             }
             assert!(ids.current.len() + ids.previous.len() < 200);
         }
-        assert!(ids.insert("0").is_some());
-        let hash = ids.insert("once").unwrap();
+        assert!(ids.insert("s", "0").is_some());
+        let hash = ids.insert("s", "once").unwrap();
         ids.remove(hash);
-        assert!(ids.insert("once").is_some());
+        assert!(ids.insert("s", "once").is_some());
+    }
+
+    #[test]
+    fn senders_do_not_share_ids_but_ids_without_a_sender_are_known_to_all() {
+        let mut ids = RecentIds::new(100, 1);
+        assert!(ids.insert("", "old").is_some());
+        assert!(ids.insert("a", "old").is_none());
+        assert!(ids.insert("a", "1").is_some() && ids.insert("b", "1").is_some());
+        assert!(ids.insert("a", "1").is_none());
+        assert!(ids.insert("", "1").is_some(), "a scoped id is not known without its sender");
     }
 }

@@ -14,6 +14,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// The sender of imported events.
+const IMPORT: &str = "i";
+
 /// A segment is closed at this age even if it is not full, because erasure and retention rewrite closed segments only.
 const MAX_SEGMENT_AGE: Duration = Duration::from_millis(DAY_MS as u64);
 
@@ -79,7 +82,7 @@ impl Writer {
         let mut reader =
             Reader::new(dir, all.iter().rev().map(|one| one.first).find(|first| *first <= from).unwrap_or(0));
         reader.read(|record, _| {
-            ids.insert(record.id);
+            ids.insert(record.sender, record.id);
         })?;
         let next = reader.position();
         let (segment, length, names) = match reader.into_end() {
@@ -133,9 +136,15 @@ impl Writer {
         self.next
     }
 
-    /// Adds an event to the group that [`Self::commit`] makes durable; `false` if its id is known already.
+    /// Adds an imported event to the group that [`Self::commit`] makes durable; `false` if its id is known already.
     pub fn add(&mut self, event: &Event) -> bool {
-        let Some(id) = self.ids.insert(&event.id) else { return false };
+        self.add_from(IMPORT, event)
+    }
+
+    /// Adds an event to the group that [`Self::commit`] makes durable; `false` if `sender` has sent its id before. `sender`
+    /// is not empty, has at most 64 bytes and no control character.
+    pub fn add_from(&mut self, sender: &str, event: &Event) -> bool {
+        let Some(id) = self.ids.insert(sender, &event.id) else { return false };
         self.uncommitted_ids.push(id);
         let area = area(event.region.as_deref().unwrap_or_default());
         let visitor = event.visitor.as_deref().unwrap_or_default();
@@ -143,6 +152,7 @@ impl Writer {
         let record = Record {
             at: event.at,
             kind: event.kind,
+            sender,
             id: &event.id,
             item: &event.item,
             area: &area,

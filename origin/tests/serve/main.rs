@@ -9,6 +9,7 @@ mod items;
 mod openapi;
 mod operations;
 mod publishing;
+mod senders;
 mod service;
 mod traces;
 

@@ -31,7 +31,7 @@ const MAX_WAIT_MS = 60_000;
 const SETTLE_MS = 50;
 /** How long to wait before checking whether the events of an unloaded page have arrived. */
 const ARRIVE_MS = 3_000;
-/** Only older events carry their time, since the edge's clock is more reliable than the device's. */
+/** Only older events carry their time, and when they are sent, so that the edge can correct the device's clock. */
 const SEND_TIME_AFTER_MS = 60_000;
 
 /** Whether a retry is pointless. */
@@ -72,7 +72,9 @@ export function createQueue(
   const drop = (events: Queued[]) => events.forEach(({ key }) => store.remove(key));
 
   function post(events: Queued[]): Promise<number> {
-    const atOf = (time: number) => (Date.now() - time < SEND_TIME_AFTER_MS ? {} : { at: new Date(time).toISOString() });
+    const now = Date.now();
+    const iso = (time: number) => new Date(time).toISOString();
+    const atOf = (time: number) => (now - time < SEND_TIME_AFTER_MS ? {} : { at: iso(time), sentAt: iso(now) });
     return send(JSON.stringify(events.map(({ time, event }) => ({ ...event, ...atOf(time) }))));
   }
 

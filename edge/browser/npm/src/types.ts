@@ -104,6 +104,8 @@ export type Kind = "view" | "click" | "cart" | "purchase" | "impression";
 export interface Event {
   kind: Kind;
   item: string;
+  /** Id of the order of a purchase. A line of an order, by order, item and visitor, counts once. */
+  order?: string;
   quantity?: number;
   /** Price of one item, in units of the currency. */
   price?: number;

@@ -5,13 +5,17 @@ use crate::serve::state::{
     keys::Denied,
     service::{Service, Shared},
 };
-use crate::store::Role;
+use crate::store::{KeyHash, Role};
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, header},
     middleware::Next,
     response::Response,
 };
+
+/// The id of the key that authorized a request, as an extension of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct SenderKey(pub(crate) String);
 
 /// Authorizes one request with a key.
 ///
@@ -47,11 +51,15 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// As [`authorize`], and 401 without a key.
 pub(crate) async fn require(
     State((service, role)): State<(Shared, Role)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response> {
     match bearer(request.headers()) {
-        Some(key) => authorize(&service, key, role)?,
+        Some(key) => {
+            authorize(&service, key, role)?;
+            let id = SenderKey(KeyHash::of(key).short());
+            request.extensions_mut().insert(id);
+        }
         None if service.keys().is_empty() => {
             return Err(Problem::unauthorized(format!(
                 "There are no keys yet; `verge keys add NAME --role {}` creates one.",

@@ -1,6 +1,7 @@
 //! `POST /v1/events`.
 
 use crate::serve::http::{
+    auth::SenderKey,
     body,
     problem::{Problem, Result},
 };
@@ -36,6 +37,7 @@ pub(crate) async fn ingest(
     State(service): State<Shared>,
     request: Request,
 ) -> Result<(StatusCode, Json<BatchOutcome>)> {
+    let sender = sender(&request);
     let body = body::read(&service, request, MAX_BODY).await?;
     let batch =
         parse_batch(&body.bytes, MAX_EVENTS, clock::now(), random_id).map_err(|error| match error {
@@ -48,7 +50,7 @@ pub(crate) async fn ingest(
         return Err(Problem::bad_request("body", detail).with_rejected(batch.rejected));
     }
     let (accepted, rejected, warnings) = (batch.events.len(), batch.rejected, batch.warnings);
-    let stored = service.events.append(batch.events).await.map_err(|refused| match refused {
+    let stored = service.events.append(sender, batch.events).await.map_err(|refused| match refused {
         AppendError::Busy => Problem::unavailable(1, "The queue of events is full. Send them again."),
         AppendError::Failed(why) => {
             service.metrics.event_processing_errors.inc_by(accepted as u64);
@@ -60,6 +62,14 @@ pub(crate) async fn ingest(
         service.metrics.events_ingested.get_or_create(&kind.into()).inc_by(new as u64);
     }
     Ok((StatusCode::ACCEPTED, Json(BatchOutcome { accepted, rejected, warnings })))
+}
+
+/// Who sent a request, as the log records it: the key, and whether its holder passes on what anyone may send to the edge.
+/// Ids of events are unique within a sender, so that a stranger cannot take an id that a shop's server will use.
+fn sender(request: &Request) -> String {
+    let key = request.extensions().get::<SenderKey>().map_or("", |key| key.0.as_str());
+    let is_public = request.headers().get("verge-door").is_some_and(|door| door == "public");
+    format!("{}{key}", if is_public { 'e' } else { 'k' })
 }
 
 /// The id of an event that has none: 128 random bits.
