@@ -91,6 +91,7 @@ pub fn preview(
             lines.extend(shown.into_iter().map(|line| format!("{name}:{line}")));
         }
     }
+    report.notes.extend(importer.notes());
     lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
     for item in importer.items() {
         lines.push(format!("item: {}", serde_json::to_string(&item)?));
