@@ -10,6 +10,7 @@ use crate::{
         ids::{self, Ids},
         popularity::{self, Popularity},
         rows::{self, Rows, Table},
+        sales::{self, Sales},
         shards::Shard,
         strategy::{self, Strategy},
     },
@@ -117,8 +118,11 @@ impl Snapshot {
             }
             Ok(parts().next().map(|_| table))
         };
-        let attributes = Attributes::open(need(attributes::NAME, attributes::VERSION)?)?;
+        let mut attributes = Attributes::open(need(attributes::NAME, attributes::VERSION)?)?;
         counted(attributes::NAME, attributes.len())?;
+        if let Some(section) = find(sales::NAME, sales::VERSION)? {
+            attributes.sales = Sales::open(section)?;
+        }
         let popularity = Popularity::open(need(popularity::NAME, popularity::VERSION)?)?;
         counted(popularity::NAME, popularity.len())?;
         let strategies = strategy::open(need(strategy::NAME, strategy::VERSION)?)?;

@@ -51,7 +51,7 @@ impl<'a> ItemFilter<'a> {
             |wanted: &SortedSet| attributes.category(item).is_some_and(|category| wanted.contains(category));
         let of_brand = |wanted: Option<u32>| wanted.is_some() && attributes.brand(item) == wanted;
         let priced = self.query.price_min.is_none() && self.query.price_max.is_none()
-            || attributes.price(item).is_some_and(|price| {
+            || attributes.price_at(item, self.now).is_some_and(|price| {
                 price >= self.query.price_min.unwrap_or(0)
                     && price <= self.query.price_max.unwrap_or(u32::MAX)
             });

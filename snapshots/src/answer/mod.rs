@@ -197,7 +197,7 @@ impl<'s, 'a> Plan<'s, 'a> {
         let left_out = seen.map(|seed| seed.item).chain(bought);
         let filter = ItemFilter::new(self.snapshot, query, &self.decision, now, left_out);
         let found = page::page(&self, &filter, scratch);
-        let items = view::shown(self.snapshot, found.get(..query.limit).unwrap_or(&found));
+        let items = view::shown(self.snapshot, found.get(..query.limit).unwrap_or(&found), now);
         let more = found.len() > query.limit;
         let next = more.then(|| query.cursor.after(items.iter().map(|shown| &*shown.item.id))).flatten();
         let degraded = self.seeds.is_empty() && self.has_requested_seeds();

@@ -2,6 +2,8 @@ mod ruled;
 
 use super::*;
 use crate::fixture::{self, NOW};
+use crate::format::attributes;
+use crate::format::sales::{self, Sale};
 use crate::format::signal::Signal;
 use proptest::prelude::*;
 
@@ -123,6 +125,53 @@ fn similar_starts_with_the_row_and_never_contains_the_item() {
     assert_eq!((unknown.degraded, unknown.items.len()), (Some(Degraded::PopularOnly), 5));
 }
 
+/// The shop with this sale of item-4, which costs 4.00, and of item-7, which costs 7.00.
+fn on_sale(sale: Sale) -> Snapshot {
+    let mut shop = shop();
+    let sales = (0..30).map(|item| attributes::Item {
+        sale: [4, 7].contains(&item).then_some(sale),
+        ..attributes::Item::default()
+    });
+    let section = sales::write(&sales.collect::<Vec<_>>()).unwrap();
+    shop.attributes.sales = sales::Sales::open(&section.into()).unwrap();
+    shop
+}
+
+#[test]
+fn a_sale_price_holds_from_its_start_until_before_its_end() {
+    let at = |seconds: i64| Timestamp(NOW.0 + seconds * 1_000);
+    let shop = on_sale(Sale::new(150, Some(at(10)), Some(at(20))));
+    let prices = |now| {
+        let shown = item(&shop, "item-4", now).unwrap();
+        (shown.price, shown.regular_price)
+    };
+    for (second, expected) in
+        [(9, (4.0, None)), (10, (1.5, Some(4.0))), (19, (1.5, Some(4.0))), (20, (4.0, None))]
+    {
+        assert_eq!(prices(at(second)), (Some(expected.0), expected.1), "{second}");
+    }
+    let text = |now| serde_json::to_string(&item(&shop, "item-4", now).unwrap()).unwrap();
+    assert!(text(at(10)).contains(r#""price":1.5,"regular_price":4.0,"#), "{}", text(at(10)));
+    assert!(!text(at(20)).contains("regular_price"));
+    let cheap = |now| {
+        let (query, nobody) = (query("limit=100&price_max=2"), Recents::default());
+        ids(&answer(&shop, Call::Popular, &Request::new(&query, &nobody, now), &mut Scratch::default())
+            .unwrap())
+    };
+    assert_eq!(cheap(at(9)), ["item-0", "item-1"]);
+    assert_eq!(cheap(at(10)), ["item-0", "item-1", "item-4", "item-7"]);
+    let changes = [9, 10, 19, 20].map(|second| shop.attributes.sales().changes(at(second)));
+    assert_eq!(changes, [0, 1, 1, 2]);
+}
+
+#[test]
+fn a_sale_price_that_is_the_regular_one_is_no_sale() {
+    let shop = on_sale(Sale::new(400, None, None));
+    let shown = |id| item(&shop, id, NOW).map(|item| (item.price, item.regular_price));
+    assert_eq!(shown("item-4"), Some((Some(4.0), None)));
+    assert_eq!(shown("item-7"), Some((Some(4.0), Some(7.0))));
+}
+
 #[test]
 fn an_unknown_strategy_is_an_error_that_lists_the_known() {
     let error = of(&shop(), Call::Popular, "strategy=best", &Recents::default()).unwrap_err();
@@ -139,7 +188,7 @@ fn json_has_the_documented_shape() {
     assert_eq!(json["items"][0]["currency"], "EUR");
     assert_eq!((&json["strategy"], &json["degraded"]), (&"next".into(), &serde_json::Value::Null));
     assert!(json["next"].is_string() && json["items"][0]["score"].is_number());
-    assert!(item(&shop, "item-4").is_some() && item(&shop, "gone").is_none());
+    assert!(item(&shop, "item-4", NOW).is_some() && item(&shop, "gone", NOW).is_none());
 }
 
 proptest! {

@@ -15,6 +15,7 @@ pub(crate) mod msgpack;
 mod permutation;
 pub mod popularity;
 pub mod rows;
+pub mod sales;
 pub mod shards;
 pub mod signal;
 pub mod strategy;
