@@ -22,7 +22,7 @@ mod wire;
 
 pub use bytes::Bytes;
 pub use format::{
-    attributes, category, envelope, error::Error, ids, manifest, popularity, rows, sales, shards,
+    attributes, category, envelope, error::Error, groups, ids, manifest, popularity, rows, sales, shards,
     shards::Shard, signal, strategy,
 };
 pub use snapshot::Snapshot;

@@ -7,6 +7,7 @@ use crate::{
         attributes::{self, Attributes},
         envelope::{Envelope, Section},
         error::Error,
+        groups::{self, Groups},
         ids::{self, Ids},
         popularity::{self, Popularity},
         rows::{self, Rows, Table},
@@ -122,6 +123,9 @@ impl Snapshot {
         counted(attributes::NAME, attributes.len())?;
         if let Some(section) = find(sales::NAME, sales::VERSION)? {
             attributes.sales = Sales::open(section)?;
+        }
+        if let Some(section) = find(groups::NAME, groups::VERSION)? {
+            attributes.groups = Groups::open(section, items)?;
         }
         let popularity = Popularity::open(need(popularity::NAME, popularity::VERSION)?)?;
         counted(popularity::NAME, popularity.len())?;

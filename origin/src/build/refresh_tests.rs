@@ -24,6 +24,7 @@ fn log(events: u32) -> Dataset {
         price: Some(f64::from(number)),
         currency: Some("GBP".to_owned()),
         sale_price: (number % 5 == 1).then_some(0.5),
+        group: (number < 20).then(|| format!("g{}", number / 2)),
         ..Item::default()
     };
     let event = |number: u32| LogEvent {
@@ -70,18 +71,18 @@ fn refreshing_an_unchanged_shop_gives_equal_bytes() {
 }
 
 #[test]
-fn sales_come_and_go_with_the_catalogue() {
+fn sales_and_groups_come_and_go_with_the_catalogue() {
     let log = log(900);
     let mut built = build(&log);
     built.add_lite().unwrap();
     let manifests = built.manifests.clone();
     let mut refresher = Refresher::new(built).unwrap();
-    let regular = |item: &Item| Item { sale_price: None, ..item.clone() };
+    let regular = |item: &Item| Item { sale_price: None, group: None, ..item.clone() };
     refresher.attributes(&log.items.iter().map(regular).collect::<Vec<_>>(), None).unwrap();
     let sections = refresher.built().open(WORLD).unwrap().sections;
-    assert!(sections.iter().all(|section| section.name != "sales"), "no sale, no section");
+    assert!(sections.iter().all(|section| section.name != "sales" && section.name != "groups"));
     refresher.attributes(&log.items, None).unwrap();
-    assert_eq!(refresher.built().open(WORLD).unwrap().sections.len(), sections.len() + 1);
+    assert_eq!(refresher.built().open(WORLD).unwrap().sections.len(), sections.len() + 2);
     assert_eq!(refresher.built().manifests, manifests);
 }
 

@@ -54,6 +54,7 @@ impl<'a> CatalogueSections<'a> {
             url: text(&item.url).into(),
             price: Self::price(item),
             sale: Self::sale(item),
+            group: text(&item.group),
             added: item.added_at.map_or(0, |at| u16::try_from(at.0 / DAY_MS).unwrap_or(0)),
             in_stock: item.in_stock.unwrap_or(true),
         });

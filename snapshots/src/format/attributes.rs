@@ -11,6 +11,7 @@
 use super::{
     envelope::Section,
     error::Error,
+    groups::{self, Groups},
     layout::{Column, Strings, join, split},
     sales::{self, Sale, Sales},
     text::{self, Texts},
@@ -43,6 +44,8 @@ pub struct Item<'a> {
     pub price: Option<u32>,
     /// A sale price with its times; in the section [`sales`].
     pub sale: Option<Sale>,
+    /// The shop's id of the product that it is a variant of; empty if it has none. In the section [`groups`].
+    pub group: &'a str,
     /// The day it was added to the catalogue, in days since 1970-01-01; 0 if unknown.
     pub added: u16,
     /// Whether the item is in stock.
@@ -65,8 +68,9 @@ pub struct Attributes {
     added: Column,
     /// 1 means out of stock.
     stock: Column,
-    /// From a section of their own.
+    /// These are from sections of their own.
     pub(crate) sales: Sales,
+    pub(crate) groups: Groups,
 }
 
 impl Attributes {
@@ -95,6 +99,7 @@ impl Attributes {
             added: numbers(&added)?,
             stock,
             sales: Sales::default(),
+            groups: Groups::default(),
         };
         let columns = [&opened.category, &opened.brand, &opened.price, &opened.added];
         if columns.iter().any(|column| column.len() != opened.len()) {
@@ -130,6 +135,7 @@ impl Attributes {
             url: text(&self.urls),
             price: self.price(item),
             sale: self.sales.sale(item),
+            group: self.groups.group(item).and_then(|group| self.groups.name(group)).unwrap_or(""),
             added: self.added(item).unwrap_or(0),
             in_stock: self.in_stock(item),
         }
@@ -146,6 +152,11 @@ impl Attributes {
     pub fn price_at(&self, item: u32, now: Timestamp) -> Option<u32> {
         let sale = self.sales.sale(item).filter(|sale| sale.holds(now));
         sale.map_or_else(|| self.price(item), |sale| Some(sale.price))
+    }
+
+    /// The groups of variants.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// The sales.
@@ -189,16 +200,17 @@ impl Attributes {
 }
 
 /// The sections of attributes that a snapshot may have besides [`NAME`].
-pub const OPTIONAL: [&str; 1] = [sales::NAME];
+pub const OPTIONAL: [&str; 2] = [sales::NAME, groups::NAME];
 
 /// The sections of all items' attributes: [`write`], and those of [`OPTIONAL`] that are not empty.
 pub fn sections(currency: &str, ids: &[&str], items: &[Item<'_>]) -> Vec<Section> {
     let sales = sales::write(items).map(|bytes| Section::new(sales::NAME, sales::VERSION, bytes));
     let columns = Section::new(NAME, VERSION, write(currency, ids, items));
-    [Some(columns), sales].into_iter().flatten().collect()
+    let groups = groups::write(items).map(|bytes| Section::new(groups::NAME, groups::VERSION, bytes));
+    [Some(columns), sales, groups].into_iter().flatten().collect()
 }
 
-/// Encodes the attributes of all items, in index order, with their ids, without sales. A name or URL that contains the id is stored
+/// Encodes the attributes of all items, in index order, with their ids, without sales and groups. A name or URL that contains the id is stored
 /// without it.
 pub fn write(currency: &str, ids: &[&str], items: &[Item<'_>]) -> Vec<u8> {
     let listed = |field: for<'a> fn(&'a Item<'_>) -> &'a str| {

@@ -7,6 +7,7 @@ mod bits;
 pub mod category;
 pub mod envelope;
 pub(crate) mod error;
+pub mod groups;
 mod huffman;
 pub mod ids;
 mod layout;
