@@ -52,9 +52,10 @@ export function root(ask) {
   }
 
   const similar = (id, given) => answer(`/v1/items/${encodeURIComponent(id)}/similar`, given);
-  const item = ({ in_stock, ...known }) => ({
+  const item = ({ in_stock, regular_price, ...known }) => ({
     ...known,
     inStock: in_stock ?? true,
+    regularPrice: regular_price,
     similar: (given) => similar(known.id, given),
   });
 

@@ -22,8 +22,8 @@ mod wire;
 
 pub use bytes::Bytes;
 pub use format::{
-    attributes, category, envelope, error::Error, ids, manifest, popularity, rows, shards, shards::Shard,
-    signal, strategy,
+    attributes, category, envelope, error::Error, groups, ids, manifest, popularity, rows, sales, shards,
+    shards::Shard, signal, strategy,
 };
 pub use snapshot::Snapshot;
 pub use wire::{cursor, event, json, query, recents, report, time};

@@ -7,9 +7,11 @@ use crate::{
         attributes::{self, Attributes},
         envelope::{Envelope, Section},
         error::Error,
+        groups::{self, Groups},
         ids::{self, Ids},
         popularity::{self, Popularity},
         rows::{self, Rows, Table},
+        sales::{self, Sales},
         shards::Shard,
         strategy::{self, Strategy},
     },
@@ -117,8 +119,14 @@ impl Snapshot {
             }
             Ok(parts().next().map(|_| table))
         };
-        let attributes = Attributes::open(need(attributes::NAME, attributes::VERSION)?)?;
+        let mut attributes = Attributes::open(need(attributes::NAME, attributes::VERSION)?)?;
         counted(attributes::NAME, attributes.len())?;
+        if let Some(section) = find(sales::NAME, sales::VERSION)? {
+            attributes.sales = Sales::open(section)?;
+        }
+        if let Some(section) = find(groups::NAME, groups::VERSION)? {
+            attributes.groups = Groups::open(section, items)?;
+        }
         let popularity = Popularity::open(need(popularity::NAME, popularity::VERSION)?)?;
         counted(popularity::NAME, popularity.len())?;
         let strategies = strategy::open(need(strategy::NAME, strategy::VERSION)?)?;

@@ -75,6 +75,9 @@ fn view(out: &mut Writer, item: &ItemView<'_>) {
     if let Some(price) = item.price {
         out.number("price", price * 1e2, "e-2");
     }
+    if let Some(price) = item.regular_price {
+        out.number("regular_price", price * 1e2, "e-2");
+    }
     out.name("in_stock");
     out.0.push_str(if item.in_stock { "true" } else { "false" });
 }

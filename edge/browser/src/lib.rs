@@ -69,8 +69,8 @@ impl Scorer {
     }
 
     /// An item by its id as JSON; `null` if the snapshot does not contain it.
-    pub fn item(&self, id: &str) -> String {
-        item(&self.snapshot, id).map_or("null".to_owned(), |item| json::item(&item))
+    pub fn item(&self, id: &str, now: f64) -> String {
+        item(&self.snapshot, id, Timestamp(now as i64)).map_or("null".to_owned(), |item| json::item(&item))
     }
 }
 

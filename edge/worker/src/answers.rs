@@ -179,11 +179,12 @@ fn compute(
     Ok((Reply { exposed, ..Reply::json(200, &body) }, content_tag(&body)))
 }
 
-/// An `ETag` over the items and their reasons. Scores, age and request id do not count: they differ each time.
+/// An `ETag` over the items, their prices and their reasons. Scores, age and request id do not count: they differ each time.
 fn content_tag(body: &AnswerBody<'_>) -> String {
     let mut hasher = DefaultHasher::new();
     for item in body.items {
         (&*item.item.id, item.signal as u8, item.because.as_deref()).hash(&mut hasher);
+        [item.item.price, item.item.regular_price].map(|price| price.map(f64::to_bits)).hash(&mut hasher);
     }
     for Assignment { id, variant } in body.experiments {
         (id, variant).hash(&mut hasher);
@@ -210,7 +211,7 @@ fn id_with_variants<'a>(id: &'a str, experiments: &[Assignment<'_>]) -> Cow<'a, 
 fn item(request: &AnswerRequest<'_>, served: &ServedSnapshot) -> Result<Reply, Problem> {
     let Route::Item(id) = request.route else { return Err(Problem::internal()) };
     let region = &served.loaded.manifest.region;
-    let Some(item) = answer::item(&served.loaded.snapshot, id) else {
+    let Some(item) = answer::item(&served.loaded.snapshot, id, request.now) else {
         let detail = format!("Region '{region}' has no item with this id. Ids are compared byte for byte.");
         return Err(Problem { field: Some("id".to_owned()), ..Problem::new(404, "Unknown item", detail) });
     };
@@ -220,12 +221,14 @@ fn item(request: &AnswerRequest<'_>, served: &ServedSnapshot) -> Result<Reply, P
     ))
 }
 
-/// A tag that is equal for equal answers: URL, region, snapshot version, staleness and the rules that apply.
+/// A tag that is equal for equal answers: URL, region, snapshot version, staleness, the rules that apply, and how many sales
+/// began or ended.
 fn etag(request: &AnswerRequest<'_>, served: &ServedSnapshot) -> String {
     let manifest = &served.loaded.manifest;
     let rules =
         request.call().map_or(0, |call| answer::rules_in_force(served.snapshot(), call, &request.request()));
-    let key = format!("{}\n{}\n{}\n{rules:x}", request.url, manifest.region, served.is_stale());
+    let sales = served.snapshot().attributes.sales().changes(request.now);
+    let key = format!("{}\n{}\n{}\n{rules:x}\n{sales}", request.url, manifest.region, served.is_stale());
     let key: String = content_hash(key.as_bytes()).chars().take(16).collect();
     format!("W/\"{}-{key}\"", manifest.version)
 }

@@ -23,6 +23,8 @@ fn log(events: u32) -> Dataset {
         name: Some(format!("Thing {number}")),
         price: Some(f64::from(number)),
         currency: Some("GBP".to_owned()),
+        sale_price: (number % 5 == 1).then_some(0.5),
+        group: (number < 20).then(|| format!("g{}", number / 2)),
         ..Item::default()
     };
     let event = |number: u32| LogEvent {
@@ -69,6 +71,22 @@ fn refreshing_an_unchanged_shop_gives_equal_bytes() {
 }
 
 #[test]
+fn sales_and_groups_come_and_go_with_the_catalogue() {
+    let log = log(900);
+    let mut built = build(&log);
+    built.add_lite().unwrap();
+    let manifests = built.manifests.clone();
+    let mut refresher = Refresher::new(built).unwrap();
+    let regular = |item: &Item| Item { sale_price: None, group: None, ..item.clone() };
+    refresher.attributes(&log.items.iter().map(regular).collect::<Vec<_>>(), None).unwrap();
+    let sections = refresher.built().open(WORLD).unwrap().sections;
+    assert!(sections.iter().all(|section| section.name != "sales" && section.name != "groups"));
+    refresher.attributes(&log.items, None).unwrap();
+    assert_eq!(refresher.built().open(WORLD).unwrap().sections.len(), sections.len() + 2);
+    assert_eq!(refresher.built().manifests, manifests);
+}
+
+#[test]
 fn popularity_and_attributes_change_and_tables_stay() {
     let (before, mut after) = (log(900), log(900));
     let newest = after.events.last().unwrap().at;
@@ -91,6 +109,8 @@ fn popularity_and_attributes_change_and_tables_stay() {
     refresher.popularity(&PopularityCounts { counts: &counts, items, areas, newest: last }).unwrap();
     let changed = Item { in_stock: Some(false), ..after.items[3].clone() };
     after.items[3] = changed;
+    after.items[3].sale_price = Some(2.0);
+    after.items[1].sale_price = None;
     refresher.attributes(&after.items, None).unwrap();
     assert_eq!(coview(refresher.built()), table);
     for (region, first) in [("gb", true), (WORLD, true), ("fr", false)] {
@@ -99,6 +119,8 @@ fn popularity_and_attributes_change_and_tables_stay() {
         assert_eq!(snapshot.ids.id(top).unwrap().to_string() == "i49", first, "{region}");
         let in_stock = |id| snapshot.attributes.in_stock(snapshot.ids.index(id).unwrap());
         assert_eq!(["i3", "i8"].map(in_stock), [false, true]);
+        let price = |id| snapshot.attributes.price_at(snapshot.ids.index(id).unwrap(), newest);
+        assert_eq!(["i1", "i3", "i6"].map(price), [Some(100), Some(200), Some(50)]);
         assert_eq!(snapshot.built_at.0, newest.0 + 1);
     }
 }

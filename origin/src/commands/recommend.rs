@@ -87,7 +87,7 @@ pub fn run(args: &RecommendArgs, config: &Config) -> Result<()> {
         return Ok(());
     }
     print_table(&answer, &|id| {
-        answer::item(&snapshot, id).map_or(String::new(), |item| item.name.into_owned())
+        answer::item(&snapshot, id, now).map_or(String::new(), |item| item.name.into_owned())
     })?;
     writeln!(
         stdout(),

@@ -87,16 +87,14 @@ fn fixed_sections(snapshot: &Snapshot, items: &[u32]) -> Result<Vec<Section>> {
     let names = order.iter().map(id).collect::<Result<Vec<String>>>()?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let known = order.iter().zip(&names).map(|(item, id)| snapshot.attributes.item(*item, id));
-    let columns = attributes::write(snapshot.attributes.currency(), &names, &known.collect::<Vec<_>>());
+    let columns = attributes::sections(snapshot.attributes.currency(), &names, &known.collect::<Vec<_>>());
     let values = order.iter().map(|item| (snapshot.popularity.of(*item), snapshot.popularity.recency(*item)));
     let place = places(&order, snapshot.len());
     let ranked = snapshot.popularity.order().filter_map(|item| place[item as usize]);
     let values = popularity::write_ordered(&values.collect::<Vec<_>>(), ranked.collect());
-    let mut sections = vec![
-        Section::new(ids::NAME, ids::VERSION, ids::write(&names)),
-        Section::new(attributes::NAME, attributes::VERSION, columns),
-        Section::new(popularity::NAME, popularity::VERSION, values),
-    ];
+    let mut sections = vec![Section::new(ids::NAME, ids::VERSION, ids::write(&names))];
+    sections.extend(columns);
+    sections.push(Section::new(popularity::NAME, popularity::VERSION, values));
     // Strategies and rules name items by their ids.
     let by_name =
         snapshot.sections.iter().filter(|section| [strategy::NAME, rules::NAME].contains(&&*section.name));

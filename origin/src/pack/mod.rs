@@ -21,7 +21,6 @@ use origin_learn::{
 };
 use regions::Regions;
 use snapshots::{
-    attributes,
     envelope::{Envelope, Section},
     ids,
     manifest::{BlobRef, Manifest, RowRange, WORLD},
@@ -106,8 +105,8 @@ pub fn pack(
     };
     // Shared blobs have no time, so that unchanged tables keep their hash when only popularity changes.
     let timeless = Timestamp(0);
-    let columns = Section::new(attributes::NAME, attributes::VERSION, catalogue.attributes());
-    let mut shared = vec![built.add(ITEMS, &envelope("", timeless, vec![item_ids, columns]))?];
+    let sections = std::iter::once(item_ids).chain(catalogue.attributes()).collect();
+    let mut shared = vec![built.add(ITEMS, &envelope("", timeless, sections))?];
     let limit = if in_shards { options.shard.saturating_sub(ENVELOPE) } else { usize::MAX };
     let has_orders = bought.iter().any(|row| !row.is_empty());
     let orders = has_orders.then_some((rows::BOUGHT, &bought));

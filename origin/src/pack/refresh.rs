@@ -77,14 +77,11 @@ impl Refresher {
                 items[*index as usize] = item.clone();
             }
         }
-        let section = |order: &[u32]| {
-            let bytes = CatalogueSections::new(&items, order).attributes();
-            Section::new(attributes::NAME, attributes::VERSION, bytes)
-        };
+        let sections = |order: &[u32]| CatalogueSections::new(&items, order).attributes();
         let index_of = self.index_of.clone();
-        let all = section(&(0..items.len() as u32).collect::<Vec<_>>());
+        let all = sections(&(0..items.len() as u32).collect::<Vec<_>>());
         self.replace(ITEMS, |_, envelope| {
-            set(envelope, all.clone());
+            set_attributes(envelope, all.clone());
             Ok(())
         })?;
         self.replace(lite::NAME, |_, envelope| {
@@ -92,7 +89,7 @@ impl Refresher {
                 index_of.get(id).copied().with_context(|| format!("the model has no item '{id}'"))
             };
             let order = known_ids(envelope)?.iter().map(index).collect::<Result<Vec<_>>>()?;
-            set(envelope, section(&order));
+            set_attributes(envelope, sections(&order));
             Ok(())
         })
     }
@@ -190,6 +187,14 @@ fn known_ids(envelope: &Envelope) -> Result<Vec<String>> {
 fn open(built: &SnapshotSet, blob: &BlobRef) -> Result<Envelope> {
     let bytes = built.blobs.get(&blob.hash).with_context(|| format!("the blob {} is missing", blob.hash))?;
     Envelope::open(&bytes.clone().into()).with_context(|| format!("in the blob {}", blob.hash))
+}
+
+/// Replaces all sections of attributes. The optional ones follow the one that is always there, as a whole build packs them.
+fn set_attributes(envelope: &mut Envelope, sections: Vec<Section>) {
+    envelope.sections.retain(|old| !attributes::OPTIONAL.contains(&&*old.name));
+    if let Some(place) = envelope.sections.iter().position(|old| old.name == attributes::NAME) {
+        envelope.sections.splice(place..=place, sections);
+    }
 }
 
 fn set(envelope: &mut Envelope, section: Section) {

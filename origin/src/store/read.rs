@@ -2,7 +2,7 @@
 
 use crate::{config::ItemsFrom, store::Store};
 use anyhow::{Context, Result};
-use origin_data::{Dataset, MAX_AREAS, clock};
+use origin_data::{Dataset, MAX_AREAS};
 use origin_data::{Item, LogEvent};
 use origin_log::{GlobalNames, LocalNames, Reader};
 use rusqlite::{Connection, Row};
@@ -61,18 +61,12 @@ impl Store {
         Ok(Dataset { events, items, areas })
     }
 
-    /// The catalogue with current prices, ordered by the bytes of the id.
+    /// The catalogue, ordered by the bytes of the id.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn items(&self) -> Result<Vec<Item>> {
-        let mut items =
-            read_items(&self.db).with_context(|| format!("cannot read the store {}", self.path.display()))?;
-        let now = clock::now();
-        for item in items.iter_mut().filter(|item| item.sale_price.is_some()) {
-            item.price = item.price_at(now);
-        }
-        Ok(items)
+        read_items(&self.db).with_context(|| format!("cannot read the store {}", self.path.display()))
     }
 
     /// Whether items that only events know can be bought: they cannot where the catalogue names the items.

@@ -6,10 +6,11 @@
 use snapshots::{
     Bytes, Snapshot,
     answer::{Call, Request, answer},
-    attributes::Attributes,
+    attributes::{Attributes, Item},
     cursor::{Cursor, MAX_SHOWN},
     envelope::Envelope,
     event::{Kind, MAX_WARNINGS, PublicVisitor, parse_batch, parse_history, parse_public},
+    groups::{self, Groups},
     ids::Ids,
     manifest::{BlobRef, Manifest},
     popularity::Popularity,
@@ -17,6 +18,7 @@ use snapshots::{
     recents::{MAX_BYTES, MAX_ENTRIES, Recents},
     rows::{COVIEW, MAX_ROW, Rows},
     rules::{Device, Rules, Ruleset, VisitorContext},
+    sales::{self, Sale, Sales},
     score::Scratch,
     strategy,
     time::Timestamp,
@@ -103,6 +105,24 @@ pub fn rows(data: &[u8]) {
     }
 }
 
+/// The sales of the items.
+pub fn sales(data: &[u8]) {
+    let Ok(sales) = Sales::open(&Bytes::copy_from_slice(data)) else { return };
+    for item in (0..LOOKUPS).chain([u32::MAX]) {
+        let _ = sales.sale(item).map(|sale| sale.holds(NOW));
+    }
+    let _ = (sales.changes(NOW), sales.changes(Timestamp(i64::MIN)), sales.changes(Timestamp(i64::MAX)));
+}
+
+/// The groups of the items. The first byte is their number.
+pub fn groups(data: &[u8]) {
+    let Some((count, bytes)) = data.split_first() else { return };
+    let Ok(groups) = Groups::open(&Bytes::copy_from_slice(bytes), usize::from(*count)) else { return };
+    for item in (0..LOOKUPS).chain([u32::MAX]) {
+        let _ = groups.group(item).map(|group| groups.name(group));
+    }
+}
+
 /// The attributes of the items.
 pub fn attributes(data: &[u8]) {
     let Ok(attributes) = Attributes::open(&Bytes::copy_from_slice(data)) else { return };
@@ -179,9 +199,9 @@ pub fn recents(data: &[u8]) {
 pub fn cursor(data: &[u8]) {
     let Some(cursor) = core::str::from_utf8(data).ok().and_then(Cursor::parse) else { return };
     assert!(cursor.len() <= MAX_SHOWN);
-    if let Some(next) = cursor.after(["item-7"]) {
+    if let Some(next) = cursor.after(["item-7"], ["group"]) {
         let next = Cursor::parse(&next).expect("a generated cursor is valid");
-        assert!(next.has_shown("item-7") && next.len() >= cursor.len());
+        assert!(next.has_shown("item-7") && next.has_shown_group("group") && next.len() >= cursor.len());
     }
 }
 
@@ -226,9 +246,14 @@ pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let regions = [("gb".to_owned(), "uk".to_owned())].into();
     let rules: Rules = serde_json::from_str(include_str!("../../tests/rules.json")).expect("the document is valid");
     let rules = rules.write().expect("the rules can be written");
-    let next = Cursor::default().after(["item-1", "item-2"]).unwrap_or_default();
+    let next = Cursor::default().after(["item-1", "item-2"], ["a"]).unwrap_or_default();
+    let sale = Some(Sale { price: 150, from: 0, until: 1_795_000_000 });
+    let variants = [Item { sale, group: "shirt", ..Item::default() }, Item { group: "shirt", ..Item::default() }];
+    let groups = [vec![2], groups::write(&variants).unwrap_or_default()].concat();
     vec![
         ("snapshot", whole.collect()),
+        ("sales", sales::write(&variants).into_iter().collect()),
+        ("groups", vec![groups]),
         ("ids", section("ids")),
         ("shard", vec![GOLDEN[1].to_vec(), GOLDEN[2].to_vec()]),
         ("rows", [section("coview"), section("knn")].concat()),

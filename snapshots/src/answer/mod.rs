@@ -195,11 +195,21 @@ impl<'s, 'a> Plan<'s, 'a> {
         let bought = bought.filter(|_| self.decision.exclude_bought);
         let bought = bought.filter_map(|recent| self.snapshot.ids.index(&recent.item));
         let left_out = seen.map(|seed| seed.item).chain(bought);
-        let filter = ItemFilter::new(self.snapshot, query, &self.decision, now, left_out);
-        let found = page::page(&self, &filter, scratch);
-        let items = view::shown(self.snapshot, found.get(..query.limit).unwrap_or(&found));
+        let mut filter = ItemFilter::new(self.snapshot, query, &self.decision, now, left_out);
+        if !self.snapshot.attributes.groups().is_empty() {
+            let similar_to = self.seeds.iter().filter(|_| on_screen).map(|seed| seed.item);
+            filter.exclude_groups(known_items(self.snapshot, &query.items).chain(similar_to));
+            filter.prefer(self.seeds.iter().take(self.strategy.recents.into()).map(|seed| seed.item));
+        }
+        let mut found = page::page(&self, &filter, scratch);
+        if found.is_empty() && query.cursor.is_empty() && filter.allow_groups() {
+            found = page::page(&self, &filter, scratch);
+        }
+        let items = view::shown(self.snapshot, found.get(..query.limit).unwrap_or(&found), now);
         let more = found.len() > query.limit;
-        let next = more.then(|| query.cursor.after(items.iter().map(|shown| &*shown.item.id))).flatten();
+        let groups = found.iter().take(query.limit).filter_map(|shown| filter.group_once(shown.item));
+        let next =
+            more.then(|| query.cursor.after(items.iter().map(|shown| &*shown.item.id), groups)).flatten();
         let degraded = self.seeds.is_empty() && self.has_requested_seeds();
         Answer {
             items,

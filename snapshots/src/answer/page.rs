@@ -56,8 +56,10 @@ struct Page<'a> {
     pool: Vec<Scored>,
     /// Candidates whose category or brand has reached `at_most`.
     spare: Vec<Scored>,
-    /// How often each category or brand was chosen.
+    /// How often each category, brand or group was chosen, by the rule.
     facets: Vec<(u32, u8)>,
+    /// How often each group of variants was chosen.
+    groups: Vec<(u32, u8)>,
 }
 
 impl<'a> Page<'a> {
@@ -72,6 +74,7 @@ impl<'a> Page<'a> {
             pool: Vec::new(),
             spare: Vec::new(),
             facets: Vec::new(),
+            groups: Vec::new(),
         }
     }
 
@@ -122,6 +125,9 @@ impl<'a> Page<'a> {
             return;
         }
         let candidate = Scored { score: candidate.score * factor, ..candidate };
+        if self.filter.group(candidate.item).is_some_and(|group| !self.has_room_for(group, candidate)) {
+            return;
+        }
         if self.diversify.is_some_and(|rule| self.before(rule, candidate.item) >= rule.at_most) {
             return insert(&mut self.spare, candidate);
         }
@@ -129,34 +135,61 @@ impl<'a> Page<'a> {
         self.pool.truncate(room.saturating_sub(self.spare.len()).max(1));
     }
 
+    /// Whether the page may have this item of a group. Drops a worse one that waits.
+    fn has_room_for(&mut self, group: u32, candidate: Scored) -> bool {
+        let room = self.filter.group_limit().saturating_sub(count(&self.groups, Some(group)));
+        if room == 0 || self.filter.yields(group, candidate.item) {
+            return false;
+        }
+        let alike = |waiting: &&Scored| self.filter.group(waiting.item) == Some(group);
+        let waiting = self.pool.iter().chain(&self.spare).filter(alike);
+        if waiting.clone().count() < room.into() {
+            return true;
+        }
+        let worst = waiting.copied().min_by(|a, b| a.score.total_cmp(&b.score));
+        let Some(worst) = worst.filter(|worst| worst.score < candidate.score) else { return false };
+        for list in [&mut self.pool, &mut self.spare] {
+            list.retain(|waiting| waiting.item != worst.item);
+        }
+        true
+    }
+
     /// Moves a candidate from the pool to the page.
     fn take(&mut self, place: usize) {
         let taken = self.pool.remove(place);
         self.chosen.push(taken);
+        if let Some(group) = self.filter.group(taken.item) {
+            increment(&mut self.groups, group);
+        }
         let Some(rule) = self.diversify else { return };
         let Some(kind) = self.filter.facet(rule.by, taken.item) else { return };
-        let before = self.before(rule, taken.item);
-        if before == 0 {
-            self.facets.push((kind, 1));
-        } else if let Some((_, count)) = self.facets.iter_mut().find(|(known, _)| *known == kind) {
-            *count += 1;
-        }
-        if before + 1 >= rule.at_most {
+        increment(&mut self.facets, kind);
+        if self.before(rule, taken.item) >= rule.at_most {
             let of_kind = |candidate: &mut Scored| self.filter.facet(rule.by, candidate.item) == Some(kind);
             self.pool.extract_if(.., of_kind).for_each(|candidate| insert(&mut self.spare, candidate));
         }
     }
 
-    /// How many items on the page share the item's category or brand.
+    /// How many items on the page share the item's category, brand or group.
     fn before(&self, rule: Diversify, item: u32) -> u8 {
-        let kind = self.filter.facet(rule.by, item);
-        self.facets.iter().find(|(known, _)| Some(*known) == kind).map_or(0, |(_, count)| *count)
+        count(&self.facets, self.filter.facet(rule.by, item))
     }
 
     /// Fills the rest of the page with spare candidates.
     fn take_spare(&mut self) {
         let room = self.wanted.saturating_sub(self.chosen.len());
         self.chosen.extend(self.spare.drain(..).take(room));
+    }
+}
+
+fn count(counts: &[(u32, u8)], kind: Option<u32>) -> u8 {
+    counts.iter().find(|(known, _)| Some(*known) == kind).map_or(0, |(_, count)| *count)
+}
+
+fn increment(counts: &mut Vec<(u32, u8)>, kind: u32) {
+    match counts.iter_mut().find(|(known, _)| *known == kind) {
+        Some((_, count)) => *count = count.saturating_add(1),
+        None => counts.push((kind, 1)),
     }
 }
 
@@ -209,9 +242,19 @@ fn pin(plan: &Plan<'_, '_>, filter: &ItemFilter<'_>, chosen: &mut Vec<Scored>) {
         |at: u8| usize::from(at).checked_sub(1 + query.cursor.len()).filter(|place| *place < query.limit);
     let shown = |item: u32| filter.factor(item) > 0.0;
     let pins = plan.decision.pins.iter().filter_map(|(item, at)| Some((*item, place(*at)?)));
-    let pins: Vec<(u32, usize)> = pins.filter(|(item, _)| shown(*item)).collect();
-    chosen.retain(|scored| !pins.iter().any(|(item, _)| *item == scored.item));
-    for (item, place) in pins {
+    // Of the variants of a product, a list has the one that is pinned first.
+    let variants = |one: u32, other: u32| {
+        filter.group_limit() == 1 && filter.group(one).is_some_and(|group| filter.group(other) == Some(group))
+    };
+    let alike = |one: u32, other: u32| one == other || variants(one, other);
+    let mut pinned: Vec<(u32, usize)> = Vec::new();
+    for (item, place) in pins.filter(|(item, _)| shown(*item)) {
+        if !pinned.iter().any(|(known, _)| alike(*known, item)) {
+            pinned.push((item, place));
+        }
+    }
+    chosen.retain(|scored| !pinned.iter().any(|(item, _)| alike(*item, scored.item)));
+    for (item, place) in pinned {
         let place = place.min(chosen.len());
         // A pinned item gets the score of its position, so that scores still descend.
         let score = chosen.get(place).or(chosen.last()).map_or(0.0, |scored| scored.score);

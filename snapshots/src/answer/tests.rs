@@ -2,6 +2,9 @@ mod ruled;
 
 use super::*;
 use crate::fixture::{self, NOW};
+use crate::format::attributes;
+use crate::format::groups;
+use crate::format::sales::{self, Sale};
 use crate::format::signal::Signal;
 use proptest::prelude::*;
 
@@ -123,6 +126,89 @@ fn similar_starts_with_the_row_and_never_contains_the_item() {
     assert_eq!((unknown.degraded, unknown.items.len()), (Some(Degraded::PopularOnly), 5));
 }
 
+/// The shop with this sale of item-4, which costs 4.00, and of item-7, which costs 7.00.
+fn on_sale(sale: Sale) -> Snapshot {
+    let mut shop = shop();
+    let sales = (0..30).map(|item| attributes::Item {
+        sale: [4, 7].contains(&item).then_some(sale),
+        ..attributes::Item::default()
+    });
+    let section = sales::write(&sales.collect::<Vec<_>>()).unwrap();
+    shop.attributes.sales = sales::Sales::open(&section.into()).unwrap();
+    shop
+}
+
+#[test]
+fn a_sale_price_holds_from_its_start_until_before_its_end() {
+    let at = |seconds: i64| Timestamp(NOW.0 + seconds * 1_000);
+    let shop = on_sale(Sale::new(150, Some(at(10)), Some(at(20))));
+    let prices = |now| {
+        let shown = item(&shop, "item-4", now).unwrap();
+        (shown.price, shown.regular_price)
+    };
+    for (second, expected) in
+        [(9, (4.0, None)), (10, (1.5, Some(4.0))), (19, (1.5, Some(4.0))), (20, (4.0, None))]
+    {
+        assert_eq!(prices(at(second)), (Some(expected.0), expected.1), "{second}");
+    }
+    let text = |now| serde_json::to_string(&item(&shop, "item-4", now).unwrap()).unwrap();
+    assert!(text(at(10)).contains(r#""price":1.5,"regular_price":4.0,"#), "{}", text(at(10)));
+    assert!(!text(at(20)).contains("regular_price"));
+    let cheap = |now| {
+        let (query, nobody) = (query("limit=100&price_max=2"), Recents::default());
+        ids(&answer(&shop, Call::Popular, &Request::new(&query, &nobody, now), &mut Scratch::default())
+            .unwrap())
+    };
+    assert_eq!(cheap(at(9)), ["item-0", "item-1"]);
+    assert_eq!(cheap(at(10)), ["item-0", "item-1", "item-4", "item-7"]);
+    let changes = [9, 10, 19, 20].map(|second| shop.attributes.sales().changes(at(second)));
+    assert_eq!(changes, [0, 1, 1, 2]);
+}
+
+#[test]
+fn a_sale_price_that_is_the_regular_one_is_no_sale() {
+    let shop = on_sale(Sale::new(400, None, None));
+    let shown = |id| item(&shop, id, NOW).map(|item| (item.price, item.regular_price));
+    assert_eq!(shown("item-4"), Some((Some(4.0), None)));
+    assert_eq!(shown("item-7"), Some((Some(4.0), Some(7.0))));
+}
+
+/// The shop with groups of three neighbours: item-0, item-1 and item-2 are variants, and so on up to item-17.
+pub(super) fn with_variants(mut shop: Snapshot) -> Snapshot {
+    let names: Vec<String> =
+        (0..30).map(|item| if item < 18 { format!("g{}", item / 3) } else { String::new() }).collect();
+    let items = names.iter().map(|group| attributes::Item { group, ..attributes::Item::default() });
+    let section = groups::write(&items.collect::<Vec<_>>()).unwrap();
+    shop.attributes.groups = groups::Groups::open(&section.into(), 30).unwrap();
+    shop
+}
+
+#[test]
+fn a_list_has_the_best_of_variants_or_the_one_viewed() {
+    let shop = with_variants(shop());
+    let popular = |text: &str| ids(&of(&shop, Call::Popular, text, &Recents::default()).unwrap());
+    assert_eq!(popular("limit=4"), ["item-0", "item-3", "item-6", "item-9"]);
+    assert_eq!(popular("limit=2&exclude=item-0"), ["item-1", "item-3"]);
+    assert_eq!(popular("limit=2&item=item-0"), ["item-3", "item-6"], "no variants of what is on screen");
+    assert_eq!(popular("limit=9&category=Garden&price_max=1"), ["item-0"]);
+    // The strategy shows what was seen: of its group, the one viewed.
+    let viewed = ids(&ask(&shop, "limit=100&strategy=next", &["item-4"]));
+    assert!(viewed.contains(&"item-4".to_owned()), "{viewed:?}");
+    assert!(!viewed.contains(&"item-3".to_owned()) && !viewed.contains(&"item-5".to_owned()), "{viewed:?}");
+    // The default does not; its variants may be shown.
+    let seen = ids(&ask(&shop, "limit=100", &["item-4"]));
+    assert!(!seen.contains(&"item-4".to_owned()) && seen.contains(&"item-3".to_owned()), "{seen:?}");
+    let similar = ids(&similar(&shop, "item-3", "limit=100"));
+    assert!(similar.iter().all(|id| !["item-3", "item-4", "item-5"].contains(&&**id)), "{similar:?}");
+}
+
+#[test]
+fn variants_of_an_item_on_screen_are_better_than_nothing() {
+    let shop = with_variants(shop());
+    let shown = |text: &str| ids(&of(&shop, Call::Similar("item-3"), text, &Recents::default()).unwrap());
+    assert_eq!(shown("price_min=3&price_max=5"), ["item-4"], "item-5 is out of stock");
+}
+
 #[test]
 fn an_unknown_strategy_is_an_error_that_lists_the_known() {
     let error = of(&shop(), Call::Popular, "strategy=best", &Recents::default()).unwrap_err();
@@ -139,7 +225,7 @@ fn json_has_the_documented_shape() {
     assert_eq!(json["items"][0]["currency"], "EUR");
     assert_eq!((&json["strategy"], &json["degraded"]), (&"next".into(), &serde_json::Value::Null));
     assert!(json["next"].is_string() && json["items"][0]["score"].is_number());
-    assert!(item(&shop, "item-4").is_some() && item(&shop, "gone").is_none());
+    assert!(item(&shop, "item-4", NOW).is_some() && item(&shop, "gone", NOW).is_none());
 }
 
 proptest! {
@@ -166,6 +252,32 @@ proptest! {
         distinct.dedup();
         prop_assert_eq!(distinct.len(), shown.len(), "an item came twice");
         prop_assert_eq!(shown.len(), 20, "an item in stock was left out");
+    }
+
+    #[test]
+    fn pages_show_one_variant_of_each_group(limit in 1usize..9, viewed in proptest::collection::vec(0u32..30, 0..9)) {
+        let shop = with_variants(shop());
+        let viewed: Vec<String> = viewed.iter().map(|item| fixture::id(*item)).collect();
+        let viewed: Vec<&str> = viewed.iter().map(|id| &**id).collect();
+        for strategy in ["default", "next"] {
+            let (mut groups, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = ask(&shop, &format!("limit={limit}&cursor={cursor}&strategy={strategy}"), &viewed);
+                let number = |id: &String| id.trim_start_matches("item-").parse::<u32>().unwrap();
+                groups.extend(ids(&page).iter().map(number).map(|item| if item < 18 { item / 3 } else { item }));
+                match page.next {
+                    Some(next) => cursor = next,
+                    None => break,
+                }
+            }
+            let count = groups.len();
+            groups.sort_unstable();
+            groups.dedup();
+            prop_assert_eq!(count, groups.len(), "two variants");
+            // Six groups, and eight items in stock without a group; the default shows none that was seen.
+            let seen = viewed.iter().collect::<std::collections::BTreeSet<_>>().len();
+            prop_assert!(count <= 14 && count + seen * usize::from(strategy == "default") >= 14, "{count}");
+        }
     }
 
     #[test]

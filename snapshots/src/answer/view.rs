@@ -5,6 +5,7 @@ use crate::{
     rules::Assignment,
     score::Scored,
     snapshot::Snapshot,
+    wire::time::Timestamp,
 };
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -30,9 +31,12 @@ pub struct ItemView<'s> {
     /// URL of the item's page.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub url: Cow<'s, str>,
-    /// Price in units of the currency.
+    /// The price in force, in units of the currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<f64>,
+    /// The regular price, while a sale with another price holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regular_price: Option<f64>,
     /// ISO 4217 code of the price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<&'s str>,
@@ -95,9 +99,10 @@ fn units(hundredths: u32) -> f64 {
     f64::from(hundredths) / 100.0
 }
 
-fn view(snapshot: &Snapshot, item: u32) -> Option<ItemView<'_>> {
+fn view(snapshot: &Snapshot, item: u32, now: Timestamp) -> Option<ItemView<'_>> {
     let id = snapshot.ids.id(item)?;
     let attributes = snapshot.attributes.item(item, &id);
+    let price = attributes.sale.filter(|sale| sale.holds(now)).map(|sale| sale.price).or(attributes.price);
     Some(ItemView {
         id,
         name: attributes.name,
@@ -105,19 +110,20 @@ fn view(snapshot: &Snapshot, item: u32) -> Option<ItemView<'_>> {
         brand: attributes.brand,
         image: attributes.image,
         url: attributes.url,
-        price: attributes.price.map(units),
-        currency: attributes.price.map(|_| snapshot.attributes.currency()).filter(|code| !code.is_empty()),
+        price: price.map(units),
+        regular_price: attributes.price.filter(|regular| price != Some(*regular)).map(units),
+        currency: price.map(|_| snapshot.attributes.currency()).filter(|code| !code.is_empty()),
         in_stock: attributes.in_stock,
     })
 }
 
-/// An item by its id; `None` if the snapshot does not contain it.
-pub fn item<'s>(snapshot: &'s Snapshot, id: &str) -> Option<ItemView<'s>> {
-    view(snapshot, snapshot.ids.index(id)?)
+/// An item by its id, with its price at `now`; `None` if the snapshot does not contain it.
+pub fn item<'s>(snapshot: &'s Snapshot, id: &str, now: Timestamp) -> Option<ItemView<'s>> {
+    view(snapshot, snapshot.ids.index(id)?, now)
 }
 
 /// The items of an answer, with scores that never increase.
-pub(super) fn shown<'s>(snapshot: &'s Snapshot, found: &[Scored]) -> Vec<Recommended<'s>> {
+pub(super) fn shown<'s>(snapshot: &'s Snapshot, found: &[Scored], now: Timestamp) -> Vec<Recommended<'s>> {
     let mut best = f32::INFINITY;
     let mut items = Vec::with_capacity(found.len());
     // All items of a page come from a few recents.
@@ -132,7 +138,7 @@ pub(super) fn shown<'s>(snapshot: &'s Snapshot, found: &[Scored]) -> Vec<Recomme
     };
     for scored in found {
         best = best.min(scored.score);
-        if let Some(item) = view(snapshot, scored.item) {
+        if let Some(item) = view(snapshot, scored.item, now) {
             items.push(Recommended {
                 score: (f64::from(best) * 1e4).round() / 1e4,
                 signal: scored.signal,

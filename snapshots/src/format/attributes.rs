@@ -9,10 +9,14 @@
 //! takes 12 bits each for price and brand, 11 each for category and day, 1 for stock and 61 for the name.
 
 use super::{
+    envelope::Section,
     error::Error,
+    groups::{self, Groups},
     layout::{Column, Strings, join, split},
+    sales::{self, Sale, Sales},
     text::{self, Texts},
 };
+use crate::wire::time::Timestamp;
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -36,8 +40,12 @@ pub struct Item<'a> {
     pub image: Cow<'a, str>,
     /// URL of the item's page; empty if there is none.
     pub url: Cow<'a, str>,
-    /// Price in hundredths of the currency, less than `u32::MAX`.
+    /// Regular price in hundredths of the currency, less than `u32::MAX`.
     pub price: Option<u32>,
+    /// A sale price with its times; in the section [`sales`].
+    pub sale: Option<Sale>,
+    /// The shop's id of the product that it is a variant of; empty if it has none. In the section [`groups`].
+    pub group: &'a str,
     /// The day it was added to the catalogue, in days since 1970-01-01; 0 if unknown.
     pub added: u16,
     /// Whether the item is in stock.
@@ -60,6 +68,9 @@ pub struct Attributes {
     added: Column,
     /// 1 means out of stock.
     stock: Column,
+    /// These are from sections of their own.
+    pub(crate) sales: Sales,
+    pub(crate) groups: Groups,
 }
 
 impl Attributes {
@@ -87,6 +98,8 @@ impl Attributes {
             price: numbers(&price)?,
             added: numbers(&added)?,
             stock,
+            sales: Sales::default(),
+            groups: Groups::default(),
         };
         let columns = [&opened.category, &opened.brand, &opened.price, &opened.added];
         if columns.iter().any(|column| column.len() != opened.len()) {
@@ -121,6 +134,8 @@ impl Attributes {
             image: text(&self.images),
             url: text(&self.urls),
             price: self.price(item),
+            sale: self.sales.sale(item),
+            group: self.groups.group(item).and_then(|group| self.groups.name(group)).unwrap_or(""),
             added: self.added(item).unwrap_or(0),
             in_stock: self.in_stock(item),
         }
@@ -132,7 +147,24 @@ impl Attributes {
         self.stock.get(item as usize) != Some(1)
     }
 
-    /// Price in hundredths of the currency.
+    /// The price in force, in hundredths of the currency: that of a sale which holds, or else the regular one.
+    #[inline]
+    pub fn price_at(&self, item: u32, now: Timestamp) -> Option<u32> {
+        let sale = self.sales.sale(item).filter(|sale| sale.holds(now));
+        sale.map_or_else(|| self.price(item), |sale| Some(sale.price))
+    }
+
+    /// The groups of variants.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// The sales.
+    pub fn sales(&self) -> &Sales {
+        &self.sales
+    }
+
+    /// Regular price in hundredths of the currency.
     #[inline]
     pub fn price(&self, item: u32) -> Option<u32> {
         self.price.get(item as usize)?.checked_sub(1)
@@ -167,7 +199,18 @@ impl Attributes {
     }
 }
 
-/// Encodes the attributes of all items, in index order, with their ids. A name or URL that contains the id is stored
+/// The sections of attributes that a snapshot may have besides [`NAME`].
+pub const OPTIONAL: [&str; 2] = [sales::NAME, groups::NAME];
+
+/// The sections of all items' attributes: [`write`], and those of [`OPTIONAL`] that are not empty.
+pub fn sections(currency: &str, ids: &[&str], items: &[Item<'_>]) -> Vec<Section> {
+    let sales = sales::write(items).map(|bytes| Section::new(sales::NAME, sales::VERSION, bytes));
+    let columns = Section::new(NAME, VERSION, write(currency, ids, items));
+    let groups = groups::write(items).map(|bytes| Section::new(groups::NAME, groups::VERSION, bytes));
+    [Some(columns), sales, groups].into_iter().flatten().collect()
+}
+
+/// Encodes the attributes of all items, in index order, with their ids, without sales and groups. A name or URL that contains the id is stored
 /// without it.
 pub fn write(currency: &str, ids: &[&str], items: &[Item<'_>]) -> Vec<u8> {
     let listed = |field: for<'a> fn(&'a Item<'_>) -> &'a str| {
@@ -291,8 +334,8 @@ mod tests {
             let items: Vec<Item<'_>> = drawn
                 .iter()
                 .map(|(name, category, brand, url, price, added, in_stock)| Item {
-                    name: name.into(), category, brand, url: url.into(), image: "".into(), price: *price,
-                    added: *added, in_stock: *in_stock,
+                    name: name.into(), category, brand, url: url.into(), price: *price, added: *added,
+                    in_stock: *in_stock, ..Item::default()
                 })
                 .collect();
             round_trip(&ids.iter().map(|id| &**id).collect::<Vec<_>>(), &items);

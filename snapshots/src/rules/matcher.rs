@@ -21,10 +21,10 @@ pub struct Match {
     /// The item has one of these brands.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub brands: Vec<String>,
-    /// Lowest price, in units of the currency.
+    /// Lowest price in force, in units of the currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_min: Option<f64>,
-    /// Highest price, in units of the currency.
+    /// Highest price in force, in units of the currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_max: Option<f64>,
     /// The item was added to the catalogue at most so many days ago.
@@ -87,7 +87,7 @@ impl Matcher {
             && (self.categories.is_none() || among(&self.categories, attributes.category(item)))
             && (self.brands.is_none() || among(&self.brands, attributes.brand(item)))
             && self.prices.is_none_or(|(least, most)| {
-                attributes.price(item).is_some_and(|price| (least..=most).contains(&price))
+                attributes.price_at(item, now).is_some_and(|price| (least..=most).contains(&price))
             })
             && self
                 .newer_than_days

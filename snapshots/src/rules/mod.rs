@@ -166,6 +166,8 @@ pub enum Facet {
     Category,
     /// The brand.
     Brand,
+    /// The product that the item is a variant of. Without a rule, a list has one item of each.
+    Group,
 }
 
 /// Diversifies a page greedily, like maximal marginal relevance (Carbonell and Goldstein, 1998) with equality of one

@@ -177,7 +177,11 @@ impl Pin {
 
 impl Diversify {
     fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
-        let facet = |name| if name == "brand" { Facet::Brand } else { Facet::Category };
+        let facet = |name| match name {
+            "brand" => Facet::Brand,
+            "group" => Facet::Group,
+            _ => Facet::Category,
+        };
         reader.map(&mut |reader, key| match key {
             "by" => reader.str().map(|name| self.by = facet(name)),
             "at_most" => whole(reader, 1, MAX_POSITION.into()).map(|read| self.at_most = read as u8),

@@ -1,10 +1,19 @@
 //! Answers to valid and invalid requests.
 
+use crate::parity::base36;
 use crate::{Fixtures, SNAPSHOTS_KEY, Test};
 use anyhow::{Context, Result, ensure};
 use end_to_end::{Edge, Reply};
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use snapshots::attributes::{self, Item};
+use snapshots::envelope::{Envelope, Section};
+use snapshots::manifest::{BlobRef, Manifest, WORLD, blob_key, manifest_key};
+use snapshots::sales::Sale;
+use snapshots::strategy::{self, Strategy};
+use snapshots::time::Timestamp;
+use snapshots::{ids, popularity};
+use std::collections::{BTreeMap, HashSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) const TESTS: &[Test] = &[
     ("second_recent_changes_the_answer", two_recents),
@@ -16,6 +25,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("shared_answers_are_revalidated_by_etag", shared_etag),
     ("personal_answers_are_revalidated_by_etag", personal_etag),
     ("invalid_parameters_paths_and_methods_get_problems", invalid),
+    ("unknown_parameters_are_named_with_the_nearest", unknown_parameters),
+    ("ids_with_commas_cookies_sales_variants_and_categories_are_read_as_meant", as_shops_send_it),
     ("cors_allows_only_configured_origins", cors),
     ("demo_shop_is_served_with_the_api", assets),
     ("snapshots_are_lite_for_pages_and_full_with_the_key", snapshots),
@@ -243,6 +254,112 @@ fn invalid(fixtures: &Fixtures) -> Result<()> {
         ensure!(reply.header("allow") == allowed, "{method} {path}: {reply:?}");
     }
     ensure_healthy(edge)
+}
+
+fn unknown_parameters(fixtures: &Fixtures) -> Result<()> {
+    let edge = fixtures.serving()?;
+    for path in ["/v1/recommendations", "/v1/popular", "/v1/items/a/similar", "/v1/snapshots/manifest/world"]
+    {
+        let problem = problem(&edge.get(&format!("{path}?limt=3"))?, 400)?;
+        ensure!(problem["field"] == "limt", "{path}: {problem}");
+        let has_limit = !path.contains("manifest");
+        let suggests =
+            problem["detail"].as_str().is_some_and(|detail| detail.contains("did you mean `limit`?"));
+        ensure!(suggests == has_limit, "{path}: {problem}");
+        let ignored = edge.get(&format!("{path}?utm_source=mail&gclid=x&fbclid=%ff&_=1795000000000"))?;
+        ensure!(ignored.status == 200, "{path}: {ignored:?}");
+    }
+    problem(&edge.get("/v1/live?placement=home")?, 400)?;
+    let event = json!({"kind": "view", "item": "a"}).to_string();
+    let sent = edge.request("POST", "/v1/events?api_secret=x").body(event).send()?;
+    ensure!(sent.status == 202, "{sent:?}");
+    ensure_healthy(edge)
+}
+
+/// A Worker with a shop of eight items, in falling order of popularity.
+fn small_shop(now: i64) -> Result<Edge> {
+    let sale =
+        |from, until| Some(Sale::new(1_500, Some(Timestamp(now + from)), Some(Timestamp(now + until))));
+    let item = |price| Item { price: Some(price), in_stock: true, ..Item::default() };
+    let shop = [
+        ("a", item(100)),
+        ("a,b", item(100)),
+        ("b", item(100)),
+        ("shirt-m", Item { group: "shirt", ..item(3_000) }),
+        ("shirt-l", Item { group: "shirt", ..item(3_000) }),
+        ("pot", Item { category: "Küche > Töpfe", ..item(4_000) }),
+        ("lamp", Item { sale: sale(-3_600_000, 3_600_000), ..item(2_000) }),
+        ("rug", Item { sale: sale(3_600_000, 7_200_000), ..item(2_000) }),
+    ];
+    let (names, items): (Vec<&str>, Vec<Item<'_>>) = shop.into_iter().unzip();
+    let popular: Vec<(f32, f32)> =
+        (1u8..).zip(&names).map(|(place, _)| (1.0 / f32::from(place), 0.0)).collect();
+    let item_ids = Section::new(ids::NAME, ids::VERSION, ids::write(&names));
+    let catalogue = item_ids.checksum;
+    let mut sections = vec![item_ids];
+    sections.extend(attributes::sections("GBP", &names, &items));
+    sections.push(Section::new(popularity::NAME, popularity::VERSION, popularity::write(&popular)));
+    sections.push(Section::new(strategy::NAME, strategy::VERSION, strategy::write(&[Strategy::default()])?));
+    let envelope = Envelope { region: WORLD.to_owned(), built_at: Timestamp(now), catalogue, sections };
+    let blob = envelope.write()?;
+    let named = BlobRef::new("items", &blob);
+    let edge = Edge::start(&[])?;
+    edge.kv_put(&blob_key(&named.hash), &blob)?;
+    let manifest = Manifest::new(WORLD, Timestamp(now), vec![named], BTreeMap::new());
+    edge.kv_put(&manifest_key(WORLD), &manifest.to_json())?;
+    edge.until("/v1/popular", |reply| reply.status == 200)?;
+    Ok(edge)
+}
+
+fn as_shops_send_it(_: &Fixtures) -> Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let edge = small_shop(i64::try_from(now.as_millis())?)?;
+    let shows = |query: &str, expected: &[&str]| -> Result<Reply> {
+        let reply = edge.get(&format!("/v1/popular?{query}"))?;
+        ensure!(reply.ids() == expected, "{query}: {reply:?}");
+        Ok(reply)
+    };
+    // Ids with commas; of variants, one.
+    shows("limit=4&exclude=a%2Cb", &["a", "b", "shirt-m", "pot"])?;
+    shows("limit=4&exclude=a,b", &["a,b", "shirt-m", "pot", "lamp"])?;
+    shows("limit=3&exclude=a%2Cb&exclude=a,shirt-m", &["b", "shirt-l", "pot"])?;
+    let first = shows("limit=4", &["a", "a,b", "b", "shirt-m"])?.json();
+    let next = first["next"].as_str().context("no next page")?;
+    shows(&format!("limit=4&cursor={next}"), &["pot", "lamp", "rug"])?;
+    let similar = edge.get("/v1/items/shirt-m/similar?limit=9")?.ids();
+    ensure!(similar.iter().all(|id| !id.starts_with("shirt")), "variants of the item: {similar:?}");
+    // Categories.
+    for category in ["K%C3%BCche+%3E+T%C3%B6pfe", "k%C3%BCche", "K%C3%9CCHE%3ET%C3%96PFE", "+k%C3%BCche++%3E"]
+    {
+        shows(&format!("category={category}"), &["pot"])?;
+    }
+    shows("category=T%C3%B6pfe", &[])?;
+    // Sales.
+    let lamp = edge.get("/v1/items/lamp")?.json();
+    ensure!(lamp["price"] == 15.0 && lamp["regular_price"] == 20.0, "{lamp}");
+    let rug = edge.get("/v1/items/rug")?.json();
+    ensure!(rug["price"] == 20.0 && rug.get("regular_price").is_none(), "{rug}");
+    shows("price_min=14&price_max=16", &["lamp"])?;
+    shows("price_min=20&price_max=20", &["rug"])?;
+    // Cookies: the visitor has seen `a,b`, and in an older copy `pot`.
+    let minutes = now.as_secs() / 60;
+    let (new, old) = (base36(minutes), base36(minutes - 9));
+    for cookie in [
+        format!("verge_recents=1|a%2Cb:v:{new}"),
+        format!("verge_recents=\"1|a%2Cb:v:{new}\""),
+        format!("verge_recents=1%7Ca%252Cb%3Av%3A{new}"),
+        format!("x=y;  verge_recents = 1 | a%2Cb : v : {new} ; z=1"),
+        format!("verge_recents=1|pot:v:{old}|b:v:{old}; verge_recents=1|a%2Cb:v:{new}"),
+        format!("verge_recents=1|a%2Cb:v:{new}; verge_recents=; verge_recents=1|pot:v:{old}"),
+    ] {
+        let reply = edge.request("GET", "/v1/recommendations?limit=9").cookie(&*cookie).send()?;
+        let shown = reply.ids();
+        ensure!(
+            !shown.contains(&"a,b".to_owned()) && shown.contains(&"pot".to_owned()),
+            "{cookie}: {reply:?}"
+        );
+    }
+    Ok(())
 }
 
 fn cors(fixtures: &Fixtures) -> Result<()> {

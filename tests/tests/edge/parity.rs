@@ -146,7 +146,7 @@ fn rules(ids: &[String]) -> Value {
     })
 }
 
-fn base36(mut value: u64) -> String {
+pub(crate) fn base36(mut value: u64) -> String {
     let mut digits = String::new();
     while value > 0 {
         digits.insert(0, char::from_digit((value % 36) as u32, 36).unwrap_or('0'));

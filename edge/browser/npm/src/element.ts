@@ -39,8 +39,8 @@ const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
  * the region's popular items.
  *
  * Children: a list rendered by a server (see `renderList`) is kept. A `<template>` defines the content of a card: elements
- * with `data-verge="name"` (or `price`, `brand`, `category`, `because`) get the text, an `<img data-verge="image">` the
- * image.
+ * with `data-verge="name"` (or `price`, `regular_price`, `brand`, `category`, `because`) get the text, an
+ * `<img data-verge="image">` the image.
  *
  * Parts: `heading`, `list`, `card`, `link`, `image`, `name`, `price`. Custom properties: `--verge-columns`, `--verge-gap`,
  * `--verge-radius`, `--verge-bone`, `--verge-focus`.
@@ -158,6 +158,7 @@ export class VergeRecommendations extends Base {
     if (template) anchor.append(template.content.cloneNode(true));
     else anchor.innerHTML = `<img part="image" class="image" data-verge="image"><b part="name" data-verge="name"></b><span part="price" data-verge="price"></span>`;
     const texts: Record<string, string> = { ...(item as object), name: item.name || item.id, price: price(item) };
+    if (item.regular_price !== undefined) texts["regular_price"] = price({ ...item, price: item.regular_price });
     for (const element of anchor.querySelectorAll<HTMLElement>("[data-verge]")) {
       const text = texts[element.dataset["verge"]!] ?? "";
       if (!(element instanceof HTMLImageElement)) element.textContent = text;

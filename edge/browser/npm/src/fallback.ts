@@ -137,7 +137,7 @@ export async function open(source: Source): Promise<Fallback> {
     recommend: (query, recents) => answer(tell().recommend(query, recents, Date.now())),
     similar: (id, query) => answer(scorer.similar(id, query, Date.now())),
     popular: (query) => answer(scorer.popular(query, Date.now())),
-    item: (id) => JSON.parse(scorer.item(id)) ?? undefined,
+    item: (id) => JSON.parse(scorer.item(id, Date.now())) ?? undefined,
     refresh,
   };
 }

@@ -8,6 +8,6 @@ export class Scorer {
   recommend(query: string, recents: string, now: number): string;
   similar(id: string, query: string, now: number): string;
   popular(query: string, now: number): string;
-  item(id: string): string;
+  item(id: string, now: number): string;
   free(): void;
 }

@@ -22,8 +22,10 @@ export interface Item {
   image?: string;
   /** URL of the item's page. */
   url?: string;
-  /** In units of the currency. */
+  /** The price in force, in units of the currency. */
   price?: number;
+  /** The regular price, while a sale with another price holds. */
+  regular_price?: number;
   /** ISO 4217 code of the price. */
   currency?: string;
   in_stock?: boolean;

@@ -73,6 +73,50 @@ fn exclude_hides_items_and_only_hides_all_others() {
 }
 
 #[test]
+fn a_rule_compares_the_price_in_force() {
+    use crate::format::{attributes::Item, sales};
+    let cheap = Match { price_max: Some(1.0), ..Match::default() };
+    let mut shop = shop(vec![rule(|rule| rule.only = Some(cheap))]);
+    assert_eq!(popular(&shop, "limit=9"), ["item-0", "item-1"]);
+    let sale = |item| (item == 9).then(|| sales::Sale::new(50, None, None));
+    let items: Vec<Item<'_>> = (0..30).map(|item| Item { sale: sale(item), ..Item::default() }).collect();
+    let section = sales::write(&items).unwrap();
+    shop.attributes.sales = sales::Sales::open(&section.into()).unwrap();
+    assert_eq!(popular(&shop, "limit=9"), ["item-0", "item-1", "item-9"]);
+}
+
+#[test]
+fn pins_and_diversification_know_variants() {
+    use super::with_variants;
+    let pinned = |item: &str, at| rule(|rule| rule.pin = Some(Pin { item: item.to_owned(), at }));
+    let mut later = pinned("item-3", 3);
+    later.name = "later".to_owned();
+    let pins = with_variants(shop(vec![pinned("item-4", 1), later]));
+    assert_eq!(
+        popular(&pins, "limit=4"),
+        ["item-4", "item-0", "item-6", "item-9"],
+        "one of item-3 and item-4"
+    );
+    let diversify = |at_most, decay| Diversify { by: Facet::Group, at_most, decay };
+    let vary = |at_most, decay| {
+        with_variants(shop(vec![rule(|rule| rule.diversify = Some(diversify(at_most, decay)))]))
+    };
+    assert_eq!(popular(&vary(1, 1.0), "limit=3"), ["item-0", "item-3", "item-6"]);
+    assert_eq!(popular(&vary(2, 1.0), "limit=4"), ["item-0", "item-1", "item-3", "item-4"]);
+    // 1/2 · 0.4 is less than 1/4.
+    assert_eq!(popular(&vary(2, 0.4), "limit=3"), ["item-0", "item-3", "item-1"]);
+    let boosted = rule(|rule| {
+        let items = Match { items: vec!["item-1".to_owned()], ..Match::default() };
+        rule.boost = Some(Boost { items, by: 3.0 });
+    });
+    assert_eq!(
+        popular(&with_variants(shop(vec![boosted])), "limit=2"),
+        ["item-1", "item-3"],
+        "the best after boosts"
+    );
+}
+
+#[test]
 fn boosts_reorder_personal_and_popular_lists_and_low_factors_move_items_to_the_end() {
     let plain = shop(Vec::new());
     assert_eq!(popular(&plain, "limit=4"), ["item-0", "item-1", "item-3", "item-4"]);

@@ -301,7 +301,7 @@ fn list<'s>(snapshot: &'s Snapshot, call: Call<'_>, limit: usize) -> Option<Answ
 }
 
 fn neighbours(snapshot: &Snapshot, region: &str, id: &str) -> Markup {
-    let (Some(index), Some(view)) = (snapshot.ids.index(id), answer::item(snapshot, id)) else {
+    let (Some(index), Some(view)) = (snapshot.ids.index(id), answer::item(snapshot, id, now())) else {
         return html! { section { p.bad role="alert" { "The snapshot contains no item " code { (id) } "." } } };
     };
     let similar = list(snapshot, Call::Similar(id), 12);
@@ -341,7 +341,7 @@ fn row(snapshot: &Snapshot, region: &str, table: &Table, index: u32) -> Markup {
         ol.items.narrow { @for (id, score) in named {
             li {
                 a href=(link(region, &id)) {
-                    @match answer::item(snapshot, &id) {
+                    @match answer::item(snapshot, &id, now()) {
                         Some(view) if !view.name.is_empty() => (view.name),
                         _ => (*id),
                     }
