@@ -295,7 +295,7 @@ pub fn delimiter_of(header: &str, known: impl Fn(&str) -> bool) -> u8 {
 /// The delimiter that a first line `sep=;` names, as spreadsheets write it.
 pub fn named_delimiter(line: &str) -> Option<u8> {
     let line = line.trim_matches(['"', '\r', '\n', '\u{feff}']);
-    match line.get(..4)?.eq_ignore_ascii_case("sep=").then(|| line[4..].as_bytes())? {
+    match line.get(..4)?.eq_ignore_ascii_case("sep=").then(|| &line.as_bytes()[4..])? {
         [delimiter] if delimiter.is_ascii() && *delimiter != b'"' => Some(*delimiter),
         _ => None,
     }

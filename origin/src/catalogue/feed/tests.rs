@@ -21,7 +21,8 @@ fn fed(feeds: &[(&[u8], bool)]) -> (Store, Report, tempfile::TempDir) {
 /// The items of one feed, by id.
 fn items(feed: &[u8]) -> (Vec<Item>, Report) {
     let (store, report, _dir) = fed(&[(feed, false)]);
-    (store.items().unwrap(), report)
+    let ids = store.items().unwrap().into_iter().map(|item| item.id);
+    (ids.map(|id| store.item(&id).unwrap().unwrap()).collect(), report)
 }
 
 fn utf16(text: &str) -> Vec<u8> {
@@ -77,6 +78,14 @@ fn a_feed_that_may_be_cut_removes_nothing() {
         assert!(report.problem.is_some() && report.removed == 0, "{report:?}");
         assert_eq!(store.count_items().unwrap(), 3);
     }
+}
+
+#[test]
+fn new_items_make_no_room_for_removing_others() {
+    let many: String = (0..100).map(|number| format!("new{number}\n")).collect();
+    let (store, report, _dir) = fed(&[(b"id\n1\n2\n3\n", true), (format!("id\n{many}").as_bytes(), true)]);
+    assert!(report.problem.unwrap().contains("3 of 3 items"));
+    assert_eq!(store.count_items().unwrap(), 103);
 }
 
 #[test]
