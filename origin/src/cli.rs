@@ -48,7 +48,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Import(import::ImportArgs),
+    Import(Box<import::ImportArgs>),
     Feed(feed::FeedArgs),
     Generate(generate::GenerateArgs),
     Build(build::BuildArgs),

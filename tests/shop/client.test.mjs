@@ -147,7 +147,7 @@ inBrowser("the client", (visit) => {
   test("on a server, a client without an endpoint throws", async () => {
     const { createClient } = await import(new URL("../../target/shop/verge/index.js", import.meta.url));
     const error = await createClient().popular().catch((error) => error);
-    assert.match(`${error}: ${error.detail}`, /^VergeError: There is no page .*createClient/);
+    assert.match(`${error}: ${error.detail}`, /^VergeError: The edge.s URL is unknown .*createClient/);
   });
 
   test("a first visit while the edge is unreachable shows the fixed list", () =>

@@ -29,7 +29,7 @@ impl Header {
     /// The place of the first column that has one of these names, which are in lower case.
     pub(super) fn find(&mut self, names: &[&str]) -> Option<usize> {
         let is = |name: &&str| self.names.iter().position(|known| known.trim().to_lowercase() == **name);
-        let place = names.iter().find_map(|name| is(&name))?;
+        let place = names.iter().find_map(is)?;
         self.used[place] = true;
         Some(place)
     }

@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn valid_lines_of_an_order_are_taken_and_the_others_noted() {
         let mut importer = importer();
-        let defaults = Defaults::default();
+        let defaults = Defaults { now: Timestamp(1_795_000_000_000), ..Defaults::default() };
         let mut events = Batch::new(&defaults);
         let text = r#"{"event":"Order Completed","messageId":"m","timestamp":1784000000,
             "properties":{"id":"no","products":[{"sku":"cup","price":"?"},{"sku":"undefined"},{"sku":"jug"}]}}"#;

@@ -51,7 +51,7 @@ pub fn run(
     let mut report = Report::new(defaults.format);
     for path in files {
         let name = path.display().to_string();
-        let kept = Kept::Stored { store: &mut *store, rejects: rejects.file_for(path)? };
+        let kept = Kept::Stored { store: &mut *store, rejects: Box::new(rejects.file_for(path)?) };
         let mut run = FileRun::new(name, importer, defaults, kept, &mut report);
         run.run(path)?;
         if let Kept::Stored { rejects, .. } = run.kept {
@@ -103,7 +103,7 @@ pub fn preview(
 enum Kept<'a> {
     Stored {
         store: &'a mut Store,
-        rejects: Rejects,
+        rejects: Box<Rejects>,
     },
     /// Nowhere: the first of them are shown.
     Shown(Vec<String>),

@@ -130,7 +130,7 @@ fn scoring(name: String, snapshot: &Rc<Snapshot>, visitors: Rc<Vec<Vec<Seed>>>, 
     let snapshot = Rc::clone(snapshot);
     let (mut scratch, mut out): (_, Vec<Scored>) = (Scratch::default(), Vec::new());
     case(name, visitors.len(), 1, move |number| {
-        let mut candidates = scratch.candidates(&snapshot, &strategy, &visitors[number]);
+        let mut candidates = scratch.candidates(&*snapshot, &strategy, &visitors[number]);
         out.clear();
         out.extend(candidates.by_ref().take(TOP));
         candidates.explain(&mut out);

@@ -21,8 +21,9 @@ fn fed(feeds: &[(&[u8], bool)]) -> (Store, Report, tempfile::TempDir) {
 /// The items of one feed, by id.
 fn items(feed: &[u8]) -> (Vec<Item>, Report) {
     let (store, report, _dir) = fed(&[(feed, false)]);
-    let ids = store.items().unwrap().into_iter().map(|item| item.id);
-    (ids.map(|id| store.item(&id).unwrap().unwrap()).collect(), report)
+    // One by one: as stored, while `Store::items` gives current prices.
+    let stored = |item: &Item| store.item(&item.id).unwrap().unwrap();
+    (store.items().unwrap().iter().map(stored).collect(), report)
 }
 
 fn utf16(text: &str) -> Vec<u8> {

@@ -84,7 +84,7 @@ fn open(feed: &Feed, last_read: &Version) -> Result<Option<(Version, File)>> {
     let file = File::open(&feed.from).with_context(|| format!("cannot read {}", feed.from))?;
     let metadata = file.metadata().with_context(|| format!("cannot read {}", feed.from))?;
     let version = Version { file: Some((metadata.len(), metadata.modified()?)), ..Version::default() };
-    Ok((version != *last_read).then(|| (version, file)))
+    Ok((version != *last_read).then_some((version, file)))
 }
 
 /// Fetches an address into an unnamed file, since a feed is read twice, unless it answers that its version is still
