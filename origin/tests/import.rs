@@ -237,7 +237,7 @@ fn online_retail_is_read_by_its_header_whatever_the_copy() {
     let copies = [
         // Semicolons, decimal commas and dotted dates, with an index and a column of no use.
         ";Country;Customer ID;Price;InvoiceDate;Quantity;Description;StockCode;Invoice;Total\n\
-         0;France;901.0;1.450,50;3.2.2011 09:15;2.0;\"TIN\nROBOT\";20001.0;800001;9\n\
+         0;France;901.0;1.450,50;3.2.2011 09:15;2,0;\"TIN\nROBOT\";20001.0;800001;9\n\
          1;France;901.0;2,10;3.2.2011 09:16;1;KITE;20002;800001;2,1\n",
         "InvoiceNo\tStockCode\tDescription\tQuantity\tInvoiceDate\tUnitPrice\tCustomerID\tCountry\n\
          800001\t20001\tTIN 4\" ROBOT\t2\t2/3/2011 9:15:00 AM\t1450.50\t901\tFrance\n\

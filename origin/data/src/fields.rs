@@ -90,17 +90,13 @@ pub fn is_placeholder(id: &str) -> bool {
             .any(|name| id.eq_ignore_ascii_case(name))
 }
 
-/// A number that was meant as a name, as spreadsheets and data frames write it: `101.0` is `101`.
+/// A whole number that was written with decimals, as spreadsheets and data frames do: `101.0` is `101`, as is `101,0`.
 pub fn whole(text: &str) -> &str {
-    match text.split_once('.') {
-        Some((number, zeros))
-            if !number.is_empty()
-                && number.bytes().all(|byte| byte.is_ascii_digit())
-                && !zeros.is_empty()
-                && zeros.bytes().all(|byte| byte == b'0') =>
-        {
-            number
-        }
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // Three zeros may be thousands.
+    let zeros = |text: &str| matches!(text, "0" | "00");
+    match text.split_once(['.', ',']) {
+        Some((number, decimals)) if digits(number) && zeros(decimals) => number,
         _ => text,
     }
 }
@@ -152,6 +148,7 @@ mod tests {
             ["101.0", "7.00", "7.5", "7.", ".0", "v1.0"].map(whole),
             ["101", "7", "7.5", "7.", ".0", "v1.0"]
         );
+        assert_eq!(["6,0", "6,00", "1,000", "1.000", "6,5"].map(whole), ["6", "6", "1,000", "1.000", "6,5"]);
         assert!(["undefined", "NULL", "NaN", "[object Object]", " "].into_iter().all(is_placeholder));
         assert!(!["nullable", "NAN", "N", "undefined-1"].into_iter().any(is_placeholder));
     }

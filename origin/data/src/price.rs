@@ -125,10 +125,10 @@ pub fn read(text: &str, currency: Option<&str>) -> Result<Price, String> {
     let no_cents = [",-", ".-", ",–", ".–", ",—", ".—"].iter().find_map(|end| after.strip_prefix(end));
     let after = no_cents.map_or(after, |rest| rest.trim_start_matches('-'));
     let mut named = None;
-    let mut dollars = false;
+    let mut of_dot_countries = false;
     for word in before.split_whitespace().chain(after.split_whitespace()) {
         let code = currency_of(word).ok_or_else(wrong)?;
-        dollars |= word == "$";
+        of_dot_countries |= ["$", "¥", "￥", "Rs", "Rs."].contains(&word);
         match (named, code) {
             (Some(known), Some(code)) if known != code => return Err("names two currencies".to_owned()),
             (_, Some(code)) => named = Some(code),
@@ -145,7 +145,7 @@ pub fn read(text: &str, currency: Option<&str>) -> Result<Price, String> {
     let uses_dot = |code: &str| DOT_CURRENCIES.split(' ').any(|known| known.eq_ignore_ascii_case(code));
     if let Number::Either { dot, comma } = number
         && dot > comma
-        && (dollars || named.or(currency).is_some_and(uses_dot))
+        && (of_dot_countries || named.or(currency).is_some_and(uses_dot))
     {
         // `1,299 USD`: where this currency is used, a comma separates thousands, and no price has three decimals.
         number = Number::Exact(dot, None);
@@ -252,8 +252,10 @@ fn currency_of(word: &str) -> Option<Option<&'static str>> {
 const DOT_CURRENCIES: &str =
     "USD GBP INR AUD NZD JPY CNY KRW HKD SGD TWD THB MYR PHP ILS MXN NGN KES PKR LKR BDT NPR";
 
-const SYMBOLS: [(&str, &str); 38] = [
+const SYMBOLS: [(&str, &str); 40] = [
     ("€", "EUR"),
+    ("euro", "EUR"),
+    ("euros", "EUR"),
     ("£", "GBP"),
     ("$", ""),
     ("us$", "USD"),
@@ -324,6 +326,8 @@ mod tests {
             ("£8.75", 8.75),
             ("2,450 USD", 2450.0),
             ("$2,450", 2450.0),
+            ("¥2,450", 2450.0),
+            ("7,50 Euro", 7.5),
             ("Rs. 2,450.50", 2450.5),
             ("Rs.500", 500.0),
             ("2.345.678,9", 2_345_678.9),

@@ -206,6 +206,8 @@ pub fn take(
     open: impl Fn() -> Result<Box<dyn Read>>,
     options: &Options,
 ) -> Result<Report> {
+    // The share that may be removed is that of the catalogue as it was: many new items do not make room.
+    let before = store.count_items()?;
     let mut survey = Survey::default();
     let mut first = About::default();
     let whole = open().and_then(|input| {
@@ -252,7 +254,7 @@ pub fn take(
         Ok(()) => None,
     };
     if options.full && report.problem.is_none() {
-        remove_absent(store, &present, options, &mut report)?;
+        remove_absent(store, &present, before, options, &mut report)?;
     }
     Ok(report)
 }
@@ -260,14 +262,15 @@ pub fn take(
 fn remove_absent(
     store: &mut Store,
     present: &HashSet<String>,
+    before: u64,
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
     store.change_catalogue(|change| {
-        let (absent, count) = change.all_but(present)?;
-        if absent.len() as f64 > options.max_removed * count as f64 {
+        let absent = change.all_but(present)?;
+        if absent.len() as f64 > options.max_removed * before as f64 {
             report.problem = Some(format!(
-                "it would remove {} of {count} items, a larger share than `max_removed` ({}), so none was removed",
+                "it would remove {} of {before} items, a larger share than `max_removed` ({}), so none was removed",
                 absent.len(),
                 options.max_removed
             ));

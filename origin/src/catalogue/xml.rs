@@ -64,12 +64,18 @@ pub(super) fn read(
     };
     let mut reader = NsReader::from_reader(lines);
     let (mut buffer, mut item): (Vec<u8>, Option<Open>) = (Vec::new(), None);
+    let mut elements = 0u64;
     loop {
         buffer.clear();
         budget.set(MAX_EVENT);
         let began = line.get();
         let (space, event) =
             reader.read_resolved_event_into(&mut buffer).with_context(|| format!("line {began}"))?;
+        match &event {
+            Event::Start(_) => elements += 1,
+            Event::End(_) => elements = elements.saturating_sub(1),
+            _ => {}
+        }
         match (&event, &mut item) {
             (Event::Start(tag), None) if is_item(tag) => {
                 item = Some(Open { row: Row { line: began, ..Row::default() }, ..Open::default() });
@@ -93,7 +99,8 @@ pub(super) fn read(
                     each(open.row)?;
                 }
             }
-            (Event::Eof, None) => return Ok(()),
+            (Event::Eof, None) if elements == 0 => return Ok(()),
+            (Event::Eof, None) => anyhow::bail!("line {began}: the feed ends before its elements do"),
             (Event::Eof, Some(open)) => {
                 anyhow::bail!("the feed ends inside the item of line {}", open.row.line)
             }
@@ -302,8 +309,12 @@ mod tests {
         });
         let error = format!("{:#}", error.unwrap_err());
         assert!(error.starts_with("line 3") && seen == 1, "{error} after {seen}");
-        let cut = format!("{:#}", rows("<rss>\n<item><id>1</id>").unwrap_err());
-        assert!(cut.contains("line 2"), "{cut}");
+        for cut in
+            ["<rss>\n<item><id>1</id>", "<rss>\n<item><id>1</id></item>", "<rss>\n<item><id>1</id></item></r"]
+        {
+            let error = format!("{:#}", rows(cut).unwrap_err());
+            assert!(error.contains("line 2"), "{error}");
+        }
     }
 
     #[test]

@@ -82,6 +82,14 @@ fn a_feed_that_may_be_cut_removes_nothing() {
 }
 
 #[test]
+fn new_items_make_no_room_for_removing_others() {
+    let many: String = (0..100).map(|number| format!("new{number}\n")).collect();
+    let (store, report, _dir) = fed(&[(b"id\n1\n2\n3\n", true), (format!("id\n{many}").as_bytes(), true)]);
+    assert!(report.problem.unwrap().contains("3 of 3 items"));
+    assert_eq!(store.count_items().unwrap(), 103);
+}
+
+#[test]
 fn a_dry_run_stores_nothing_and_shows_what_would_change() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();
