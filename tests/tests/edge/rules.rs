@@ -159,7 +159,7 @@ fn experiments(_: &Fixtures) -> Result<()> {
         let force = shop.force("home", variant, TESTER_KEY)?;
         let reply = edge.get(&format!("/v1/recommendations?limit=3&{force}"))?;
         ensure!(reply.json()["experiments"][0]["variant"] == variant, "{reply:?}");
-        let other = shop.force("home", variant, "another key")?;
+        let other = shop.force("home", variant, "a key of nobody here")?;
         let rejected = problem(&edge.get(&format!("/v1/recommendations?{other}"))?, 400)?;
         ensure!(rejected["field"] == "force", "{rejected}");
     }
