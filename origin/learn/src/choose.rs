@@ -14,7 +14,7 @@
 
 use crate::{
     Table, coview, repeats,
-    replay::{HitSums, LearnedCoview, replay},
+    replay::{CoviewOnly, HitSums, replay},
     sessions::Sessions,
 };
 use rayon::prelude::*;
@@ -176,9 +176,9 @@ impl<'a> HoldoutSplit<'a> {
 
     /// By session, hits and reciprocal ranks with these hyperparameters.
     fn replay(&self, table: &Table, numbers: &Hyperparameters) -> Vec<HitSums> {
-        let source = LearnedCoview(table);
+        let source = CoviewOnly::learned(table);
         let seen = Seen::Boost(numbers.repeats);
-        let strategy = LearnedCoview::strategy(numbers.apply(Strategy::default()), seen);
+        let strategy = CoviewOnly::strategy(numbers.apply(Strategy::default()), seen);
         let one = |scratch: &mut Scratch, clicks: &&[u32]| {
             let mut hits = HitSums::default();
             replay(

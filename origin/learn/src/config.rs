@@ -2,7 +2,6 @@
 //! those of a shop, as `verge tune` writes it; defaults replace whatever is absent.
 
 use crate::{als, choose::Hyperparameters, coview, embedding, item2vec, orders::RepurchaseStats};
-use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use snapshots::{
     score::MAX_SEEDS,
@@ -130,8 +129,8 @@ impl Recipe {
     ///
     /// # Errors
     /// A number is not finite.
-    pub fn to_toml(&self) -> Result<String> {
-        Ok(toml::to_string(self)?)
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
     }
 }
 

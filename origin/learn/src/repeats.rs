@@ -20,7 +20,7 @@
 use crate::{
     Table,
     matrix::exp,
-    replay::{LearnedCoview, replay},
+    replay::{CoviewOnly, replay},
 };
 use rayon::prelude::*;
 use snapshots::{
@@ -64,9 +64,9 @@ struct HeldOutClick {
 /// Estimates the boosts from held-out sessions, by a `table` learned from those before and a strategy's position, votes
 /// and number of recents.
 pub fn estimate(sessions: &[&[u32]], table: &Table, strategy: &Strategy) -> Repeats {
-    let source = LearnedCoview(table);
+    let source = CoviewOnly::learned(table);
     let near = RECENTS.min(strategy.recents.into());
-    let strategy = LearnedCoview::strategy(strategy.clone(), Seen::Boost(NO_BOOST));
+    let strategy = CoviewOnly::strategy(strategy.clone(), Seen::Boost(NO_BOOST));
     let held_out = |(scratch, candidates): &mut (Scratch, Vec<(u32, f32)>), clicks: &&[u32]| {
         let mut held_out = Vec::new();
         replay(

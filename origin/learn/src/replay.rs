@@ -9,7 +9,7 @@
 use crate::Table;
 use snapshots::{
     event::Kind,
-    score::{Seed, Source},
+    score::{Neighbours, Seed, Source},
     signal::Signal,
     strategy::{Seen, Strategy, Weights},
 };
@@ -129,10 +129,18 @@ fn add(sums: &mut [f64; 2], values: [f64; 2]) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
 }
 
-/// A co-view table that is being learned, as a source for the scorer.
-pub(crate) struct LearnedCoview<'a>(pub(crate) &'a Table);
+/// A co-view table alone as a source for the scorer: one that is being learned, or a packed one.
+pub(crate) struct CoviewOnly<'a, T = Table> {
+    table: &'a T,
+    items: usize,
+}
 
-impl LearnedCoview<'_> {
+impl<'a> CoviewOnly<'a> {
+    /// A table that is being learned.
+    pub(crate) fn learned(table: &'a Table) -> Self {
+        Self { table, items: table.len() }
+    }
+
     /// A strategy that reads this table alone.
     pub(crate) fn strategy(strategy: Strategy, seen: Seen) -> Strategy {
         let weights = Weights { coview: 1.0, knn: 0.0, bought: 0.0, popularity: 0.0, recency: 0.0 };
@@ -140,19 +148,19 @@ impl LearnedCoview<'_> {
     }
 }
 
-impl Source for LearnedCoview<'_> {
-    type Table = Table;
+impl<T: Neighbours> Source for CoviewOnly<'_, T> {
+    type Table = T;
 
     fn items(&self) -> usize {
-        self.0.len()
+        self.items
     }
 
     fn has_orders(&self) -> bool {
         false
     }
 
-    fn table(&self, signal: Signal) -> Option<&Table> {
-        (signal == Signal::Coview).then_some(self.0)
+    fn table(&self, signal: Signal) -> Option<&T> {
+        (signal == Signal::Coview).then_some(self.table)
     }
 
     fn popularity(&self, _: u32) -> f32 {
@@ -175,7 +183,7 @@ mod tests {
     use proptest::prelude::{Strategy as _, any, prop_assert, proptest};
     use snapshots::{
         Bytes, rows,
-        score::{MAX_SEEDS, Neighbours, Scratch},
+        score::{MAX_SEEDS, Scratch},
         strategy::Repeats,
     };
 
@@ -214,37 +222,6 @@ mod tests {
         assert_eq!(count(&[10, 2], &long), [0.0, 0.0, 1.0, 1.0 / 20.0]);
     }
 
-    /// The packed rows of a table, read as [`LearnedCoview`] reads the unpacked ones.
-    struct Packed(rows::Table, usize);
-
-    impl Source for Packed {
-        type Table = rows::Table;
-
-        fn items(&self) -> usize {
-            self.1
-        }
-
-        fn has_orders(&self) -> bool {
-            false
-        }
-
-        fn table(&self, signal: Signal) -> Option<&rows::Table> {
-            (signal == Signal::Coview).then_some(&self.0)
-        }
-
-        fn popularity(&self, _: u32) -> f32 {
-            0.0
-        }
-
-        fn recency(&self, _: u32) -> f32 {
-            0.0
-        }
-
-        fn norm(&self, _: f32) -> f32 {
-            1.0
-        }
-    }
-
     const ITEMS: u32 = 40;
 
     fn row() -> impl proptest::strategy::Strategy<Value = Vec<(u32, f32)>> {
@@ -268,14 +245,14 @@ mod tests {
                     row
                 })
                 .collect();
-            let packed = Packed(packed, table.len());
+            let packed = CoviewOnly { table: &packed, items: table.len() };
             let seen = if boosted { Seen::Boost(Repeats::default()) } else { Seen::Exclude };
             let strategy = Strategy { votes, position, recents: MAX_SEEDS as u8, ..Strategy::default() };
-            let strategy = LearnedCoview::strategy(strategy, seen);
+            let strategy = CoviewOnly::strategy(strategy, seen);
             let (mut of_packed, mut of_learned) = (Scratch::default(), Scratch::default());
             let mut same = true;
             replay(&clicks, |_| true, |step| {
-                let learned = LearnedCoview(&kept);
+                let learned = CoviewOnly::learned(&kept);
                 let learned = of_learned.candidates(&learned, &strategy, step.recents).map(|scored| (scored.item, scored.score));
                 let packed = of_packed.candidates(&packed, &strategy, step.recents).map(|scored| (scored.item, scored.score));
                 same &= packed.eq(learned);
