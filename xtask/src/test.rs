@@ -155,7 +155,13 @@ fn docs() -> Result<Outcome> {
 /// Includes the doctests, which `cargo test` runs for every library.
 fn unit() -> Result<Outcome> {
     // xtask-bindgen has no tests and is slow to compile.
-    show(cargo().args(["test", "--workspace", "--exclude", "end-to-end", "--exclude", "xtask-bindgen"]))
+    let tests = ["test", "--workspace", "--exclude", "end-to-end", "--exclude", "xtask-bindgen"];
+    match show(cargo().args(tests))? {
+        Outcome::Passed => {
+            show(cargo().args(tests).args(["--features", "origin/parquet", "--test", "parquet"]))
+        }
+        failed => Ok(failed),
+    }
 }
 
 fn fuzz(steps: &Steps) -> Result<Outcome> {

@@ -13,6 +13,10 @@ pub const PREFIX: usize = 1024;
 /// A longer line is refused: it is no row of a log, and memory has an end.
 const MAX_LINE: u64 = 4 << 20;
 
+/// Largest window of a zstd frame as a power of two: 128 MiB, which is also the limit of the command `zstd`. A frame of
+/// 100 KB may otherwise request gigabytes of memory.
+const MAX_WINDOW_LOG: u32 = 27;
+
 /// An open log.
 pub struct Input<'a> {
     lines: Box<dyn BufRead + 'a>,
@@ -103,7 +107,7 @@ pub fn decompressed<'a>(mut raw: impl Read + 'a) -> io::Result<Box<dyn Read + 'a
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
         [0x28, 0xb5, 0x2f, 0xfd] => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
-            decoder.window_log_max(31)?; // Files made with `zstd --long`.
+            decoder.window_log_max(MAX_WINDOW_LOG)?;
             Box::new(decoder)
         }
         _ => Box::new(raw),

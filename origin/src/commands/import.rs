@@ -44,6 +44,9 @@ FORMATS
                  event), name, category, brand, image, url. FIELD='VALUE' sets a field for all rows, such
                  as kind='purchase'. Without at and kind, rows are items.
 
+  parquet        the same as csv, for a Parquet file. Every format that is a table reads Parquet files, if verge was
+                 built with the feature `parquet`. Structs, lists and maps in it are left out.
+
 TABLES (online-retail, rees46, retailrocket, csv): columns are found by the header, in any order; others are
 passed over. The delimiter is a comma, semicolon, tab or |. nan, NULL, None, \\N and empty fields are absent;
 ids written as 101.0 are 101. Times: RFC 3339 with or without a zone (then UTC), RFC 2822, seconds,
@@ -118,6 +121,13 @@ fn parse_order(text: &str) -> Result<DateOrder, String> {
         "dmy" => Ok(DateOrder::DayFirst),
         "mdy" => Ok(DateOrder::MonthFirst),
         _ => Err("expected dmy or mdy".to_owned()),
+    }
+}
+
+impl ImportArgs {
+    /// The command's name for the audit log, unless it stores nothing.
+    pub fn audited(&self) -> Option<(&'static str, Option<String>)> {
+        (!self.dry_run).then_some(("verge import", None))
     }
 }
 

@@ -14,6 +14,7 @@ mod countries;
 mod jsonl;
 pub mod mapped;
 mod online_retail;
+mod parquet;
 pub mod pipeline;
 mod progress;
 mod rees46;
@@ -52,6 +53,7 @@ pub enum Format {
     /// Verge's own events and items, one JSON object a line
     Jsonl,
     /// Any table with a header; --map tells its columns
+    #[value(alias = "parquet")]
     Csv,
 }
 

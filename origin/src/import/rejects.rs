@@ -1,6 +1,7 @@
 //! The rejects file: every line that was not taken, and why, to be mended and imported again.
 
 use anyhow::{Context, Result};
+use origin_data::files::create_private_dir;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ impl Folder {
     /// Makes the folder if it is missing.
     pub fn open(data_dir: &Path) -> Result<Self> {
         let dir = data_dir.join("rejects");
-        std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        create_private_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         Ok(Self { dir, taken: HashSet::new() })
     }
 

@@ -1,6 +1,6 @@
 //! Tables: columns by their header, whatever their order and delimiter, and what a whole file says of its dates and prices.
 
-use crate::import::{Format, Reading, Watched};
+use crate::import::{Format, Reading, Watched, parquet};
 use anyhow::{Context, Result, bail};
 use origin_data::{
     fields::{Reject, filled, shown},
@@ -84,7 +84,7 @@ pub(super) fn recognise(line: &str) -> Option<Format> {
 pub(super) enum Source {
     /// By its path.
     File(PathBuf),
-    /// Standard input, in a file without a name.
+    /// Standard input, or the CSV form of a Parquet file, in a file without a name.
     Kept(File),
 }
 
@@ -94,8 +94,12 @@ impl Source {
     /// # Errors
     /// Standard input cannot be read, or not be kept.
     pub(super) fn new(path: &Path, keep: bool) -> Result<Self> {
-        if path != Path::new("-") || !keep {
+        if !keep {
             return Ok(Self::File(path.to_owned()));
+        }
+        if path != Path::new("-") {
+            let parquet = parquet::as_csv(path).with_context(|| format!("cannot read {}", path.display()))?;
+            return Ok(parquet.map_or_else(|| Self::File(path.to_owned()), Self::Kept));
         }
         let copy = || -> io::Result<File> {
             let mut file = tempfile::tempfile()?;
