@@ -6,14 +6,16 @@
 //! May import: everything.
 
 use crate::{
+    audit::{Durability, Entry, append, command_line_user},
     commands::{
-        build, evaluate, feed, generate, import, inspect, keys, models, publish, recommend, rules, serve,
-        tune,
+        audit, build, evaluate, feed, generate, import, inspect, keys, models, publish, recommend, rules,
+        serve, tune,
     },
     config::Config,
 };
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use origin_data::clock;
 use std::path::PathBuf;
 
 const TOUR: &str = "\
@@ -62,6 +64,7 @@ enum Command {
     Tune(tune::TuneArgs),
     Serve(serve::ServeArgs),
     Keys(keys::KeysArgs),
+    Audit(audit::AuditArgs),
 }
 
 impl Cli {
@@ -71,21 +74,66 @@ impl Cli {
     /// The configuration is invalid, or the command fails; the text is for the user.
     pub fn run(self) -> Result<()> {
         let config = Config::load(self.config.as_deref(), self.data_dir.as_deref())?;
-        match self.command {
-            Command::Import(args) => import::run(&args, &config),
-            Command::Feed(args) => feed::run(&args, &config),
-            Command::Generate(args) => generate::run(&args, &config),
-            Command::Build(args) => build::run(&args, &config),
-            Command::Models(args) => models::run(&args, &config),
-            Command::Publish(args) => publish::run(&args, &config),
-            Command::Rollback(args) => publish::run_rollback(&args, &config),
-            Command::Rules(args) => rules::run(&args, &config),
-            Command::Recommend(args) => recommend::run(&args, &config),
-            Command::Inspect(args) => inspect::run(&args),
-            Command::Tune(args) => tune::run(&args, &config),
-            Command::Evaluate(args) => evaluate::run(&args, &config),
-            Command::Serve(args) => serve::run(&args, &config),
-            Command::Keys(args) => keys::run(&args, &config),
+        let action = self.command.audited();
+        let result = self.command.run(&config);
+        match action {
+            Some((action, target)) => record(&config, action, target, result),
+            None => result,
+        }
+    }
+}
+
+/// Records a command in the audit log. The command's own error comes first.
+fn record(config: &Config, action: &str, target: Option<String>, result: Result<()>) -> Result<()> {
+    // A command that did not create the data directory changed nothing.
+    if !config.data_dir.exists() {
+        return result;
+    }
+    let entry = Entry {
+        at: clock::now(),
+        actor: command_line_user(),
+        action: action.to_owned(),
+        target,
+        from: None,
+        outcome: if result.is_ok() { "ok" } else { "failed" }.to_owned(),
+    };
+    let written = append(&config.data_dir, &entry, Durability::Synced);
+    result.and(written.map_err(Into::into))
+}
+
+impl Command {
+    /// The name and object of a command that changes data or snapshots.
+    fn audited(&self) -> Option<(&'static str, Option<String>)> {
+        match self {
+            Self::Import(args) => args.audited(),
+            Self::Feed(args) => args.audited(),
+            Self::Build(_) => Some(("verge build", None)),
+            Self::Publish(_) => Some(("verge publish", None)),
+            Self::Rollback(_) => Some(("verge rollback", None)),
+            Self::Models(args) => args.audited(),
+            Self::Rules(args) => args.audited(),
+            Self::Keys(args) => args.audited(),
+            _ => None,
+        }
+    }
+
+    fn run(self, config: &Config) -> Result<()> {
+        match self {
+            Self::Import(args) => import::run(&args, config),
+            Self::Feed(args) => feed::run(&args, config),
+            Self::Generate(args) => generate::run(&args, config),
+            Self::Build(args) => build::run(&args, config),
+            Self::Models(args) => models::run(&args, config),
+            Self::Publish(args) => publish::run(&args, config),
+            Self::Rollback(args) => publish::run_rollback(&args, config),
+            Self::Rules(args) => rules::run(&args, config),
+            Self::Recommend(args) => recommend::run(&args, config),
+            Self::Inspect(args) => inspect::run(&args),
+            Self::Tune(args) => tune::run(&args, config),
+            Self::Evaluate(args) => evaluate::run(&args, config),
+            Self::Serve(args) => serve::run(&args, config),
+            Self::Keys(args) => keys::run(&args, config),
+            Self::Audit(args) => audit::run(&args, config),
         }
     }
 }

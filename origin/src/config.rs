@@ -113,7 +113,10 @@ pub struct Serve {
     pub requests_per_second: u32,
     /// Most open connections; further ones wait to be accepted.
     pub connections: usize,
-    /// Destination to publish to: `kv` or a directory. Absent, the service does not publish.
+    /// Most open connections of one address, so that none takes them all; further ones are closed. 0 for no limit, behind
+    /// a proxy from whose address all connections come.
+    pub connections_per_address: usize,
+    /// Destination to publish to: `kv` or `dir:PATH`. Absent, the service does not publish.
     pub publish_to: Option<String>,
     /// URL of an OpenTelemetry collector (OTLP over HTTP). Absent, no traces are sent.
     pub traces_to: Option<String>,
@@ -134,6 +137,7 @@ impl Default for Serve {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             requests_per_second: 50_000,
             connections: 4_096,
+            connections_per_address: 1_024,
             publish_to: None,
             traces_to: None,
             popularity_every_ms: 1_000,
@@ -159,6 +163,8 @@ impl Serve {
         let name = "VERGE_REQUESTS_PER_SECOND";
         parse_into(name, variable(name), &mut self.requests_per_second)?;
         parse_into("VERGE_CONNECTIONS", variable("VERGE_CONNECTIONS"), &mut self.connections)?;
+        let name = "VERGE_CONNECTIONS_PER_ADDRESS";
+        parse_into(name, variable(name), &mut self.connections_per_address)?;
         self.publish_to = variable("VERGE_PUBLISH_TO").or(self.publish_to.take());
         // The standard variable of OpenTelemetry.
         self.traces_to = variable("OTEL_EXPORTER_OTLP_ENDPOINT").or(self.traces_to.take());

@@ -18,6 +18,7 @@
     reason = "indices are those of the tables and catalogue that the same build made"
 )]
 
+pub mod audit;
 pub mod build;
 pub mod catalogue;
 pub mod cli;

@@ -44,6 +44,16 @@ pub enum LogError {
         /// The log's directory.
         dir: PathBuf,
     },
+    /// The log's visitor hashes were made with another key.
+    #[error(
+        "the log {} was written with the visitor key of another store: restore the store.sqlite that belongs to it from a \
+         backup, or move the log away to start a new one",
+        dir.display()
+    )]
+    OtherKey {
+        /// The log's directory.
+        dir: PathBuf,
+    },
     /// An earlier write left the file in an unknown state; the log has to be reopened.
     #[error("{0}")]
     WriterFailed(String),

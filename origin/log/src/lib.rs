@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! log/lock                       held by the process that writes
+//! log/visitor-key                fingerprint of the key of the visitor hashes
 //! log/00000000000000000000.log   segments, named by the position of their first event
 //! ```
 //! A *position* numbers events from 0 and is never reused. A segment is a sequence of frames, each with its length and
@@ -26,6 +27,7 @@ mod group_commit;
 mod read;
 mod recent_ids;
 mod rewrite;
+pub mod visitor_key;
 mod write;
 
 use serde::Deserialize;
@@ -114,6 +116,19 @@ pub fn segments(dir: &Path) -> Result<Vec<Segment>> {
     }
     segments.sort_unstable_by_key(|segment| segment.first);
     Ok(segments)
+}
+
+/// Whether the log holds no events.
+///
+/// # Errors
+/// The directory or a file of it cannot be read.
+pub fn is_empty(dir: &Path) -> Result<bool> {
+    for Segment { path, .. } in segments(dir)? {
+        if fs::metadata(&path).map_err(LogError::file("read the log's segment", &path))?.len() > 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn segment_path(dir: &Path, first: u64) -> PathBuf {

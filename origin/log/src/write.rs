@@ -1,16 +1,20 @@
 //! Writing the log: one process at a time, in groups, each event once.
 
 use crate::frame::FrameBuilder;
+use crate::visitor_key;
 use crate::{
     Fsync, LogError, LogOptions, Reader, RecentIds, Record, Result, Segment, segment_path, segments,
 };
-use origin_data::{Interner, files::sync_directory};
+use origin_data::{
+    Interner,
+    files::{PRIVATE, create_private_dir, sync_directory},
+};
 use snapshots::event::Event;
 use snapshots::time::DAY_MS;
 use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -71,8 +75,10 @@ impl Writer {
     /// # Errors
     /// Another process writes the log, the directory cannot be written, or a segment is damaged.
     pub fn open(dir: &Path, key: [u8; 32], options: LogOptions) -> Result<Self> {
-        fs::create_dir_all(dir).map_err(LogError::file("create the log", dir))?;
+        create_private_dir(dir).map_err(LogError::file("create the log", dir))?;
         let lock = lock(dir)?;
+        visitor_key::verify(dir, &key)?;
+        visitor_key::mark(dir, &key)?;
         let mut seed = [0; 8];
         seed.copy_from_slice(&key[..8]);
         let mut ids = RecentIds::new(options.ids, u64::from_le_bytes(seed));
@@ -260,6 +266,7 @@ fn create(path: &Path) -> Result<File> {
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(PRIVATE)
         .open(path)
         .map_err(LogError::file("write the log's segment", path))
 }

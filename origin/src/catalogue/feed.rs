@@ -266,7 +266,7 @@ fn remove_absent(
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
-    store.change_catalogue(|change| {
+    Ok(store.change_catalogue(|change| {
         let absent = change.all_but(present)?;
         if absent.len() as f64 > options.max_removed * before as f64 {
             report.problem = Some(format!(
@@ -287,7 +287,7 @@ fn remove_absent(
             }
         }
         Ok(())
-    })
+    })?)
 }
 
 /// The second reading.

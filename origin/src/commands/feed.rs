@@ -47,6 +47,13 @@ pub struct FeedArgs {
     id: Option<String>,
 }
 
+impl FeedArgs {
+    /// The command's name for the audit log, unless it stores nothing.
+    pub fn audited(&self) -> Option<(&'static str, Option<String>)> {
+        (!self.dry_run).then_some(("verge feed", None))
+    }
+}
+
 /// Runs `verge feed`.
 ///
 /// # Errors

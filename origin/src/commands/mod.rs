@@ -2,6 +2,7 @@
 //!
 //! May import: everything but `cli`. Only [`crate::cli`] imports a command.
 
+pub mod audit;
 pub mod build;
 pub mod evaluate;
 pub mod feed;

@@ -43,6 +43,17 @@ enum ModelsCommand {
     Rollback,
 }
 
+impl ModelsArgs {
+    /// The command's name and object for the audit log, if it changes something.
+    pub fn audited(&self) -> Option<(&'static str, Option<String>)> {
+        match &self.command {
+            ModelsCommand::Promote { id } => Some(("verge models promote", Some(id.clone()))),
+            ModelsCommand::Rollback => Some(("verge models rollback", None)),
+            ModelsCommand::List { .. } | ModelsCommand::Compare { .. } => None,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors

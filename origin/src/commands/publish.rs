@@ -44,8 +44,8 @@ pub struct RollbackArgs {
 
 #[derive(Debug, clap::Args)]
 struct Target {
-    /// Destination: `kv` or a directory
-    #[arg(long, value_name = "kv|DIR")]
+    /// Destination: `kv` (Workers KV), or a directory as `dir:PATH`
+    #[arg(long, value_name = "DESTINATION")]
     to: String,
 }
 

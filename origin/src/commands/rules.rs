@@ -53,6 +53,13 @@ enum RulesCommand {
     },
 }
 
+impl RulesArgs {
+    /// The command's name for the audit log, if it changes something.
+    pub fn audited(&self) -> Option<(&'static str, Option<String>)> {
+        matches!(self.command, RulesCommand::Set { .. }).then_some(("verge rules set", None))
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors

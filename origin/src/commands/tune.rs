@@ -7,7 +7,7 @@ use crate::{
     tune::{Bench, Budget, Search},
 };
 use anyhow::{Result, bail};
-use origin_data::files::replace_file;
+use origin_data::files::replace_shared_file;
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -76,7 +76,7 @@ pub fn run(args: &TuneArgs, config: &Config) -> Result<()> {
     let found = search.run(args.seed)?;
     let head = format!("# Found by `verge tune` on {} predictions.\n", search.predictions());
     let text = head + &found.to_toml()?;
-    replace_file(&out, text.as_bytes())?;
+    replace_shared_file(&out, text.as_bytes())?;
     step(&format!("{} trials; the best recipe is in {}", search.done(), out.display()));
     Ok(())
 }

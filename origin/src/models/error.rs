@@ -1,5 +1,6 @@
 //! Errors of the model registry.
 
+use crate::store::StoreError;
 use origin_data::files::FileError;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,9 @@ pub enum ModelsError {
     /// Reading snapshots, training or evaluating failed.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl ModelsError {

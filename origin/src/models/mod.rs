@@ -17,7 +17,7 @@ pub use error::{ModelsError, Result};
 
 use crate::{
     pack::SnapshotSet,
-    store::{Store, snapshots_dir},
+    store::{Store, StoreError, snapshots_dir},
 };
 use holdout::{Contestant, Evaluation};
 use origin_data::{
@@ -69,7 +69,8 @@ impl Model {
         let at = |event: Option<&origin_data::LogEvent>| event.map_or(Timestamp(0), |event| event.at);
         let (from, to) = (at(log.events.first()), at(log.events.last()));
         let manifests: Vec<u8> = built.manifests.iter().flat_map(|manifest| manifest.to_json()).collect();
-        let hash = content_hash(&[recipe.to_toml()?.as_bytes(), &manifests].concat());
+        let hash =
+            content_hash(&[recipe.to_toml().map_err(StoreError::from)?.as_bytes(), &manifests].concat());
         let day: String = to.to_string().chars().take(10).collect();
         Ok(Self {
             id: format!("{day}-{}", &hash[..8]),

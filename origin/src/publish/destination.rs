@@ -1,7 +1,7 @@
 //! Publishing destinations: a key-value interface, and a directory that implements it.
 
 use super::error::Result;
-use origin_data::files::{FileError, read_if_exists, replace_file};
+use origin_data::files::{FileError, read_if_exists, replace_shared_file};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ impl Destination for Directory {
     }
 
     fn put(&self, key: &str, value: &[u8]) -> Result<()> {
-        replace_file(&self.0.join(key), value)?;
+        replace_shared_file(&self.0.join(key), value)?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Errors of publishing.
 
+use crate::store::StoreError;
 use origin_data::files::FileError;
 
 /// Why publishing failed. Regions whose manifest was not written yet keep serving their previous snapshot.
@@ -8,6 +9,9 @@ pub enum PublishError {
     /// A setting of the destination is missing.
     #[error("{0}")]
     Config(&'static str),
+    /// A destination's name is unknown.
+    #[error("'{0}' is no destination; the destinations are `kv` (Workers KV) and `dir:PATH` (a directory)")]
+    UnknownDestination(String),
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
@@ -56,6 +60,9 @@ pub enum PublishError {
     /// The snapshots, the catalogue, the log or the rules cannot be read.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A result with [`PublishError`].

@@ -33,15 +33,21 @@ const GRACE_PERIOD_MS: i64 = 3_600_000;
 /// Most manifests in a history, including those in the grace period.
 const MAX_HISTORY: usize = 200;
 
-/// The destination of this name: `kv`, or else a directory.
+/// The destination of this name: `kv`, or a directory as `dir:PATH`. Without `dir:`, a path is one that contains a `/` or
+/// that exists, so that a misspelt name of a destination does not create a directory.
 ///
 /// # Errors
-/// A setting of KV is missing.
+/// A setting of KV is missing, or there is no such destination.
 pub fn open(name: &str, kv: &Kv) -> Result<Box<dyn Destination + Send>> {
-    Ok(match name {
-        "kv" => Box::new(KvNamespace::new(kv)?),
-        directory => Box::new(Directory::new(directory.as_ref())),
-    })
+    let path = name.strip_prefix("dir:").or_else(|| {
+        let is_path = !name.contains(':') && (name.contains('/') || Path::new(name).is_dir());
+        is_path.then_some(name)
+    });
+    match path.filter(|path| !path.is_empty()) {
+        _ if name == "kv" => Ok(Box::new(KvNamespace::new(kv)?)),
+        Some(path) => Ok(Box::new(Directory::new(path.as_ref()))),
+        None => Err(PublishError::UnknownDestination(name.to_owned())),
+    }
 }
 
 /// Waits for the publishing lock of a data directory. Without it, one publisher could delete a blob that another is about

@@ -247,3 +247,18 @@ fn an_unreadable_directory_is_not_an_empty_one() {
     std::fs::write(folder.path().join("manifest"), b"a file").unwrap();
     assert!(Directory::new(folder.path()).list("manifest/").is_err());
 }
+
+#[test]
+fn a_misspelt_destination_creates_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("published");
+    let path = path.to_str().unwrap();
+    for name in ["s3", "KV", "kv ", "s3://bucket/shop", "dir:", "", "published", "r2:x"] {
+        let error = super::open(name, &Kv::default()).map(|_| ()).unwrap_err();
+        assert!(matches!(error, PublishError::UnknownDestination(_)), "{name}: {error}");
+    }
+    assert!(matches!(super::open("kv", &Kv::default()), Err(PublishError::Config(_))));
+    for name in [path, &format!("dir:{path}"), "./published", "dir:published"] {
+        super::open(name, &Kv::default()).unwrap();
+    }
+}

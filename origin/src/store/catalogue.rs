@@ -1,14 +1,14 @@
 //! The catalogue: items by their ids, and a version that grows with every change of one.
 
-use crate::store::{Store, read::item_of_row};
-use anyhow::{Context, Result};
+use crate::store::{Store, StoreError, error::Result, read::item_of_row};
 use origin_data::Item;
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path};
 
 /// An open change of the catalogue: all of it is stored, or nothing.
 pub struct Change<'a> {
     transaction: Transaction<'a>,
+    path: &'a Path,
     changed: usize,
     /// Items that are new, less those removed.
     grown: i64,
@@ -34,7 +34,7 @@ impl Store {
     pub(super) fn number(&self, key: &str) -> Result<u64> {
         let sql = "SELECT value FROM meta WHERE key = ?1";
         let read = || self.db.prepare_cached(sql)?.query_row([key], |row| row.get(0));
-        read().with_context(|| format!("cannot read the store {}", self.path.display()))
+        read().map_err(StoreError::sqlite("read", &self.path))
     }
 
     /// The item of the catalogue that has this id.
@@ -44,7 +44,7 @@ impl Store {
     pub fn item(&self, id: &str) -> Result<Option<Item>> {
         let sql = "SELECT * FROM items WHERE id = ?1 AND NOT removed";
         let read = || self.db.prepare_cached(sql)?.query_row([id], item_of_row).optional();
-        read().with_context(|| format!("cannot read the store {}", self.path.display()))
+        read().map_err(StoreError::sqlite("read", &self.path))
     }
 
     /// Adds items to the catalogue, or updates the ones it has by every field that is given. Returns how many
@@ -64,23 +64,26 @@ impl Store {
     /// # Errors
     /// Those of `work`, and a file that cannot be written.
     pub fn change_catalogue<T>(&mut self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
-        let change = || -> Result<T> {
-            let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let mut change = Change { transaction, changed: 0, grown: 0 };
-            let done = work(&mut change)?;
-            if change.changed > 0 {
-                let count = "UPDATE meta SET value = value + ?2 WHERE key = ?1";
-                change.transaction.execute(count, params!["catalogue", 1])?;
-                change.transaction.execute(count, params!["items", change.grown])?;
-            }
-            change.transaction.commit()?;
-            Ok(done)
-        };
-        change().with_context(|| format!("cannot write the store {}", self.path.display()))
+        let path = &*self.path;
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = transaction.map_err(StoreError::sqlite("write", path))?;
+        let mut change = Change { transaction, path, changed: 0, grown: 0 };
+        let done = work(&mut change)?;
+        change.commit().map_err(StoreError::sqlite("write", path))?;
+        Ok(done)
     }
 }
 
 impl Change<'_> {
+    fn commit(self) -> rusqlite::Result<()> {
+        if self.changed > 0 {
+            let count = "UPDATE meta SET value = value + ?2 WHERE key = ?1";
+            self.transaction.execute(count, params!["catalogue", 1])?;
+            self.transaction.execute(count, params!["items", self.grown])?;
+        }
+        self.transaction.commit()
+    }
+
     /// How many items were changed so far.
     pub fn changed(&self) -> usize {
         self.changed
@@ -136,8 +139,11 @@ impl Change<'_> {
     /// # Errors
     /// The file cannot be read.
     pub fn all_but(&self, present: &HashSet<String>) -> Result<Vec<String>> {
-        let mut query = self.transaction.prepare("SELECT id FROM items WHERE NOT removed ORDER BY id")?;
-        let mut ids: Vec<String> = query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let mut query = self.transaction.prepare("SELECT id FROM items WHERE NOT removed ORDER BY id")?;
+            query.query_map([], |row| row.get(0))?.collect()
+        };
+        let mut ids = read().map_err(StoreError::sqlite("read", self.path))?;
         ids.retain(|id| !present.contains(id));
         Ok(ids)
     }
@@ -148,7 +154,7 @@ impl Change<'_> {
     /// The file cannot be written.
     pub fn curate(&mut self) -> Result<()> {
         let sql = "UPDATE meta SET value = 1 WHERE key = 'curated' AND value = 0";
-        self.changed += self.transaction.execute(sql, [])?;
+        self.changed += self.transaction.execute(sql, []).map_err(StoreError::sqlite("write", self.path))?;
         Ok(())
     }
 
@@ -162,9 +168,12 @@ impl Change<'_> {
 
     /// The row of an id, if there is one, and its item, if that was not removed.
     fn row(&self, id: &str) -> Result<Option<Option<Item>>> {
-        let mut query = self.transaction.prepare_cached("SELECT * FROM items WHERE id = ?1")?;
-        let found = query.query_row([id], |row| Ok((row.get::<_, bool>("removed")?, item_of_row(row)?)));
-        Ok(found.optional()?.map(|(removed, item)| (!removed).then_some(item)))
+        let read = || {
+            let mut query = self.transaction.prepare_cached("SELECT * FROM items WHERE id = ?1")?;
+            query.query_row([id], |row| Ok((row.get::<_, bool>("removed")?, item_of_row(row)?))).optional()
+        };
+        let found = read().map_err(StoreError::sqlite("read", self.path))?;
+        Ok(found.map(|(removed, item)| (!removed).then_some(item)))
     }
 
     fn write(&mut self, item: &Item, removed: bool, grown: i64) -> Result<()> {
@@ -175,7 +184,7 @@ impl Change<'_> {
                    ON CONFLICT (id) DO UPDATE SET name = ?2, category = ?3, brand = ?4, price = ?5,
                        currency = ?6, image = ?7, url = ?8, in_stock = ?9, added_at = ?10, removed = ?11,
                        sale_price = ?12, sale_from = ?13, sale_until = ?14, \"group\" = ?15";
-        self.transaction.prepare_cached(sql)?.execute(params![
+        let values = params![
             item.id,
             item.name,
             item.category,
@@ -191,7 +200,9 @@ impl Change<'_> {
             item.sale_from.map(|at| at.0),
             item.sale_until.map(|at| at.0),
             item.group,
-        ])?;
+        ];
+        let written = self.transaction.prepare_cached(sql).and_then(|mut insert| insert.execute(values));
+        written.map_err(StoreError::sqlite("write", self.path))?;
         self.changed += 1;
         self.grown += grown;
         Ok(())
@@ -240,7 +251,7 @@ mod tests {
         versions.push(store.catalogue_version().unwrap());
         let failed: Result<()> = store.change_catalogue(|change| {
             change.remove("a")?;
-            anyhow::bail!("no")
+            Err(StoreError::NoSuchKey("no".to_owned()))
         });
         assert!(failed.is_err() && store.item("a").unwrap().is_some());
         assert_eq!(store.catalogue_version().unwrap(), versions[2]);

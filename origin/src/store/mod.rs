@@ -11,6 +11,7 @@
 //! May import: `origin_learn`, `origin_log`, `origin_data`.
 
 mod catalogue;
+mod error;
 mod keys;
 mod read;
 pub mod recipe;
@@ -18,23 +19,28 @@ mod sources;
 mod write;
 
 use crate::config::ItemsFrom;
-use anyhow::{Context, Result, bail};
+use error::Result;
+use origin_data::files::{FileError, PRIVATE, create_private_dir};
 use origin_log as log;
 use origin_log::{LogOptions, Writer};
 use rusqlite::Connection;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use catalogue::Change;
+pub use error::StoreError;
 pub use keys::{Key, KeyHash, Role};
 pub use read::Totals;
 pub use write::AppendSummary;
 
 /// Name of the SQLite file in the data directory.
 pub const FILE: &str = "store.sqlite";
-/// Version of the schema. A store of version 3 is migrated; one of any other version is rejected.
-pub const SCHEMA_VERSION: i32 = 4;
+/// Version of the schema. A store of an older version from 3 on is migrated; one of any other version is rejected.
+pub const SCHEMA_VERSION: i32 = 5;
+/// The oldest version that is migrated.
+const OLDEST_VERSION: i32 = SCHEMA_VERSION - MIGRATIONS.len() as i32;
 /// SQLite application id of a store: "VRGE".
 const APPLICATION_ID: i32 = 0x5652_4745;
 
@@ -50,19 +56,25 @@ CREATE TABLE items (
     sale_price REAL, sale_from INTEGER, sale_until INTEGER, \"group\" TEXT
 ) STRICT;
 CREATE TABLE keys (
-    hash BLOB PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, created_at INTEGER NOT NULL
+    hash BLOB PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER,
+    used_at INTEGER
 ) STRICT, WITHOUT ROWID;";
 
-/// Migrates version 3 to 4. Version 3 took dots in categories for separators; they are separators only in the categories of
+/// The migrations to version 4, and so on. Version 3 took dots in categories for separators; they are separators only in the categories of
 /// REES46, which are lower-case words without blanks.
-const MIGRATION: &str = "
+const MIGRATIONS: [&str; 2] = [
+    "
 ALTER TABLE items ADD COLUMN sale_price REAL;
 ALTER TABLE items ADD COLUMN sale_from INTEGER;
 ALTER TABLE items ADD COLUMN sale_until INTEGER;
 ALTER TABLE items ADD COLUMN \"group\" TEXT;
 UPDATE items SET category = replace(category, '.', ' > ')
     WHERE category GLOB '[a-z]*.*[a-z_]' AND category NOT GLOB '*[^a-z_.]*';
-INSERT INTO meta VALUES ('curated', 0);";
+INSERT INTO meta VALUES ('curated', 0);",
+    "
+ALTER TABLE keys ADD COLUMN expires_at INTEGER;
+ALTER TABLE keys ADD COLUMN used_at INTEGER;",
+];
 
 /// Directory of the snapshots of the serving model.
 pub fn snapshots_dir(data_dir: &Path) -> PathBuf {
@@ -75,8 +87,9 @@ pub fn snapshots_dir(data_dir: &Path) -> PathBuf {
 /// The data directory cannot be written.
 pub fn lock(data_dir: &Path, name: &str) -> Result<File> {
     let path = data_dir.join(name);
-    let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
-    lock.with_context(|| format!("cannot lock {}", path.display()))
+    let lock = OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE).open(&path);
+    let lock = lock.and_then(|file| file.lock().map(|()| file));
+    Ok(lock.map_err(|error| FileError::new("lock", &path, error))?)
 }
 
 /// An open store.
@@ -95,20 +108,23 @@ impl Store {
     /// # Errors
     /// The directory cannot be written, or its `store.sqlite` is not a store of Verge or has another version.
     pub fn open(dir: &Path) -> Result<Self> {
-        std::fs::create_dir_all(dir)
-            .with_context(|| format!("cannot create the data directory {}", dir.display()))?;
-        let path = dir.join(FILE);
+        create_private_dir(dir).map_err(|error| FileError::new("create the data directory", dir, error))?;
+        let (path, log) = (dir.join(FILE), log::dir(dir));
+        // SQLite's other files get the permissions of this one.
+        let file = OpenOptions::new().append(true).create(true).mode(PRIVATE).open(&path);
+        file.map_err(|error| FileError::new("open the store", &path, error))?;
         let db = Connection::open(&path).and_then(|db| {
             db.busy_timeout(Duration::from_secs(30))?;
             Ok(db)
         });
-        let mut db = db.with_context(|| format!("cannot open the store {}", path.display()))?;
-        check_or_create(&mut db).with_context(|| format!("cannot use the store {}", path.display()))?;
-        configure(&db).with_context(|| format!("cannot use the store {}", path.display()))?;
+        let mut db = db.map_err(StoreError::sqlite("open", &path))?;
+        check_or_create(&mut db, &path, &log)?;
+        configure(&db).map_err(StoreError::sqlite("open", &path))?;
         let visitor_key = db
             .query_row("SELECT value FROM meta WHERE key = 'visitor_key'", [], |row| row.get(0))
-            .with_context(|| format!("cannot read the visitor key of the store {}", path.display()))?;
-        Ok(Self { db, path, log: log::dir(dir), visitor_key, writer: None, items_from: None })
+            .map_err(StoreError::sqlite("read the visitor key of", &path))?;
+        log::visitor_key::verify(&log, &visitor_key)?;
+        Ok(Self { db, path, log, visitor_key, writer: None, items_from: None })
     }
 
     /// With the configuration's choice of items.
@@ -148,61 +164,63 @@ impl Store {
     }
 }
 
-fn check_or_create(db: &mut Connection) -> Result<()> {
-    let version: i32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    if application == APPLICATION_ID && version == SCHEMA_VERSION {
-        return Ok(());
+fn check_or_create(db: &mut Connection, path: &Path, log: &Path) -> Result<()> {
+    let number = |name| db.pragma_query_value(None, name, |row| row.get(0));
+    let version: i32 = number("user_version").map_err(StoreError::sqlite("read", path))?;
+    let application: i32 = number("application_id").map_err(StoreError::sqlite("read", path))?;
+    match (application == APPLICATION_ID, version) {
+        (true, SCHEMA_VERSION) => Ok(()),
+        (true, OLDEST_VERSION..SCHEMA_VERSION) => migrate(db).map_err(StoreError::sqlite("migrate", path)),
+        (true, found) if found != 0 => {
+            Err(StoreError::Version { path: path.to_owned(), found, expected: SCHEMA_VERSION })
+        }
+        _ => create(db, path, log),
     }
-    if application == APPLICATION_ID && version == SCHEMA_VERSION - 1 {
-        return migrate(db);
-    }
-    if application == APPLICATION_ID && version != 0 {
-        bail!(
-            "it has schema version {version}, and this version of verge reads {SCHEMA_VERSION}; use the version of \
-             verge that created it, or import the logs again into another --data-dir"
-        );
-    }
-    create(db)
 }
 
-fn migrate(db: &mut Connection) -> Result<()> {
+fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == SCHEMA_VERSION - 1 {
-        transaction.execute_batch(MIGRATION)?;
-        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    for (to, migration) in (OLDEST_VERSION + 1..).zip(MIGRATIONS).filter(|(to, _)| *to > version) {
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", to)?;
     }
-    transaction.commit()?;
-    Ok(())
+    transaction.commit()
 }
 
-fn configure(db: &Connection) -> Result<()> {
+fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "wal")?;
     // Acknowledged changes of the catalogue survive a power cut.
     db.pragma_update(None, "synchronous", "full")?;
-    db.pragma_update(None, "cache_size", -64 * 1024)?;
-    Ok(())
+    db.pragma_update(None, "cache_size", -64 * 1024)
 }
 
-fn create(db: &mut Connection) -> Result<()> {
-    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let version: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+fn create(db: &mut Connection, path: &Path, log: &Path) -> Result<()> {
+    let failed = || StoreError::sqlite("create", path);
+    let transaction =
+        db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed())?;
+    let number = |sql| transaction.query_row(sql, [], |row| row.get(0));
+    let version: i32 = number("SELECT user_version FROM pragma_user_version").map_err(failed())?;
     if version == SCHEMA_VERSION {
         return Ok(()); // Another process created it in the meantime.
     }
-    let tables: u32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let tables: i32 = number("SELECT count(*) FROM sqlite_schema").map_err(failed())?;
     if tables > 0 {
-        bail!("it is an SQLite file of another program; choose another --data-dir");
+        return Err(StoreError::Foreign { path: path.to_owned() });
+    }
+    if !log::is_empty(log)? {
+        return Err(StoreError::Missing { path: path.to_owned(), log: log.to_owned() });
     }
     let mut key = [0u8; 32];
-    getrandom::fill(&mut key).context("cannot get random bytes for the visitor key from the system")?;
-    transaction.execute_batch(SCHEMA)?;
-    transaction.execute("INSERT INTO meta VALUES ('visitor_key', ?1)", [&key])?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    transaction.commit()?;
-    Ok(())
+    getrandom::fill(&mut key)?;
+    let create = |transaction: rusqlite::Transaction<'_>| {
+        transaction.execute_batch(SCHEMA)?;
+        transaction.execute("INSERT INTO meta VALUES ('visitor_key', ?1)", [&key])?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()
+    };
+    create(transaction).map_err(failed())
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Reading the store, in a deterministic order.
 
-use crate::{config::ItemsFrom, store::Store};
-use anyhow::{Context, Result};
+use crate::{
+    config::ItemsFrom,
+    store::{Store, StoreError, error::Result},
+};
 use origin_data::{Dataset, MAX_AREAS};
 use origin_data::{Item, LogEvent};
 use origin_log::{GlobalNames, LocalNames, Reader};
@@ -66,7 +68,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn items(&self) -> Result<Vec<Item>> {
-        read_items(&self.db).with_context(|| format!("cannot read the store {}", self.path.display()))
+        read_items(&self.db).map_err(StoreError::sqlite("read", &self.path))
     }
 
     /// Whether items that only events know can be bought: they cannot where the catalogue names the items.
@@ -121,9 +123,8 @@ pub(super) fn item_of_row(row: &Row<'_>) -> rusqlite::Result<Item> {
     })
 }
 
-fn read_items(db: &Connection) -> Result<Vec<Item>> {
+fn read_items(db: &Connection) -> rusqlite::Result<Vec<Item>> {
     // The default collation compares bytes.
     let mut query = db.prepare("SELECT * FROM items ORDER BY id")?;
-    let items = query.query_map([], item_of_row)?.collect::<rusqlite::Result<_>>()?;
-    Ok(items)
+    query.query_map([], item_of_row)?.collect()
 }

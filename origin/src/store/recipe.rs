@@ -1,7 +1,7 @@
 //! The recipe of a data directory: `recipe.toml`, as `verge tune` writes it.
 
-use anyhow::{Context, Result};
-use origin_data::files::replace_file;
+use crate::store::{StoreError, error::Result};
+use origin_data::files::{FileError, replace_file};
 use origin_learn::config::Recipe;
 use std::{io::ErrorKind, path::Path};
 
@@ -13,9 +13,9 @@ pub const FILE: &str = "recipe.toml";
 /// # Errors
 /// The file cannot be read, is not TOML, or has an unknown key or a wrong type; the text names file, line and key.
 pub fn read(path: &Path) -> Result<Recipe> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the recipe {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("in the recipe {}", path.display()))
+    let text =
+        std::fs::read_to_string(path).map_err(|error| FileError::new("read the recipe", path, error))?;
+    toml::from_str(&text).map_err(|source| StoreError::Recipe { path: path.to_owned(), source })
 }
 
 /// Reads [`FILE`] in a data directory; the default recipe if the file does not exist.
@@ -23,11 +23,8 @@ pub fn read(path: &Path) -> Result<Recipe> {
 /// # Errors
 /// As for [`read`].
 pub fn load(data_dir: &Path) -> Result<Recipe> {
-    let missing = |error: &anyhow::Error| {
-        error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound)
-    };
     match read(&data_dir.join(FILE)) {
-        Err(error) if missing(&error) => Ok(Recipe::default()),
+        Err(StoreError::File(error)) if error.kind() == ErrorKind::NotFound => Ok(Recipe::default()),
         read => read,
     }
 }
@@ -62,7 +59,7 @@ mod tests {
         save(&found, dir.path()).unwrap();
         assert_eq!(load(dir.path()).unwrap(), found);
         std::fs::write(dir.path().join(FILE), "[coview]\nlamda = 1.0\n").unwrap();
-        let error = format!("{:#}", load(dir.path()).unwrap_err());
+        let error = format!("{:#}", anyhow::Error::from(load(dir.path()).unwrap_err()));
         assert!(error.contains(FILE) && error.contains("lamda"), "{error}");
         std::fs::remove_file(dir.path().join(FILE)).unwrap();
         std::fs::create_dir(dir.path().join(FILE)).unwrap();

@@ -1,7 +1,6 @@
 //! Import sources: a file is recognised by its first bytes, so that events get the same ids when it is imported again.
 
-use crate::store::Store;
-use anyhow::{Context, Result};
+use crate::store::{Store, StoreError, error::Result};
 use origin_data::input::PREFIX;
 use rusqlite::{Connection, params};
 
@@ -13,12 +12,11 @@ impl Store {
     /// The store cannot be read or written.
     pub fn source(&mut self, format: &str, prefix: &[u8]) -> Result<String> {
         let prefix = &prefix[..prefix.len().min(PREFIX)];
-        find_or_add(&self.db, format, prefix)
-            .with_context(|| format!("cannot write the store {}", self.path.display()))
+        find_or_add(&self.db, format, prefix).map_err(StoreError::sqlite("write", &self.path))
     }
 }
 
-fn find_or_add(db: &Connection, format: &str, prefix: &[u8]) -> Result<String> {
+fn find_or_add(db: &Connection, format: &str, prefix: &[u8]) -> rusqlite::Result<String> {
     let name = match find(db, format, prefix)? {
         Some((name, length)) if length == prefix.len() => return Ok(name),
         Some((name, _)) => name,
@@ -36,7 +34,7 @@ fn find_or_add(db: &Connection, format: &str, prefix: &[u8]) -> Result<String> {
 }
 
 /// The source with the longest stored prefix of which `prefix` is a continuation that starts at a line end.
-fn find(db: &Connection, format: &str, prefix: &[u8]) -> Result<Option<(String, usize)>> {
+fn find(db: &Connection, format: &str, prefix: &[u8]) -> rusqlite::Result<Option<(String, usize)>> {
     let mut query =
         db.prepare("SELECT name, length, hash FROM sources WHERE format = ?1 ORDER BY length DESC, name")?;
     let mut rows = query.query([format])?;

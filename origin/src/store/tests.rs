@@ -190,3 +190,48 @@ fn a_store_of_version_3_is_migrated_once_with_all_it_holds() {
         assert_eq!(store.item("a").unwrap(), Some(sale));
     }
 }
+
+#[test]
+fn a_log_without_its_store_or_with_another_is_refused() {
+    let (dir, mut store) = open();
+    store.append(&[event("a", "kettle", 5)]).unwrap();
+    drop(store);
+    let (path, aside) = (dir.path().join(FILE), dir.path().join("aside"));
+    std::fs::rename(&path, &aside).unwrap();
+    for _ in 0..2 {
+        let error = Store::open(dir.path()).map(|_| ()).unwrap_err();
+        assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+    }
+    let (other, _) = open();
+    std::fs::copy(other.path().join(FILE), &path).unwrap();
+    let error = Store::open(dir.path()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, StoreError::Log(origin_log::LogError::OtherKey { .. })), "{error}");
+    std::fs::rename(&aside, &path).unwrap();
+    assert_eq!(Store::open(dir.path()).unwrap().totals().unwrap().events, 1);
+}
+
+#[test]
+fn only_the_owner_may_read_the_data_directory() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let mut store = Store::open(&data).unwrap();
+    store.append(&[event("a", "kettle", 5)]).unwrap();
+    let mut folders = vec![data];
+    while let Some(folder) = folders.pop() {
+        assert_eq!(
+            std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777,
+            0o700,
+            "{}",
+            folder.display()
+        );
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => assert_eq!(mode, 0o600, "{}", entry.path().display()),
+            }
+        }
+    }
+}

@@ -1,7 +1,6 @@
 //! Writing events.
 
-use crate::store::Store;
-use anyhow::Result;
+use crate::store::{Store, error::Result};
 use snapshots::event::Event;
 
 /// Result of [`Store::append`].

@@ -5,7 +5,7 @@ use origin::pack::SnapshotSet;
 use serde_json::{Value, json};
 use snapshots::rules::Rules;
 
-const CONFIG: &str = "[serve]\npublish_to = \"published\"\npopularity_every_ms = 100\n";
+const CONFIG: &str = "[serve]\npublish_to = \"dir:published\"\npopularity_every_ms = 100\n";
 
 #[test]
 fn a_promotion_and_a_rollback_are_published() {

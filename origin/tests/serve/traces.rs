@@ -24,7 +24,7 @@ fn collector() -> (String, Spans) {
 #[test]
 fn publishing_and_learning_send_spans() {
     let (collector, spans) = collector();
-    let config = format!("[serve]\npublish_to = \"published\"\ntraces_to = \"http://{collector}\"\n");
+    let config = format!("[serve]\npublish_to = \"dir:published\"\ntraces_to = \"http://{collector}\"\n");
     let service = Service::start_shop(&config);
     let caller = service.with_key(&service.key("admin"));
     let named = |name: &str| spans.lock().unwrap().iter().find(|span| span["name"] == name).cloned();

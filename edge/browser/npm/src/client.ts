@@ -25,7 +25,7 @@ export interface ClientOptions {
   /** `false` if the page must not score itself. Default: `true`. */
   fallback?: boolean;
   /**
-   * The URL of the directory with `manifest/{region}` and `blob/{hash}`, as written by `verge publish --to DIRECTORY`.
+   * The URL of the directory with `manifest/{region}` and `blob/{hash}`, as written by `verge publish --to dir:PATH`.
    * Default: `{endpoint}/v1/snapshots`.
    */
   snapshots?: string;

@@ -12,6 +12,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use origin_data::clock;
 
 /// The id of the key that authorized a request, as an extension of the request.
 #[derive(Clone, Debug)]
@@ -23,9 +24,9 @@ pub(crate) struct SenderKey(pub(crate) String);
 /// The key is unknown (401), has another role (403) or exceeds its rate limit (429).
 pub(crate) fn authorize(service: &Service, key: &str, required: Role) -> Result<()> {
     let per_second = service.config.serve.requests_per_second;
-    service.keys().authorize(key, required, per_second).map_err(|denied| match denied {
+    service.keys().authorize(key, required, per_second, clock::now()).map_err(|denied| match denied {
         Denied::UnknownKey => Problem::unauthorized(
-            "This key is not known: it may have been revoked. `verge keys list` shows the valid keys.",
+            "This key is not valid: it may have been revoked, or have expired. `verge keys list` shows the valid keys.",
         ),
         Denied::WrongRole(role) => Problem::forbidden(format!(
             "This request requires a key with the role {}; this key has the role {}.",

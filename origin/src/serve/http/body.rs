@@ -1,13 +1,18 @@
 //! Request bodies: bounded in bytes, in time, and in the memory of all bodies together.
 
-use crate::serve::http::problem::{Problem, Result, field_of};
-use crate::serve::state::service::Service;
-use axum::{body::Bytes, extract::Request};
+use crate::serve::http::{
+    audit,
+    auth::SenderKey,
+    problem::{Problem, Result, field_of},
+};
+use crate::serve::state::{
+    body_memory::{Full, Reservation},
+    service::Service,
+};
+use axum::{body::Bytes, extract::Request, http::header};
 use http_body_util::BodyExt;
-use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
-use std::{sync::Arc, time::Duration};
-use tokio::sync::OwnedSemaphorePermit;
+use std::time::Duration;
 
 /// How long a body may take to arrive.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -16,42 +21,70 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Body {
     /// The content.
     pub(crate) bytes: Bytes,
-    _memory: OwnedSemaphorePermit,
+    _memory: Reservation,
 }
 
 /// Reads a body of at most `limit` bytes. A longer one is discarded but still read, up to four times the limit: a client
 /// that gets the answer while it is sending may report a broken connection instead.
 ///
 /// # Errors
-/// The body is longer (413), does not arrive in time (408), is cut off (400), or bodies take too much memory (503).
+/// The body is longer (413), compressed (415), does not arrive in time (408), is cut off (400), or bodies take too much
+/// memory (503; 429 if they are the sender's own).
 pub(crate) async fn read(service: &Service, request: Request, limit: usize) -> Result<Body> {
+    check_encoding(&request)?;
+    let sender = match request.extensions().get::<SenderKey>() {
+        Some(SenderKey(id)) => id.clone(),
+        None => audit::address(request.extensions()).unwrap_or_default(),
+    };
+    // Reserved as bytes arrive, so that a body which is announced but not sent takes nothing.
+    let mut memory = service.body_memory.reserve(&sender);
     let mut body = request.into_body();
-    let expected = body.size_hint().upper().and_then(|upper| usize::try_from(upper).ok());
-    let most = expected.unwrap_or(limit).min(limit);
-    let permits = u32::try_from(most.div_ceil(1024)).unwrap_or(u32::MAX);
-    let _memory = Arc::clone(&service.body_memory).try_acquire_many_owned(permits).map_err(|_| {
-        Problem::unavailable(1, "The memory for request bodies is in use. Send the request again.")
-    })?;
     let (mut bytes, mut length) = (Vec::new(), 0);
     let read = async {
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame?.into_data() else { continue };
+            let frame = frame.map_err(|_| {
+                Problem::bad_request("body", "The connection ended before the body was complete.")
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
             length += data.len();
             if length <= limit {
+                memory.grow(data.len()).map_err(no_memory)?;
                 bytes.extend_from_slice(&data);
             } else if length > limit * 4 {
                 break;
             }
         }
-        Ok::<_, axum::Error>(())
+        Ok(())
     };
     match tokio::time::timeout(TIMEOUT, read).await {
         Ok(Ok(())) if length > limit => {
             Err(Problem::too_large(format!("The body is longer than {limit} bytes; send it in parts.")))
         }
-        Ok(Ok(())) => Ok(Body { bytes: bytes.into(), _memory }),
-        Ok(Err(_)) => Err(Problem::bad_request("body", "The connection ended before the body was complete.")),
+        Ok(Ok(())) => Ok(Body { bytes: bytes.into(), _memory: memory }),
+        Ok(Err(problem)) => Err(problem),
         Err(_) => Err(Problem::timeout(format!("The body did not arrive within {} s.", TIMEOUT.as_secs()))),
+    }
+}
+
+fn no_memory(full: Full) -> Problem {
+    match full {
+        Full::Sender => Problem::too_many(
+            1,
+            "The bodies that this sender is sending take too much memory. Send fewer requests at a time."
+                .to_owned(),
+        ),
+        Full::Total => {
+            Problem::unavailable(1, "The memory for request bodies is in use. Send the request again.")
+        }
+    }
+}
+
+fn check_encoding(request: &Request) -> Result<()> {
+    match request.headers().get(header::CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(Problem::unsupported_encoding())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) async fn patch(
     let patched = service
         .change_catalogue(move |change| {
             let Some(old) = change.item(&id)? else { return Ok(Err(unknown_item())) };
-            let Value::Object(mut fields) = serde_json::to_value(old)? else {
+            let Ok(Value::Object(mut fields)) = serde_json::to_value(old) else {
                 return Ok(Err(unknown_item()));
             };
             for (name, value) in sent {

@@ -1,17 +1,19 @@
 //! HTTP: routes, handlers, middleware and the operators' page.
 //!
-//! A request passes [`connections`] → [`observe`] → [`auth`] → its handler. Handlers read bodies with [`body`] and answer
+//! A request passes [`connections`] → [`observe`] → [`head`] → [`auth`] → [`audit`] → its handler. Handlers read bodies with [`body`] and answer
 //! errors with a [`problem::Problem`]. Blocking work (SQLite, files) runs in `Service::blocking`.
 //!
 //! May import: `jobs`, `state`, and the layers below `serve`.
 
 mod admin;
+mod audit;
 mod auth;
 mod body;
 pub(crate) mod connections;
 mod edge;
 mod events;
 mod feeds;
+mod head;
 mod health;
 mod items;
 mod metrics;
@@ -26,7 +28,7 @@ use crate::store::Role;
 use axum::{
     Router,
     http::{HeaderValue, header},
-    middleware::{from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -55,11 +57,14 @@ pub(crate) fn router(service: &Shared) -> Router {
         .route("/v1/admin/models/compare", get(admin::compare))
         .route("/v1/admin/models/{id}/promote", post(admin::promote))
         .route("/v1/visitors/{id}", get(visitors::export).delete(visitors::erase));
+    let audited = |role, routes: Router<Shared>| {
+        (role, routes.route_layer(from_fn_with_state((service.clone(), role), audit::record)))
+    };
     let guarded = [
         (Role::Events, events),
-        (Role::Catalogue, catalogue),
+        audited(Role::Catalogue, catalogue),
         (Role::Metrics, metrics),
-        (Role::Admin, admin),
+        audited(Role::Admin, admin),
     ];
     let all = guarded.into_iter().fold(open, |all, (role, routes)| {
         all.merge(routes.route_layer(from_fn_with_state((service.clone(), role), auth::require)))
@@ -67,6 +72,7 @@ pub(crate) fn router(service: &Shared) -> Router {
     all.merge(page::routes())
         .fallback(|| async { Problem::not_found("path", "There is no such address.") })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(from_fn(head::check))
         .layer(from_fn_with_state(service.clone(), observe::observe))
         .layer(map_response(no_sniffing))
         .with_state(service.clone())

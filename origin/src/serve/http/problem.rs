@@ -2,6 +2,7 @@
 //! if stored data is damaged.
 
 use crate::catalogue::feed::Report;
+use crate::store::StoreError;
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -95,6 +96,13 @@ impl Problem {
         Self { field, ..Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Content too large", detail) }
     }
 
+    /// 415: the body is compressed.
+    pub(crate) fn unsupported_encoding() -> Self {
+        let detail = "A body must not have a `Content-Encoding`; send it uncompressed.";
+        let field = Some("content-encoding".to_owned());
+        Self { field, ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", detail) }
+    }
+
     /// 408: the body did not arrive in time.
     pub(crate) fn timeout(detail: impl Into<String>) -> Self {
         let field = Some("body".to_owned());
@@ -154,6 +162,12 @@ pub(crate) fn field_of(path: &str, message: &str, whole: &str) -> String {
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
         Self::internal(&error)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        anyhow::Error::from(error).into()
     }
 }
 

@@ -10,6 +10,7 @@ mod retention;
 mod table_follower;
 mod thread;
 
+use crate::config::Feed;
 use crate::serve::state::service::Shared;
 use anyhow::Result;
 use std::thread::JoinHandle as ThreadHandle;
@@ -31,10 +32,25 @@ pub(crate) fn start(service: &Shared) -> Result<Jobs> {
     let tasks = [tokio::spawn(refresh::run(service.clone())), tokio::spawn(retention::run(service.clone()))];
     tokio::spawn(history::run(service.clone()));
     for feed in &service.config.feeds {
-        tokio::spawn(feed_watcher::run(service.clone(), feed.clone()));
+        tokio::spawn(watch(service.clone(), feed.clone()));
     }
     let threads = [table_follower::start(service)?, publisher::start(service)?];
     Ok(Jobs { threads, tasks })
+}
+
+/// Watches a feed for as long as the service runs, also after a panic.
+async fn watch(service: Shared, feed: Feed) {
+    for count in 1.. {
+        let watcher = tokio::spawn(feed_watcher::run(service.clone(), feed.clone()));
+        match watcher.await {
+            Err(error) if error.is_panic() => {
+                thread::report_panic(&service, "feeds", thread::pause(count));
+                tokio::time::sleep(thread::pause(count)).await;
+                service.set_unready("feeds", None);
+            }
+            _ => return,
+        }
+    }
 }
 
 impl Jobs {

@@ -6,6 +6,7 @@ use crate::stream::{StreamTables, checkpoint};
 use anyhow::Result;
 use origin_log::Reader;
 use snapshots::event::Kind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,13 @@ const RETRY_DELAY: Duration = Duration::from_secs(30);
 pub(crate) fn start(service: &Shared) -> Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Handle::current();
     let shared = Shared::clone(service);
+    let restarting = AtomicBool::new(false);
     let work = move || {
         let service = &*shared;
+        if restarting.swap(true, Ordering::Relaxed) {
+            // Part of a frame may have been counted when the thread panicked.
+            service.tables.request_rebuild();
+        }
         let mut follower = Follower::new(service);
         let (mut stored, mut stop) = (service.events.position().clone(), service.stop.subscribe());
         loop {
@@ -34,7 +40,8 @@ pub(crate) fn start(service: &Shared) -> Result<JoinHandle<()>> {
                 service.set_unready("tables", Some(error));
                 // Part of a frame may have been counted.
                 service.tables.request_rebuild();
-                std::thread::sleep(RETRY_DELAY);
+                let stopped = async { stop.wait_for(|stop| *stop).await.map(|_| ()) };
+                let _ = runtime.block_on(async { tokio::time::timeout(RETRY_DELAY, stopped).await });
             } else {
                 service.set_unready("tables", None);
             }

@@ -31,6 +31,12 @@ pub(crate) struct FeedLabel {
     feed: String,
 }
 
+/// A part of the service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabel {
+    part: String,
+}
+
 impl From<&str> for FeedLabel {
     fn from(name: &str) -> Self {
         Self { feed: name.to_owned() }
@@ -78,6 +84,8 @@ pub(crate) struct Metrics {
     /// Checks of a watched feed that failed.
     pub(crate) feed_errors: Family<FeedLabel, Counter>,
     feed_read: Family<FeedLabel, Gauge>,
+    /// Parts that panicked and were started again.
+    restarts: Family<PartLabel, Counter>,
     /// Spans that did not reach the collector.
     pub(crate) trace_spans_lost: Counter,
     /// The counters of the Workers.
@@ -103,6 +111,7 @@ impl Default for Metrics {
             catalogue_items: Gauge::default(),
             feed_errors: Family::default(),
             feed_read: Family::default(),
+            restarts: Family::default(),
             trace_spans_lost: Counter::default(),
             edge: EdgeCounters::default(),
             http_requests: Family::default(),
@@ -117,6 +126,12 @@ impl Default for Metrics {
         );
         let errors = metrics.event_processing_errors.clone();
         registry.register("event_processing_errors", "Events rejected or not stored", errors);
+        let restarts = metrics.restarts.clone();
+        registry.register(
+            "part_restarts",
+            "Parts of the service that panicked and were started again",
+            restarts,
+        );
         let help = "Latency of a group commit of events";
         registry.register_with_unit("log_commit_duration", help, Unit::Seconds, metrics.log_commit.clone());
         registry.register("queue_depth", "Events waiting to become durable", metrics.queue_depth.clone());
@@ -149,6 +164,11 @@ impl Metrics {
     /// Records that a feed was read or found unchanged.
     pub(crate) fn record_feed_read(&self, name: &str) {
         self.feed_read.get_or_create(&name.into()).set(clock::now().0 / 1000);
+    }
+
+    /// Records that a part panicked and is started again.
+    pub(crate) fn record_restart(&self, part: &str) {
+        self.restarts.get_or_create(&PartLabel { part: part.to_owned() }).inc();
     }
 
     /// Records an answered request.

@@ -3,6 +3,7 @@
 //! May import: `config`, `store`, `stream` and the crates below `origin`; not `http`, not `jobs`. A part does not import
 //! [`service`], so that it can be tested alone.
 
+pub(crate) mod body_memory;
 pub(crate) mod edge_counters;
 pub(crate) mod feeds;
 pub(crate) mod history;
@@ -18,6 +19,6 @@ pub(crate) mod traces;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Locks a mutex whose content is consistent after every statement: a panic of another holder does not matter.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

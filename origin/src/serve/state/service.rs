@@ -2,10 +2,10 @@
 
 use crate::config::Config;
 use crate::serve::state::{
-    feeds::Feeds, history::History, keys::Keys, live_tables::LiveTables, lock, metrics::Metrics,
-    publishing::Publishing, sessions::Sessions, traces::Traces,
+    body_memory::BodyMemory, feeds::Feeds, history::History, keys::Keys, live_tables::LiveTables, lock,
+    metrics::Metrics, publishing::Publishing, sessions::Sessions, traces::Traces,
 };
-use crate::store::{Change, Store};
+use crate::store::{Change, Store, StoreError};
 use crate::stream::checkpoint;
 use anyhow::{Context, Result};
 use origin_data::clock;
@@ -17,17 +17,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Semaphore, watch};
 
-/// Memory for request bodies, in bytes; requests beyond it are answered with 503.
-const BODY_MEMORY: usize = 256 << 20;
-
 /// The state of the service.
 pub(crate) struct Service {
     /// The configuration that the service was started with.
     pub(crate) config: Config,
     /// The metrics.
     pub(crate) metrics: Metrics,
-    /// Free memory for request bodies, in KiB.
-    pub(crate) body_memory: Arc<Semaphore>,
+    /// Memory for request bodies.
+    pub(crate) body_memory: Arc<BodyMemory>,
     /// Version of the catalogue. It grows with every change of an item, also by other processes. To follow it:
     /// `let mut changes = service.catalogue.subscribe(); while changes.changed().await.is_ok() { … }`. Changes during
     /// an iteration are seen as one. After a restart, compare [`Store::catalogue_version`] with the version that was
@@ -95,7 +92,7 @@ impl Service {
             tables,
             rewriting: Mutex::default(),
             publishing: Publishing::default(),
-            body_memory: Arc::new(Semaphore::new(BODY_MEMORY >> 10)),
+            body_memory: Arc::default(),
             catalogue: watch::Sender::new(version),
             stop: watch::Sender::new(false),
             started_at: clock::now(),
@@ -179,7 +176,7 @@ impl Service {
     /// Those of `work`, or that it panicked.
     pub(crate) async fn change_catalogue<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&mut Change<'_>) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T> {
         let (done, version, items) = self
             .with_store(move |store| {

@@ -4,14 +4,15 @@ mod plot;
 mod session;
 mod views;
 
+use crate::audit::read;
 use crate::pack::SnapshotSet;
 use crate::serve::http::{
-    admin,
+    admin, audit,
     problem::{Problem, Result},
     query::{self, PathId},
 };
 use crate::serve::state::service::Shared;
-use crate::store::snapshots_dir;
+use crate::store::{KeyHash, snapshots_dir};
 use axum::{
     Router,
     extract::{Request, State},
@@ -24,10 +25,15 @@ use maud::Markup;
 use serde::Deserialize;
 use session::Operator;
 use snapshots::manifest::WORLD;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// What a page may load: the style sheet of this service, and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// Entries of the audit log on its page.
+const SHOWN_ENTRIES: usize = 200;
+/// How long a failed log-in is answered late.
+const FAILED_LOGIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// The routes of the page.
 pub(crate) fn routes() -> Router<Shared> {
@@ -38,6 +44,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/admin/items", get(items))
         .route("/admin/models", get(models))
         .route("/admin/models/{id}/promote", post(promote))
+        .route("/admin/audit", get(audit_log))
         .route("/admin/publish", post(publish))
         .route("/admin/learn", post(learn))
         .route("/admin/rollback", post(roll_back))
@@ -67,8 +74,18 @@ async fn login() -> Html<String> {
 }
 
 async fn log_in(State(service): State<Shared>, request: Request) -> Result<Response> {
+    let from = audit::address(request.extensions());
     let form = session::read_form(&service, request).await?;
-    match session::log_in(&service, form.get("key").map_or("", |key| key.trim())) {
+    let key = form.get("key").map_or("", |key| key.trim());
+    let outcome = session::log_in(&service, key);
+    let status = outcome.as_ref().map_or_else(|problem| problem.status.to_string(), |_| "ok".to_owned());
+    let holder = outcome.is_ok().then(|| KeyHash::of(key));
+    audit::record_operator(&service, holder, "log in to /admin", from, &status).await;
+    if outcome.is_err() {
+        tracing::warn!(status, "failed to log in to /admin");
+        tokio::time::sleep(FAILED_LOGIN_PAUSE).await;
+    }
+    match outcome {
         Ok(cookie) => Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/admin")).into_response()),
         Err(problem) => {
             let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNAUTHORIZED);
@@ -142,24 +159,35 @@ async fn models(State(service): State<Shared>, operator: Operator) -> Response {
     }
 }
 
+async fn audit_log(State(service): State<Shared>, operator: Operator) -> Response {
+    let message = operator.take_message(&service);
+    let frame = views::Frame { operator: &operator, message, path: "/admin/audit" };
+    let dir = service.config.data_dir.clone();
+    match service.blocking(move || anyhow::Ok(read(&dir, None, SHOWN_ENTRIES)?)).await {
+        Ok(found) => html(views::audit(&frame, &found)).into_response(),
+        Err(error) => page_of_problem(&frame, "Audit log", &Problem::damaged(&error)),
+    }
+}
+
 /// A page that shows a problem, with its status.
 fn page_of_problem(frame: &views::Frame<'_>, title: &str, problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, html(frame.around(title, &views::alert(title, &problem.detail)))).into_response()
 }
 
-/// Redirects to a page that shows the outcome of a form.
-fn redirect<T>(
+/// Records the outcome of a form in the audit log, and redirects to a page that shows it.
+async fn redirect<T>(
     service: &Shared,
     operator: &Operator,
-    to: &str,
+    (action, to): (&str, &str),
     outcome: Result<T>,
     success: impl FnOnce(T) -> String,
 ) -> Redirect {
-    let message = match outcome {
-        Ok(value) => success(value),
-        Err(problem) => problem.detail,
+    let (message, status) = match outcome {
+        Ok(value) => (success(value), "ok".to_owned()),
+        Err(problem) => (problem.detail, problem.status.to_string()),
     };
+    audit::record_operator(service, Some(operator.key()), action, operator.address(), &status).await;
     operator.set_message(service, message);
     Redirect::to(to)
 }
@@ -167,21 +195,21 @@ fn redirect<T>(
 async fn publish(State(service): State<Shared>, operator: Operator, request: Request) -> Result<Redirect> {
     operator.check_form(&service, request).await?;
     let outcome = admin::request_publish(&service);
-    Ok(redirect(&service, &operator, "/admin", outcome, |()| "Publishing.".to_owned()))
+    Ok(redirect(&service, &operator, ("publish", "/admin"), outcome, |()| "Publishing.".to_owned()).await)
 }
 
 async fn learn(State(service): State<Shared>, operator: Operator, request: Request) -> Result<Redirect> {
     operator.check_form(&service, request).await?;
     service.publishing.learn_requested.notify_one();
     let message = |()| "Learning a new model.".to_owned();
-    Ok(redirect(&service, &operator, "/admin/models", Ok(()), message))
+    Ok(redirect(&service, &operator, ("learn", "/admin/models"), Ok(()), message).await)
 }
 
 async fn roll_back(State(service): State<Shared>, operator: Operator, request: Request) -> Result<Redirect> {
     operator.check_form(&service, request).await?;
     let outcome = admin::roll_back_model(&service).await;
     let message = |now: admin::Serving| format!("Rolled back: {} serves again.", now.serving);
-    Ok(redirect(&service, &operator, "/admin/models", outcome, message))
+    Ok(redirect(&service, &operator, ("roll back the model", "/admin/models"), outcome, message).await)
 }
 
 async fn promote(
@@ -191,7 +219,8 @@ async fn promote(
     request: Request,
 ) -> Result<Redirect> {
     operator.check_form(&service, request).await?;
+    let action = format!("promote the model {id}");
     let outcome = admin::promote_model(&service, id).await;
     let message = |now: admin::Serving| format!("Promoted: {} serves.", now.serving);
-    Ok(redirect(&service, &operator, "/admin/models", outcome, message))
+    Ok(redirect(&service, &operator, (&action, "/admin/models"), outcome, message).await)
 }

@@ -1,7 +1,7 @@
 //! Logging in to the operators' page: a random token in a cookie that scripts cannot read and other sites cannot send.
 
 use crate::serve::http::{
-    auth, body,
+    audit, auth, body,
     problem::{Problem, Result},
 };
 use crate::serve::state::{
@@ -14,6 +14,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
+use origin_data::clock;
 use std::{collections::HashMap, time::Instant};
 
 /// The name of the cookie.
@@ -24,6 +25,8 @@ const MAX_FORM: usize = 4 << 10;
 /// An operator who is logged in.
 pub(crate) struct Operator {
     token: String,
+    key: KeyHash,
+    address: Option<String>,
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
@@ -48,6 +51,16 @@ pub(crate) fn log_in(service: &Service, key: &str) -> Result<String> {
 }
 
 impl Operator {
+    /// The hash of the key that the operator logged in with.
+    pub(crate) fn key(&self) -> KeyHash {
+        self.key
+    }
+
+    /// The address of the operator's client.
+    pub(crate) fn address(&self) -> Option<String> {
+        self.address.clone()
+    }
+
     /// Ends the session; returns the cookie to set.
     pub(crate) fn log_out(&self, service: &Service) -> String {
         service.sessions.end(&self.token);
@@ -102,7 +115,9 @@ impl FromRequestParts<Shared> for Operator {
         let token = cookie(&parts.headers).unwrap_or_default();
         // Revoking a key ends its sessions.
         match service.sessions.key(token, Instant::now()) {
-            Some(key) if service.keys().contains(&key) => Ok(Self { token: token.to_owned() }),
+            Some(key) if service.keys().contains(&key, clock::now()) => {
+                Ok(Self { token: token.to_owned(), key, address: audit::address(&parts.extensions) })
+            }
             _ => Err(Redirect::to("/admin/login").into_response()),
         }
     }

@@ -1,5 +1,6 @@
 //! The markup of the pages.
 
+use crate::audit::Entries;
 use crate::models::Model;
 use crate::serve::http::{
     admin::{Region, Status},
@@ -38,7 +39,12 @@ pub(crate) struct Frame<'a> {
 impl Frame<'_> {
     /// A page with this body.
     pub(crate) fn around(&self, title: &str, body: &Markup) -> Markup {
-        let pages = [("/admin", "Overview"), ("/admin/items", "Items"), ("/admin/models", "Models")];
+        let pages = [
+            ("/admin", "Overview"),
+            ("/admin/items", "Items"),
+            ("/admin/models", "Models"),
+            ("/admin/audit", "Audit"),
+        ];
         document(
             title,
             &html! {
@@ -391,4 +397,31 @@ pub(crate) fn models(frame: &Frame<'_>, models: &[Model], serving: Option<&str>)
         p.hint { "Measured on held-out sessions. HR@20: share of next items among the first 20. MRR@20: mean reciprocal rank of the next item among the first 20." }
     };
     frame.around("Models", &body)
+}
+
+/// The latest entries of the audit log, newest first.
+pub(crate) fn audit(frame: &Frame<'_>, found: &Entries) -> Markup {
+    let text = |field: &Option<String>| field.clone().unwrap_or_else(|| "–".to_owned());
+    let body = html! {
+        section {
+            div.head { h2 { "Audit log" } }
+            @if found.entries.is_empty() { p.hint { "No changes yet." } } @else {
+                div.wide { table {
+                    thead { tr { th { "Time" } th { "Who" } th { "From" } th { "Action" } th { "Object" } th { "Outcome" } } }
+                    tbody { @for entry in found.entries.iter().rev() {
+                        tr {
+                            td { (entry.at.to_string()) }
+                            td { (entry.actor) }
+                            td { (text(&entry.from)) }
+                            td.text { (entry.action) }
+                            td.text { (text(&entry.target)) }
+                            td { (entry.outcome) }
+                        }
+                    } }
+                } }
+            }
+        }
+        p.hint { "Changes, exports and erasures by API keys, operators and commands. `verge audit` shows all of them." }
+    };
+    frame.around("Audit log", &body)
 }

@@ -36,16 +36,25 @@ const TOP_ITEMS: usize = 100;
 /// Manifests kept for each region, to roll back to.
 const KEPT_MANIFESTS: usize = 10;
 
+/// Publishing that has failed for this long makes the service not ready.
+const UNREADY_AFTER: Duration = Duration::from_secs(600);
+
 /// Starts the thread. It ends when the service stops.
 ///
 /// # Errors
 /// The destination is not fully configured, or the system cannot start a thread.
 pub(crate) fn start(service: &Shared) -> Result<JoinHandle<()>> {
-    let config = &service.config;
-    let destination = config.serve.publish_to.as_ref().map(|to| publish::open(to, &config.kv)).transpose()?;
+    destination(service)?;
     let (shared, runtime) = (Shared::clone(service), tokio::runtime::Handle::current());
     let work = move || {
         let service = &*shared;
+        let destination = match destination(service) {
+            Ok(destination) => destination,
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the destination cannot be opened");
+                return;
+            }
+        };
         let mut publisher = Publisher::new(service, destination);
         let mut stop = service.stop.subscribe();
         loop {
@@ -67,6 +76,11 @@ pub(crate) fn start(service: &Shared) -> Result<JoinHandle<()>> {
     thread::spawn(service, "publisher", work)
 }
 
+fn destination(service: &Service) -> Result<Option<Box<dyn Destination + Send>>> {
+    let config = &service.config;
+    Ok(config.serve.publish_to.as_ref().map(|to| publish::open(to, &config.kv)).transpose()?)
+}
+
 struct Publisher<'a> {
     service: &'a Service,
     destination: Option<Box<dyn Destination + Send>>,
@@ -82,6 +96,8 @@ struct Publisher<'a> {
     /// Hashes of blobs that are at the destination.
     published_blobs: BTreeSet<String>,
     learning: Option<LearningProcess>,
+    /// When publishing failed first since it last worked.
+    failing_since: Option<Instant>,
 }
 
 impl<'a> Publisher<'a> {
@@ -102,6 +118,7 @@ impl<'a> Publisher<'a> {
             top_items: Vec::new(),
             published_blobs: BTreeSet::new(),
             learning: None,
+            failing_since: None,
         }
     }
 
@@ -246,6 +263,8 @@ impl<'a> Publisher<'a> {
             status.failing.clone_from(&self.rules_error);
         });
         self.inputs.record_publish(start, Instant::now());
+        self.failing_since = None;
+        self.service.set_unready("publishing", None);
         Ok(())
     }
 
@@ -255,6 +274,10 @@ impl<'a> Publisher<'a> {
         let error = format!("{error:#}");
         tracing::warn!(error, retry_in_s = wait.as_secs(), "publishing failed");
         self.service.metrics.publish_failures.inc();
+        let failing_since = *self.failing_since.get_or_insert_with(Instant::now);
+        if failing_since.elapsed() >= UNREADY_AFTER {
+            self.service.set_unready("publishing", Some(error.clone()));
+        }
         self.service.publishing.update(|status| status.failing = Some(error));
     }
 

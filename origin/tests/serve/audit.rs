@@ -1,0 +1,53 @@
+//! The audit log, and keys that expire.
+
+use crate::service::{Service, until};
+use serde_json::{Value, json};
+
+#[test]
+fn changes_exports_and_erasures_are_recorded_with_who_did_them_and_from_where() {
+    let service = Service::start();
+    let (admin, catalogue) = (service.key("admin"), service.key("catalogue"));
+    let caller = service.with_key(&catalogue);
+    assert_eq!(caller.send("PUT", "/v1/items/cup", Some(br#"{"name":"Cup"}"#)).status, 201);
+    assert_eq!(caller.send("PUT", "/v1/items/cup", Some(br#"{"name":7}"#)).status, 400);
+    assert_eq!(caller.get("/v1/items/cup").status, 200);
+    let caller = service.with_key(&admin);
+    assert_eq!(caller.get("/v1/visitors/anna%40example.org").status, 200);
+    assert_eq!(caller.send("DELETE", "/v1/visitors/anna%40example.org", None).status, 200);
+    let login = service.with_key("").send("POST", "/admin/login", Some(b"key=wrong"));
+    assert_eq!(login.status, 401);
+
+    let log = service.verge(&["audit", "--json"]);
+    let entries: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let entries: Vec<_> = entries.iter().filter(|entry| entry["from"] == "127.0.0.1").collect();
+    let shown: Vec<_> = entries.iter().map(|entry| (&entry["action"], &entry["outcome"])).collect();
+    let expected = [
+        (json!("PUT /v1/items/{id}"), json!("201")),
+        (json!("PUT /v1/items/{id}"), json!("400")),
+        (json!("GET /v1/visitors/{id}"), json!("200")),
+        (json!("DELETE /v1/visitors/{id}"), json!("200")),
+        (json!("log in to /admin"), json!("401")),
+    ];
+    assert_eq!(shown, expected.iter().map(|(action, outcome)| (action, outcome)).collect::<Vec<_>>());
+    assert_eq!(entries[0]["target"], "/v1/items/cup");
+    assert_eq!(entries[2]["target"], entries[3]["target"]);
+    assert!(entries[2]["target"].as_str().unwrap().starts_with("visitor "), "{}", entries[2]);
+    assert_ne!((&entries[0]["actor"], &json!("unknown")), (&entries[2]["actor"], &entries[0]["actor"]));
+    assert!(!log.contains("anna"), "visitors are named by their hash");
+    let commands = service.verge(&["audit"]);
+    assert!(commands.contains("verge keys add") && commands.contains("command line, uid "), "{commands}");
+}
+
+#[test]
+fn a_rotated_key_works_until_its_grace_period_ends() {
+    let service = Service::start();
+    let event = json!({"kind":"view","item":"cup"});
+    let old = service.verge(&["keys", "add", "edge", "--role", "events"]).trim().to_owned();
+    let status = |key: &str| service.with_key(key).post("/v1/events", &event).status;
+    until("the key to be accepted", || status(&old) == 202);
+    let new = service.verge(&["keys", "rotate", "edge", "--grace-days", "0"]).trim().to_owned();
+    until("the new key to be accepted", || status(&new) == 202);
+    until("the old key to be rejected", || status(&old) == 401);
+    let list = service.verge(&["keys", "list"]);
+    assert_eq!(list.lines().filter(|line| line.ends_with("  edge")).count(), 2, "{list}");
+}
