@@ -1,6 +1,10 @@
 //! The Worker's variables and secrets, with their defaults.
 
 use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Fewest characters of `EVENTS_KEY`.
+const MIN_KEY: usize = 16;
 
 /// Which visitors get a `verge_visitor` cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +99,10 @@ pub struct Config {
     pub origin: Option<Origin>,
     /// `AREAS`: whether events carry the subdivision (`us-ca`) instead of the country.
     pub subdivisions: bool,
+    /// The secret `EVENTS_KEY`: the bearer token of senders whose events are believed.
+    pub events_key: Option<String>,
+    /// Keys the buckets of addresses; derived from `ORIGIN_KEY`, so that nobody else can compute them.
+    pub bucket_seed: Option<u64>,
     /// The secret `TESTER_KEY`, which signs testers' claims.
     pub tester_key: Option<String>,
     /// The secret `SNAPSHOTS_KEY`: the bearer token for complete snapshots.
@@ -176,6 +184,14 @@ impl Config {
             })
         });
         let secret = |name| get(name).filter(|key| !key.is_empty());
+        let events_key = secret("EVENTS_KEY").filter(|key| {
+            let is_long = key.len() >= MIN_KEY;
+            if !is_long {
+                warnings.push(format!("EVENTS_KEY should have {MIN_KEY} characters or more; no key is accepted"));
+            }
+            is_long
+        });
+        let origin_key = origin.as_ref().and_then(|origin| origin.key.as_deref());
         let config = Self {
             manifest_ttl_ms,
             stale_after_ms,
@@ -184,8 +200,10 @@ impl Config {
             consent,
             cors_origins,
             base_path,
+            bucket_seed: origin_key.map(|key| xxh3_64(key.as_bytes())),
             origin,
             subdivisions,
+            events_key,
             tester_key: secret("TESTER_KEY"),
             snapshots_key: secret("SNAPSHOTS_KEY"),
             static_items,
@@ -261,8 +279,10 @@ mod tests {
             ("BASE_PATH", "/a b"),
             ("ORIGIN_URL", "ftp://x"),
             ("STATIC_ITEMS", "{}"),
+            ("EVENTS_KEY", "guess me"),
         ]);
-        assert_eq!(warnings.len(), 6, "{warnings:?}");
+        assert_eq!(warnings.len(), 7, "{warnings:?}");
+        assert_eq!(config.events_key, None);
         assert_eq!(config.manifest_ttl_ms, 30_000);
         assert_eq!(config.consent, Consent::Never);
         assert!(config.origin.is_none() && config.base_path.is_empty() && config.static_items.is_empty());

@@ -5,13 +5,14 @@
 use crate::answers::{self, AnswerRequest};
 use crate::config::{Config, RateLimit};
 use crate::details::{Details, TesterClaim, invalid_claim};
-use crate::events::{self, MAX_BODY};
+use crate::events::{self, EventOrigin, MAX_BODY};
 use crate::head::Head;
 use crate::id;
 use crate::lite;
 use crate::live;
 use crate::reply::{Problem, Reply, Stream};
 use crate::route::{self, NoRoute, Route};
+use crate::sender::Sender;
 use crate::store::ServedSnapshot;
 use crate::visit::Visit;
 use snapshots::event::Event;
@@ -39,6 +40,8 @@ pub trait Host {
     fn health(&self) -> Reply;
     /// The visitor's device and place. Costs about as much as scoring.
     fn details(&self) -> Details;
+    /// The lines of [`Sender::read`].
+    fn sender(&self) -> String;
     /// The `Authorization` header.
     fn authorization(&self) -> Option<String>;
     /// The minute of the week in a time zone, 0 at Monday 00:00; `None` if the zone is unknown.
@@ -101,7 +104,6 @@ pub async fn serve<H: Host>(call: &Call<'_, H>) -> Result<Reply, Problem> {
     }
     let visit = Visit::read(config, head);
     if route == Route::Events {
-        check_rate(call, RateLimit::Events).await?;
         return take_events(call, visit).await;
     }
     check_rate(call, RateLimit::Answers).await?;
@@ -151,11 +153,20 @@ async fn check_rate<H: Host>(call: &Call<'_, H>, limit: RateLimit) -> Result<(),
 
 async fn take_events<H: Host>(call: &Call<'_, H>, mut visit: Visit) -> Result<Reply, Problem> {
     let Call { host, config, head, .. } = *call;
+    let lines = host.sender();
+    let sender = Sender::read(&lines);
+    let keyed = sender.is_keyed(config.events_key.as_deref());
+    // Who has the key may send as much as the origin takes.
+    if !matches!(keyed, Ok(true)) {
+        sender.check_page(config, head)?;
+        check_rate(call, RateLimit::Events).await?;
+    }
+    let origin = EventOrigin { is_keyed: keyed?, bucket: sender.bucket(config.bucket_seed) };
     if config.subdivisions {
         visit.country = visit.country.map(|country| host.details().place.area(&country));
     }
     let body = read_body(host, head.content_length).await?;
-    let (reply, events) = events::take(&body, &visit, Timestamp(host.now()))?;
+    let (reply, events) = events::take(&body, &visit, origin, Timestamp(host.now()))?;
     host.forward(&events).await;
     Ok(reply)
 }

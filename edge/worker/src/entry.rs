@@ -79,6 +79,10 @@ impl Host for Cloudflare<'_> {
         Details::read(&platform::details(self.request))
     }
 
+    fn sender(&self) -> String {
+        platform::sender(self.request)
+    }
+
     fn authorization(&self) -> Option<String> {
         self.request.headers().get("authorization").ok().flatten()
     }

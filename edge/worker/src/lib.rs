@@ -34,6 +34,7 @@ pub mod outbox;
 mod platform;
 pub mod reply;
 pub mod route;
+pub mod sender;
 pub mod store;
 pub mod verify;
 pub mod visit;

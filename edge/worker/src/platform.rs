@@ -20,6 +20,8 @@ use worker::{Env, console_error};
 extern "C" {
     /// The request's lines, as [`crate::head::Head::read`] takes them.
     pub(crate) fn head(request: &Request) -> String;
+    /// The request's lines, as [`crate::sender::Sender::read`] takes them.
+    pub(crate) fn sender(request: &Request) -> String;
     /// The request's lines, as [`crate::details::Details::read`] takes them.
     pub(crate) fn details(request: &Request) -> String;
     #[wasm_bindgen(js_name = verify, catch)]

@@ -19,6 +19,10 @@ fn event(id: &str) -> Event {
         region: Some("GB".to_owned()),
         placement: None,
         request: None,
+        order: None,
+        order_token: None,
+        trust: None,
+        bucket: None,
     }
 }
 

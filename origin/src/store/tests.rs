@@ -19,6 +19,10 @@ fn event(id: &str, item: &str, at: i64) -> Event {
         region: Some("GB".to_owned()),
         placement: None,
         request: None,
+        order: None,
+        order_token: None,
+        trust: None,
+        bucket: None,
     }
 }
 

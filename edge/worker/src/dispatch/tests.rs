@@ -2,6 +2,7 @@ use super::*;
 use crate::reply::Body;
 use crate::store::LoadedSnapshot;
 use snapshots::envelope::{Envelope, Section};
+use snapshots::event::Trust;
 use snapshots::manifest::{BlobRef, Manifest, WORLD};
 use snapshots::strategy::{self, Strategy};
 use snapshots::{Bytes, Snapshot, attributes, ids, popularity};
@@ -22,6 +23,7 @@ struct FakeHost {
     body_fails: bool,
     blob_fails: bool,
     rate_limited: bool,
+    sender: &'static str,
     forwarded: RefCell<Vec<Event>>,
     counted: Cell<Option<(u16, bool)>>,
 }
@@ -35,6 +37,9 @@ impl Host for FakeHost {
     }
     fn details(&self) -> Details {
         Details::read("mobile\nEurope/Paris\nEU\nIDF")
+    }
+    fn sender(&self) -> String {
+        self.sender.to_owned()
     }
     fn authorization(&self) -> Option<String> {
         None
@@ -203,6 +208,28 @@ fn events_are_forwarded_with_the_subdivision_if_configured() {
     assert_eq!(status(&host, &config(&[("AREAS", "subdivision")]), "POST", "/v1/events"), 202);
     let regions: Vec<_> = host.forwarded.borrow().iter().map(|event| event.region.clone().unwrap()).collect();
     assert_eq!(regions, ["fr", "fr-idf"]);
+}
+
+#[test]
+fn a_key_lets_events_name_regions_and_passes_the_limit() {
+    let body = br#"{"kind":"view","item":"a","region":"de"}"#.to_vec();
+    let host = |sender| FakeHost { body: Some(body.clone()), rate_limited: true, sender, ..FakeHost::default() };
+    let mut config = config(&[("EVENTS_KEY", "a key of sixteen"), ("ORIGIN_URL", "https://o"), ("ORIGIN_KEY", "k")]);
+    let keyed = host("Bearer a key of sixteen\n\n203.0.113.7");
+    config.bindings.events_limit = true;
+    assert_eq!(status(&keyed, &config, "POST", "/v1/events"), 202);
+    let forwarded = keyed.forwarded.borrow();
+    assert_eq!((forwarded[0].trust, forwarded[0].region.as_deref()), (Some(Trust::Keyed), Some("de")));
+    for (sender, expected) in [("Bearer another key\n", 429), ("\n", 429), ("\ncross-site", 403)] {
+        assert_eq!(status(&host(sender), &config, "POST", "/v1/events"), expected, "{sender}");
+    }
+    config.bindings.events_limit = false;
+    assert_eq!(status(&host("Bearer another key\n"), &config, "POST", "/v1/events"), 401);
+    let public = host("\n\n203.0.113.7");
+    assert_eq!(status(&public, &config, "POST", "/v1/events"), 202);
+    let forwarded = public.forwarded.borrow();
+    assert_eq!((forwarded[0].trust, forwarded[0].region.as_deref()), (Some(Trust::Public), Some("fr")));
+    assert!(forwarded[0].bucket.is_some());
 }
 
 #[test]

@@ -101,12 +101,14 @@ proptest! {
     fn serialised_events_parse_to_the_same(
         id in "[!-~]{1,128}", item in "[^\\p{C}\\s]{1,9}( [^\\p{C}\\s]{1,9})?", visitor in proptest::option::of("[a-z]{1,9}"),
         kind in 0u8..5, cents in proptest::option::of(0u32..100_000_000), age in 0..MAX_AGE_MS,
+        trust in proptest::option::of(any::<bool>()), bucket in proptest::option::of(0..BUCKETS),
     ) {
         prop_assume!([&id, &item].into_iter().chain(&visitor).all(|text| !is_placeholder(text)));
         let event = Event {
             id, item, visitor, kind: Kind::from_u8(kind).unwrap(), at: Timestamp(NOW.0 - age),
             price: cents.map(|cents| f64::from(cents) / 100.0), session: None, quantity: None, currency: None,
-            region: None, placement: None, request: None,
+            region: None, placement: None, request: None, order: None, order_token: None, bucket,
+            trust: trust.map(|keyed| if keyed { Trust::Keyed } else { Trust::Public }),
         };
         let batch = parse(&serde_json::to_string(&event).unwrap());
         prop_assert_eq!(batch.events, vec![event]);
