@@ -119,6 +119,7 @@ const CONTINENTS: [(&str, &str); 7] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use origin_data::Standing;
     use snapshots::{event::Kind, time::Timestamp};
 
     #[test]
@@ -131,6 +132,8 @@ mod tests {
             session: 0,
             area,
             quantity: 1,
+            standing: Standing::Confirmed,
+            bucket: None,
         };
         let events: Vec<_> = [0, 0, 0, 1, 1, 2].map(event).into();
         let areas = ["", "fr", "gb"].map(String::from);

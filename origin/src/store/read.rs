@@ -42,6 +42,8 @@ impl Store {
                 session: record.session,
                 area: area as u16,
                 quantity: record.quantity,
+                standing: record.standing,
+                bucket: record.bucket,
             });
         })?;
         let mut known: HashMap<Box<str>, Item> =

@@ -17,7 +17,7 @@ mod trends;
 
 use crate::config::StreamOptions;
 use anyhow::Result;
-use origin_data::MAX_AREAS;
+use origin_data::{MAX_AREAS, Standing};
 use origin_learn::popularity::{Counts, PopularityCounts};
 use origin_log::{GlobalNames, LocalNames, Reader, Record};
 use snapshots::{event::Kind, time::Timestamp};
@@ -54,9 +54,12 @@ impl StreamTables {
         let area = self.areas.resolve(segment, area, record.area, MAX_AREAS).unwrap_or_default();
         self.events[record.kind as usize] += 1;
         self.newest = self.newest.max(record.at);
-        self.counts.add(record.at, record.kind, item, area as u16);
+        self.counts.add(record.at, record.kind, record.standing, item, area as u16);
         if record.kind != Kind::Impression {
             self.recents.add(record.visitor, item, record.at);
+        }
+        // The event that a confirmation is of was counted.
+        if record.kind != Kind::Impression && record.standing != Standing::Confirming {
             self.trends.add(record.at, item);
         }
     }

@@ -70,6 +70,8 @@ impl Kind {
 pub enum Trust {
     /// Nobody: it came through a door that is open to all. Its cart or purchase counts as a view until it is confirmed.
     Public,
+    /// The shop, by a token for the line of the order that the origin has verified. Nobody can say this of himself.
+    Order,
     /// A sender with a key.
     Keyed,
 }

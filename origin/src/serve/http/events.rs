@@ -8,9 +8,9 @@ use crate::serve::http::{
 use crate::serve::state::service::Shared;
 use axum::{Json, extract::Request, extract::State, http::StatusCode};
 use origin_data::clock;
-use origin_log::AppendError;
+use origin_log::{AppendError, Sender};
 use serde::Serialize;
-use snapshots::event::{BodyError, Kind, Rejected, Warning, parse_batch};
+use snapshots::event::{BodyError, Kind, Rejected, Trust, Warning, parse_batch};
 
 /// The most events of one body.
 const MAX_EVENTS: usize = 10_000;
@@ -37,9 +37,9 @@ pub(crate) async fn ingest(
     State(service): State<Shared>,
     request: Request,
 ) -> Result<(StatusCode, Json<BatchOutcome>)> {
-    let sender = sender(&request);
+    let (sender, trust) = sender(&request);
     let body = body::read(&service, request, MAX_BODY).await?;
-    let batch =
+    let mut batch =
         parse_batch(&body.bytes, MAX_EVENTS, clock::now(), random_id).map_err(|error| match error {
             BodyError::NotJson(_) => Problem::bad_request("body", error.to_string()),
             BodyError::TooMany(_) => Problem::too_large(error.to_string()),
@@ -48,6 +48,9 @@ pub(crate) async fn ingest(
     if batch.events.is_empty() {
         let detail = "The body contains no valid event; `rejected` says why.";
         return Err(Problem::bad_request("body", detail).with_rejected(batch.rejected));
+    }
+    for event in &mut batch.events {
+        event.trust.get_or_insert(trust);
     }
     let (accepted, rejected, warnings) = (batch.events.len(), batch.rejected, batch.warnings);
     let stored = service.events.append(sender, batch.events).await.map_err(|refused| match refused {
@@ -64,12 +67,12 @@ pub(crate) async fn ingest(
     Ok((StatusCode::ACCEPTED, Json(BatchOutcome { accepted, rejected, warnings })))
 }
 
-/// Who sent a request, as the log records it: the key, and whether its holder passes on what anyone may send to the edge.
-/// Ids of events are unique within a sender, so that a stranger cannot take an id that a shop's server will use.
-fn sender(request: &Request) -> String {
+/// Who sent a request, and who vouches for those of its events that do not say so: the holder of the key, or nobody if he
+/// passes on what anyone may send to the edge.
+fn sender(request: &Request) -> (Sender, Trust) {
     let key = request.extensions().get::<SenderKey>().map_or("", |key| key.0.as_str());
     let is_public = request.headers().get("verge-door").is_some_and(|door| door == "public");
-    format!("{}{key}", if is_public { 'e' } else { 'k' })
+    (Sender::of_key(key), if is_public { Trust::Public } else { Trust::Keyed })
 }
 
 /// The id of an event that has none: 128 random bits.
