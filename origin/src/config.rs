@@ -6,7 +6,7 @@
 //! May import: `origin_log`, `origin_data`.
 
 use anyhow::{Context, Result, anyhow, bail};
-use origin_data::{fields::parse_currency, price::Decimal};
+use origin_data::{areas, fields::parse_currency, price::Decimal};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -290,6 +290,18 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Whether events may come from an area: one of ISO 3166, or a configured region or one of its areas. Case does not
+    /// matter.
+    pub fn knows_area(&self, area: &str) -> bool {
+        let area = area.trim().to_lowercase();
+        let is_configured = |(region, areas): (&String, &Vec<String>)| {
+            *region == area || areas.iter().any(|one| one.to_lowercase() == area)
+        };
+        areas::is_iso(&area) || self.regions.iter().flatten().any(is_configured)
+    }
+}
+
 impl Kv {
     fn override_from_environment(&mut self, variable: impl Fn(&str) -> Option<String>) {
         for (name, field) in [
@@ -314,6 +326,15 @@ mod tests {
         assert_eq!((kv.account.as_deref(), kv.namespace.as_deref()), (Some("a"), Some("other")));
         assert_eq!(kv.token.as_ref().map(Secret::reveal), Some("hunter2"));
         assert!(!format!("{kv:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn areas_are_of_iso_or_configured() {
+        let config: Config = toml::from_str("[regions]\ndach = [\"de\", \"AT\", \"kiosk-7\"]").unwrap();
+        for area in ["gb", "US-CA", "dach", " Kiosk-7 "] {
+            assert!(config.knows_area(area), "{area}");
+        }
+        assert!(!config.knows_area("atlantis") && !config.knows_area("") && !Config::default().knows_area("dach"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "indices of a dataset are those of its own items and areas")]
 
+pub mod areas;
 pub mod clock;
 pub mod encoding;
 pub mod fields;
@@ -20,10 +21,6 @@ pub use interner::Interner;
 
 use serde::{Deserialize, Serialize};
 use snapshots::{event::Kind, time::Timestamp};
-
-/// Most distinct areas of a dataset. Area names come from clients and are numbered in 16 bits; events of further areas
-/// count as events of an unknown area.
-pub const MAX_AREAS: usize = 10_000;
 
 /// The events of a log, with the items and areas that they refer to.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -228,7 +228,7 @@ pub fn event(data: &[u8]) {
         assert!(event.at <= NOW && event.trust == Some(Trust::Public));
         assert!(event.visitor.as_deref() == Some("visitor") && event.region.as_deref() == Some("gb"));
     }
-    for batch in [public, parse_history(data, 50, NOW, made), parse_batch(data, 50, NOW, made)].into_iter().flatten() {
+    for batch in [public, parse_history(data, 50, NOW, made), parse_batch(data, 50, NOW, &|_| true, made)].into_iter().flatten() {
         assert!(batch.events.len() + batch.rejected.len() <= 100 && batch.warnings.len() <= MAX_WARNINGS + 1);
         for event in &batch.events {
             assert!((1..=128).contains(&event.item.len()) && (1..=128).contains(&event.id.len()));

@@ -199,8 +199,8 @@ pub struct EdgeSender<'a> {
 enum Door<'a> {
     /// The edge: senders are browsers with clocks of their own.
     Edge(EdgeSender<'a>),
-    /// The origin: senders are servers.
-    Server,
+    /// The origin: senders are servers. The areas that it knows.
+    Server(&'a dyn Fn(&str) -> bool),
     /// An import.
     History,
 }
@@ -241,7 +241,7 @@ pub fn is_printable(text: &str, max: usize) -> bool {
 }
 
 /// Parses a body of at most `max_events` events from servers. `now` limits `at` and is its default; `make_id` makes the id of
-/// an event without one.
+/// an event without one. A region that is not an area by `is_area` is left out with a warning.
 ///
 /// The id of a purchase with an order's id is derived from order, item and visitor, so that a line of an order counts once.
 ///
@@ -251,9 +251,10 @@ pub fn parse_batch(
     body: &[u8],
     max_events: usize,
     now: Timestamp,
+    is_area: &dyn Fn(&str) -> bool,
     make_id: impl FnMut() -> String,
 ) -> Result<Batch, BodyError> {
-    parse(body, max_events, Receiver { now, door: Door::Server }, make_id)
+    parse(body, max_events, Receiver { now, door: Door::Server(is_area) }, make_id)
 }
 
 /// Parses events that reach the edge. Like [`parse_batch`], but sets a time ahead of `now` to `now`. Visitor, session, region

@@ -40,7 +40,7 @@ pub(crate) async fn ingest(
     let (sender, trust) = sender(&request);
     let body = body::read(&service, request, MAX_BODY).await?;
     let mut batch =
-        parse_batch(&body.bytes, MAX_EVENTS, clock::now(), random_id).map_err(|error| match error {
+        parse_batch(&body.bytes, MAX_EVENTS, clock::now(), &|area| service.config.knows_area(area), random_id).map_err(|error| match error {
             BodyError::NotJson(_) => Problem::bad_request("body", error.to_string()),
             BodyError::TooMany(_) => Problem::too_large(error.to_string()),
         })?;

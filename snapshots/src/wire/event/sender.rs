@@ -2,7 +2,7 @@
 
 use super::fields::{self, Places, shown};
 use super::read::Reading;
-use super::{BUCKETS, Door, EdgeSender, Trust};
+use super::{BUCKETS, Door, Trust};
 use crate::wire::json::Json;
 
 impl Reading<'_> {
@@ -26,7 +26,7 @@ impl Reading<'_> {
                 sender.visitor.map(str::to_owned)
             }
             Door::Edge(sender) => self.text("visitor", value).or_else(|| sender.visitor.map(str::to_owned)),
-            Door::Server | Door::History => self.text("visitor", value),
+            Door::Server(_) | Door::History => self.text("visitor", value),
         }
     }
 
@@ -34,23 +34,31 @@ impl Reading<'_> {
     pub(super) fn session(&mut self, places: &Places<'_, '_>) -> Option<String> {
         let may_link = match self.receiver.door {
             Door::Edge(sender) => !sender.opted_out && (sender.is_keyed || sender.visitor.is_some()),
-            Door::Server | Door::History => true,
+            Door::Server(_) | Door::History => true,
         };
         if may_link { self.text("session", session(places)) } else { None }
     }
 
     pub(super) fn region(&mut self, places: &Places<'_, '_>) -> Option<String> {
-        let sender = match self.receiver.door {
-            Door::Edge(sender) => sender,
-            Door::Server | Door::History => EdgeSender { is_keyed: true, ..EdgeSender::default() },
-        };
-        let named = if sender.is_keyed {
-            self.text("region", places.own(&["region"]))
-        } else {
-            self.disbelieve("region", places, sender.region);
-            None
-        };
-        named.or_else(|| sender.region.map(str::to_owned))
+        let value = places.own(&["region"]);
+        match self.receiver.door {
+            Door::Edge(sender) if !sender.is_keyed => {
+                self.disbelieve("region", places, sender.region);
+                sender.region.map(str::to_owned)
+            }
+            Door::Edge(sender) => self.text("region", value).or_else(|| sender.region.map(str::to_owned)),
+            Door::History => self.text("region", value),
+            Door::Server(is_area) => {
+                let region = self.text("region", value)?;
+                if is_area(&region) {
+                    return Some(region);
+                }
+                let known = "neither a code of ISO 3166 nor a configured region";
+                let detail = format!("left out: {} is {known}", shown(&Json::Text(region.into())));
+                self.out.warn(None, "region", detail);
+                None
+            }
+        }
     }
 
     /// Warns of a field that the sender may not set, unless it says what holds anyway.

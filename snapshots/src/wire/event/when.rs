@@ -67,7 +67,7 @@ pub(super) fn read(
             (Some(received), _) => received.0.saturating_sub(sent.0),
             (None, Door::Edge(_)) => now.0.saturating_sub(sent.0),
             // What a server sends late was sent by a browser before.
-            (None, Door::Server) => now.0.saturating_sub(sent.0).min(0),
+            (None, Door::Server(_)) => now.0.saturating_sub(sent.0).min(0),
             (None, Door::History) => 0,
         };
         if behind.abs() > LATENCY_MS {

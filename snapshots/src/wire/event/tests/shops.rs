@@ -399,6 +399,17 @@ fn only_a_key_may_name_visitors_sessions_and_regions_at_the_edge() {
 }
 
 #[test]
+fn a_region_that_the_origin_does_not_know_is_left_out() {
+    let read = |region: &str| {
+        let body = format!(r#"{{"kind":"view","item":"a","region":"{region}"}}"#);
+        parse_batch(body.as_bytes(), 1, NOW, &|area| area == "gb", String::new).unwrap()
+    };
+    assert_eq!((read("gb").events[0].region.as_deref(), read("gb").warnings), (Some("gb"), vec![]));
+    let made_up = read("atlantis");
+    assert_eq!((made_up.events[0].region.as_deref(), made_up.warnings[0].field), (None, "region"));
+}
+
+#[test]
 fn the_edge_says_who_vouches_and_a_body_cannot() {
     let body = r#"{"kind":"view","item":"a","trust":"keyed","bucket":7}"#;
     let sender = EdgeSender { bucket: Some(9), ..EdgeSender::default() };
