@@ -115,6 +115,9 @@ pub struct Serve {
     pub connections: usize,
     /// Destination to publish to: `kv` or a directory. Absent, the service does not publish.
     pub publish_to: Option<String>,
+    /// Key of the tokens with which a thank-you page confirms orders; several, separated by commas, while one is replaced.
+    /// Prefer `VERGE_ORDER_KEY` to storing it in a file. Absent, no token is valid.
+    pub order_key: Option<Secret>,
     /// URL of an OpenTelemetry collector (OTLP over HTTP). Absent, no traces are sent.
     pub traces_to: Option<String>,
     /// Milliseconds between two publications of popularity and stock. Each takes about seven API calls per changed region;
@@ -135,6 +138,7 @@ impl Default for Serve {
             requests_per_second: 50_000,
             connections: 4_096,
             publish_to: None,
+            order_key: None,
             traces_to: None,
             popularity_every_ms: 1_000,
             tables_every_s: 60,
@@ -160,6 +164,7 @@ impl Serve {
         parse_into(name, variable(name), &mut self.requests_per_second)?;
         parse_into("VERGE_CONNECTIONS", variable("VERGE_CONNECTIONS"), &mut self.connections)?;
         self.publish_to = variable("VERGE_PUBLISH_TO").or(self.publish_to.take());
+        self.order_key = variable("VERGE_ORDER_KEY").map(Secret).or(self.order_key.take());
         // The standard variable of OpenTelemetry.
         self.traces_to = variable("OTEL_EXPORTER_OTLP_ENDPOINT").or(self.traces_to.take());
         Ok(())
@@ -236,6 +241,12 @@ impl Secret {
     /// The text.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
 
