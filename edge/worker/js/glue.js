@@ -97,10 +97,13 @@ export function settle(batch, first, end, done) {
   }
 }
 
-// Whether the client is within a rate limit.
-export async function within(env, limit, request) {
+// Whether the client is within a rate limit, if the request counts so many times.
+export async function within(env, limit, request, times) {
   const key = network(request);
-  return !key || (await env[limit].limit({ key })).success;
+  for (let time = 0; key && time < times; time += 1) {
+    if (!(await env[limit].limit({ key })).success) return false;
+  }
+  return true;
 }
 
 // Writes a data point to Analytics Engine.

@@ -89,6 +89,10 @@ pub struct Config {
     pub load_deadline_ms: i64,
     /// `SHARD_DEADLINE_MS`: how long a request waits for shards of tables, in ms.
     pub shard_deadline_ms: i64,
+    /// `EVENTS_PER_ADDRESS`: the most events of a client's network in a minute and an isolate; 0 for no limit.
+    pub events_per_address: u32,
+    /// `EVENTS_PER_VISITOR`: the same of a visitor.
+    pub events_per_visitor: u32,
     /// `CONSENT`: `always`, `never` or `cookie:NAME=VALUE`.
     pub consent: Consent,
     /// `CORS_ORIGINS`: origins whose pages may read replies, separated by commas.
@@ -129,6 +133,9 @@ impl Config {
         let stale_after_ms = number("STALE_AFTER_S", 600).saturating_mul(1_000);
         let load_deadline_ms = number("LOAD_DEADLINE_MS", 2_000);
         let shard_deadline_ms = number("SHARD_DEADLINE_MS", 50);
+        let mut limit = |name, default| u32::try_from(number(name, default)).unwrap_or(u32::MAX);
+        let (events_per_address, events_per_visitor) =
+            (limit("EVENTS_PER_ADDRESS", 3_000), limit("EVENTS_PER_VISITOR", 600));
         let consent = match get("CONSENT").as_deref().map(str::trim) {
             None | Some("" | "never") => Consent::Never,
             Some("always") => Consent::Always,
@@ -197,6 +204,8 @@ impl Config {
             stale_after_ms,
             load_deadline_ms,
             shard_deadline_ms,
+            events_per_address,
+            events_per_visitor,
             consent,
             cors_origins,
             base_path,
@@ -280,8 +289,10 @@ mod tests {
             ("ORIGIN_URL", "ftp://x"),
             ("STATIC_ITEMS", "{}"),
             ("EVENTS_KEY", "guess me"),
+            ("EVENTS_PER_ADDRESS", "-1"),
         ]);
-        assert_eq!(warnings.len(), 7, "{warnings:?}");
+        assert_eq!(warnings.len(), 8, "{warnings:?}");
+        assert_eq!((config.events_per_address, config.events_per_visitor), (3_000, 600));
         assert_eq!(config.events_key, None);
         assert_eq!(config.manifest_ttl_ms, 30_000);
         assert_eq!(config.consent, Consent::Never);

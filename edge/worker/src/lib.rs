@@ -23,6 +23,7 @@ pub mod events;
 mod forward;
 pub mod head;
 pub mod id;
+pub mod limits;
 pub mod lite;
 pub mod live;
 #[cfg(target_arch = "wasm32")]

@@ -28,6 +28,9 @@ pub struct Report {
     /// Lost events: the origin rejected them, or was unavailable for too long.
     #[serde(default)]
     pub events_dropped: u64,
+    /// Events of clients that exceeded their limit. They were not accepted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub events_limited: u64,
     /// Answers by variant of an experiment, at most [`MAX_EXPOSED`] entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exposed: Vec<Exposed>,
@@ -43,6 +46,11 @@ pub struct Exposed {
     pub variant: String,
     /// The number of answers.
     pub answers: u64,
+}
+
+/// An origin of an earlier version does not know the field.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Most variants of one report.
@@ -89,6 +97,7 @@ impl Report {
             ("cache_misses", self.cache_misses),
             ("errors", self.errors),
             ("events_dropped", self.events_dropped),
+            ("events_limited", self.events_limited),
         ];
         if self.requests() > MAX_COUNT {
             return Some("latency");
