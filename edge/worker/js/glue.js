@@ -25,7 +25,10 @@ function network({ headers }) {
 // What tells who sends events, one per line. Called only for events.
 export function sender(request) {
   const get = (name) => request.headers.get(name) ?? "";
-  return `${get("authorization")}\n${get("sec-fetch-site")}\n${network(request)}`;
+  // Of Cloudflare's bot management, where the zone has it: scores below 30 are likely automated, 0 is none.
+  const { score = 0, verifiedBot } = request.cf?.botManagement ?? {};
+  const judged = verifiedBot === true || (score > 0 && score < 30) ? "bot" : "";
+  return [get("authorization"), get("sec-fetch-site"), network(request), judged, get("user-agent")].join("\n");
 }
 
 // The visitor's device, time zone, continent and subdivision, one per line. Called only if a snapshot has rules or finer

@@ -10,6 +10,8 @@ const REPORT_INTERVAL_MS: i64 = 10_000;
 pub enum Untaught {
     /// The client exceeded its limit.
     Limited,
+    /// The sender is a bot.
+    Bot,
 }
 
 /// The counters since the last report.
@@ -43,6 +45,7 @@ impl Counts {
         self.since.get_or_insert(now);
         let known = match reason {
             Untaught::Limited => &mut self.report.events_limited,
+            Untaught::Bot => &mut self.report.events_bots,
         };
         *known = known.saturating_add(events.into());
     }
@@ -76,6 +79,8 @@ mod tests {
         counts.add(200, &[], 0, 3, true);
         assert_eq!(counts.take_due(2 * REPORT_INTERVAL_MS + 3).unwrap().requests(), 1);
         counts.add_untaught(Untaught::Limited, 3, 0);
-        assert_eq!(counts.take_due(3 * REPORT_INTERVAL_MS + 3).unwrap().events_limited, 3);
+        counts.add_untaught(Untaught::Bot, 4, 0);
+        let report = counts.take_due(3 * REPORT_INTERVAL_MS + 3).unwrap();
+        assert_eq!((report.events_limited, report.events_bots), (3, 4));
     }
 }

@@ -201,7 +201,11 @@ async fn take_events<H: Host>(call: &Call<'_, H>, mut visit: Visit) -> Result<Re
     if !is_keyed {
         check_events(call, &sender, &visit, events.len()).await?;
     }
-    host.forward(&events).await;
+    if sender.is_bot(is_keyed) {
+        host.count_untaught(Untaught::Bot, u32::try_from(events.len()).unwrap_or(u32::MAX));
+    } else {
+        host.forward(&events).await;
+    }
     Ok(reply)
 }
 

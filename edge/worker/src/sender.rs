@@ -10,7 +10,30 @@ use snapshots::event::BUCKETS;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The number of lines.
-const LINES: usize = 3;
+const LINES: usize = 5;
+
+/// Names in the `User-Agent` of crawlers, previews of links, monitors and automated browsers, in lower case. Besides these, a
+/// word that ends in `bot` is one.
+const BOTS: [&str; 16] = [
+    "spider",
+    "crawl",
+    "slurp",
+    "headless",
+    "phantomjs",
+    "lighthouse",
+    "externalhit",
+    "externalagent",
+    "mediapartners-google",
+    "googleother",
+    "google-inspectiontool",
+    "bingpreview",
+    "prerender",
+    "pingdom",
+    "chatgpt-user",
+    "perplexity-user",
+];
+/// Phones whose name ends like that of a bot.
+const NO_BOT: &str = "cubot";
 
 /// What a request says of its sender. Missing fields are empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +44,10 @@ pub struct Sender<'a> {
     pub fetch_site: &'a str,
     /// The client's network: its address, for IPv6 the first 64 bits.
     pub network: &'a str,
+    /// Whether Cloudflare's bot management takes the client for a bot.
+    pub is_judged_bot: bool,
+    /// `User-Agent`.
+    pub user_agent: &'a str,
 }
 
 impl<'a> Sender<'a> {
@@ -28,7 +55,13 @@ impl<'a> Sender<'a> {
     pub fn read(lines: &'a str) -> Self {
         let mut lines = lines.splitn(LINES, '\n');
         let mut next = || lines.next().unwrap_or_default();
-        Self { authorization: next(), fetch_site: next(), network: next() }
+        Self {
+            authorization: next(),
+            fetch_site: next(),
+            network: next(),
+            is_judged_bot: next() == "bot",
+            user_agent: next(),
+        }
     }
 
     /// Whether the sender has the secret `EVENTS_KEY`. Other schemes than `Bearer` are no claim to have it: a browser sends
@@ -67,11 +100,25 @@ impl<'a> Sender<'a> {
         Err(Problem { field: Some("origin".to_owned()), ..Problem::new(403, "Forbidden", detail) })
     }
 
+    /// Whether the events are those of a bot. A server with a key passes on the `User-Agent` of its visitor; what Cloudflare
+    /// judges then is the server.
+    pub fn is_bot(&self, is_keyed: bool) -> bool {
+        (self.is_judged_bot && !is_keyed) || is_bot_name(self.user_agent)
+    }
+
     /// The bucket of the sender's address by a secret `seed`; `None` if the address is unknown.
     pub fn bucket(&self, seed: Option<u64>) -> Option<u16> {
         let hash = xxh3_64_with_seed(self.network.as_bytes(), seed?);
         (!self.network.is_empty()).then_some((hash % u64::from(BUCKETS)) as u16)
     }
+}
+
+fn is_bot_name(user_agent: &str) -> bool {
+    let name = user_agent.to_ascii_lowercase();
+    let is_end = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_alphabetic());
+    let mut words = name.match_indices("bot").map(|(at, word)| name.split_at(at + word.len()));
+    BOTS.iter().any(|bot| name.contains(bot))
+        || words.any(|(before, rest)| is_end(rest) && !before.ends_with(NO_BOT))
 }
 
 /// Whether two secrets are the same, in a time that does not reveal how much of `given` is right.
@@ -89,7 +136,8 @@ mod tests {
 
     #[test]
     fn lines_are_read_in_the_order_of_the_glue() {
-        let sender = Sender::read("Bearer k\nsame-origin\n203.0.113.7");
+        let sender = Sender::read("Bearer k\nsame-origin\n203.0.113.7\nbot\nMozilla/5.0");
+        assert_eq!((sender.is_judged_bot, sender.user_agent), (true, "Mozilla/5.0"));
         assert_eq!((sender.authorization, sender.fetch_site, sender.network), ("Bearer k", "same-origin", "203.0.113.7"));
         assert_eq!(Sender::read(""), Sender::default());
     }
@@ -143,6 +191,35 @@ mod tests {
     }
 
     #[test]
+    fn bots_are_known_by_name_or_by_cloudflare() {
+        for bot in [
+            "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+            "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; bingbot/2.0) Chrome/116.0.0.0 Safari/537.36",
+            "AdsBot-Google (+http://www.google.com/adsbot.html)",
+            "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)",
+            "Mozilla/5.0 (compatible; Baiduspider/2.0)",
+            "facebookexternalhit/1.1",
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/126.0.0.0 Safari/537.36",
+            "Twitterbot/1.0",
+            "GPTBot",
+        ] {
+            assert!(Sender { user_agent: bot, ..Sender::default() }.is_bot(true), "{bot}");
+        }
+        for other in [
+            "",
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
+            "Mozilla/5.0 (Linux; Android 13; CUBOT NOTE 50) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0",
+            "Mozilla/5.0 (Linux; Android 9; CUBOT_X19_S) AppleWebKit/537.36",
+            "curl/8.9.1",
+            "shop-backend (botany department)",
+        ] {
+            assert!(!Sender { user_agent: other, ..Sender::default() }.is_bot(false), "{other}");
+        }
+        let judged = Sender { is_judged_bot: true, ..Sender::default() };
+        assert!(judged.is_bot(false) && !judged.is_bot(true));
+    }
+
+    #[test]
     fn a_bucket_depends_on_the_address_and_the_secret() {
         let bucket = |network, seed| Sender { network, ..Sender::default() }.bucket(seed);
         assert_eq!(bucket("203.0.113.7", None), None);
@@ -156,7 +233,7 @@ mod tests {
         #[test]
         fn any_lines_are_read(lines in "(\\PC|\n){0,100}", seed in any::<u64>()) {
             let sender = Sender::read(&lines);
-            let _ = sender.is_keyed(Some(KEY));
+            let _ = (sender.is_keyed(Some(KEY)), sender.is_bot(true));
             prop_assert!(sender.bucket(Some(seed)).is_none_or(|bucket| bucket < BUCKETS));
         }
     }

@@ -267,6 +267,15 @@ fn a_limit_counts_events_by_address_and_by_visitor() {
 }
 
 #[test]
+fn events_of_bots_are_accepted_and_not_forwarded() {
+    let body = Some(br#"[{"kind":"view","item":"a"},{"kind":"view","item":"b"}]"#.to_vec());
+    let host = FakeHost { sender: "\n\n203.0.113.7\n\nGooglebot/2.1", body, ..FakeHost::default() };
+    assert_eq!(status(&host, &config(&[]), "POST", "/v1/events"), 202);
+    assert!(host.forwarded.borrow().is_empty());
+    assert_eq!(*host.untaught.borrow(), [(Untaught::Bot, 2)]);
+}
+
+#[test]
 fn a_body_that_is_cut_or_too_large_is_rejected() {
     let config = config(&[]);
     let host = FakeHost { body_fails: true, ..FakeHost::default() };
