@@ -3,7 +3,8 @@
 use crate::answers::{ensure_healthy, popular, problem};
 use crate::{Fixtures, Test};
 use anyhow::{Result, bail, ensure};
-use end_to_end::{Edge, Peer, Received, Reply};
+use end_to_end::{Edge, Reply};
+pub(crate) use end_to_end::{events_of, receipts};
 use serde_json::{Value, json};
 use snapshots::report::Report;
 use std::thread;
@@ -131,28 +132,6 @@ fn invalid(fixtures: &Fixtures) -> Result<()> {
     let reply = edge.request("POST", "/v1/events").body(vec![0xff, 0xfe, 0x00]).send()?;
     problem(&reply, 400)?;
     Ok(())
-}
-
-/// Waits until the origin has received `count` bodies that contain `text`.
-pub(crate) fn receipts(origin: &Peer, text: &str, count: usize) -> Result<Vec<Received>> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let mut received = origin.received();
-        received.retain(|one| String::from_utf8_lossy(&one.body).contains(text));
-        if received.len() >= count {
-            return Ok(received);
-        }
-        if Instant::now() > deadline {
-            bail!("the origin received {} bodies with '{text}', not {count}", received.len());
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// The events of a request to the origin.
-pub(crate) fn events_of(received: &Received) -> Result<Vec<Value>> {
-    let events = serde_json::Deserializer::from_slice(&received.body).into_iter::<Value>();
-    Ok(events.collect::<Result<_, _>>()?)
 }
 
 fn forwarded(fixtures: &Fixtures) -> Result<()> {
