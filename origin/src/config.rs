@@ -345,7 +345,9 @@ mod tests {
         for area in ["gb", "US-CA", "dach", " Kiosk-7 "] {
             assert!(config.knows_area(area), "{area}");
         }
-        assert!(!config.knows_area("atlantis") && !config.knows_area("") && !Config::default().knows_area("dach"));
+        assert!(
+            !config.knows_area("atlantis") && !config.knows_area("") && !Config::default().knows_area("dach")
+        );
     }
 
     #[test]

@@ -151,7 +151,11 @@ impl Verge {
     pub fn serve_with(&self, base: &str, role: &str, variables: &[(&str, &str)]) -> Result<Service> {
         let key = self.run(&["keys", "add", role, "--role", role])?.trim().to_owned();
         let mut command = self.kv_command(&["serve", "--listen", "127.0.0.1:0"], base)?;
-        let mut child = command.env("VERGE_PUBLISH_TO", "kv").envs(variables.iter().copied()).stderr(Stdio::piped()).spawn()?;
+        let mut child = command
+            .env("VERGE_PUBLISH_TO", "kv")
+            .envs(variables.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()?;
         let mut lines = BufReader::new(child.stderr.take().context("no output")?).lines();
         let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
             let entry: Value = serde_json::from_str(&line).ok()?;
@@ -197,7 +201,8 @@ impl Service {
     /// There is no answer.
     pub fn metric(&self, name: &str) -> Result<f64> {
         let request = agent(Duration::from_secs(30)).get(format!("{}/metrics", self.address()));
-        let text = request.header("authorization", self.authorization()).call()?.body_mut().read_to_string()?;
+        let text =
+            request.header("authorization", self.authorization()).call()?.body_mut().read_to_string()?;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(line.map_or(Ok(0.0), str::parse)?)
     }

@@ -194,7 +194,8 @@ impl Config {
         let events_key = secret("EVENTS_KEY").filter(|key| {
             let is_long = key.len() >= MIN_KEY;
             if !is_long {
-                warnings.push(format!("EVENTS_KEY should have {MIN_KEY} characters or more; no key is accepted"));
+                warnings
+                    .push(format!("EVENTS_KEY should have {MIN_KEY} characters or more; no key is accepted"));
             }
             is_long
         });

@@ -168,8 +168,8 @@ async fn check_events<H: Host>(
 ) -> Result<(), Problem> {
     let Call { host, config, .. } = *call;
     let events = u32::try_from(events).unwrap_or(u32::MAX);
-    let network = (!sender.network.is_empty())
-        .then_some((Client::Network(sender.network), config.events_per_address));
+    let network =
+        (!sender.network.is_empty()).then_some((Client::Network(sender.network), config.events_per_address));
     let visitor = visit.visitor.as_deref().filter(|_| visit.consents);
     let visitor = visitor.map(|visitor| (Client::Visitor(visitor), config.events_per_visitor));
     let clients: Vec<_> = network.into_iter().chain(visitor).collect();

@@ -153,8 +153,14 @@ mod tests {
         let body = br#"{"kind":"purchase","item":"a","order":"7","region":"fr","trust":"keyed"}"#;
         let sent = |origin| take(body, &visit("never", "", false), origin, NOW).unwrap().1.remove(0);
         let (public, keyed) = (sent(PUBLIC), sent(KEYED));
-        assert_eq!((public.trust, public.bucket, public.region.as_deref()), (Some(Trust::Public), Some(7), Some("gb")));
-        assert_eq!((keyed.trust, keyed.bucket, keyed.region.as_deref()), (Some(Trust::Keyed), None, Some("fr")));
+        assert_eq!(
+            (public.trust, public.bucket, public.region.as_deref()),
+            (Some(Trust::Public), Some(7), Some("gb"))
+        );
+        assert_eq!(
+            (keyed.trust, keyed.bucket, keyed.region.as_deref()),
+            (Some(Trust::Keyed), None, Some("fr"))
+        );
         assert_eq!(public.order.as_deref(), Some("7"));
     }
 

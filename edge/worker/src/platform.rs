@@ -43,8 +43,12 @@ extern "C" {
     /// Acknowledges (`done`) or retries a range of messages of a queue's batch.
     pub(crate) fn settle(batch: &JsValue, first: usize, end: usize, done: bool);
     #[wasm_bindgen(js_name = within, catch)]
-    async fn within_limit(env: &JsValue, limit: &str, request: &Request, times: u32)
-    -> Result<JsValue, JsValue>;
+    async fn within_limit(
+        env: &JsValue,
+        limit: &str,
+        request: &Request,
+        times: u32,
+    ) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_name = measure, catch)]
     fn write_point(env: &JsValue, point: JsValue) -> Result<(), JsValue>;
     #[wasm_bindgen(js_name = respond)]

@@ -2,8 +2,8 @@
 //!
 //! Everything here is told by the platform or proven, so that a body cannot claim it.
 
-use crate::cors;
 use crate::config::Config;
+use crate::cors;
 use crate::head::Head;
 use crate::reply::Problem;
 use snapshots::event::BUCKETS;
@@ -138,13 +138,18 @@ mod tests {
     fn lines_are_read_in_the_order_of_the_glue() {
         let sender = Sender::read("Bearer k\nsame-origin\n203.0.113.7\nbot\nMozilla/5.0");
         assert_eq!((sender.is_judged_bot, sender.user_agent), (true, "Mozilla/5.0"));
-        assert_eq!((sender.authorization, sender.fetch_site, sender.network), ("Bearer k", "same-origin", "203.0.113.7"));
+        assert_eq!(
+            (sender.authorization, sender.fetch_site, sender.network),
+            ("Bearer k", "same-origin", "203.0.113.7")
+        );
         assert_eq!(Sender::read(""), Sender::default());
     }
 
     #[test]
     fn only_the_exact_key_is_believed_and_a_wrong_one_is_an_error() {
-        let keyed = |authorization, key| Sender { authorization, ..Sender::default() }.is_keyed(key);
+        let keyed = |authorization: &str, key: Option<&str>| {
+            Sender { authorization, ..Sender::default() }.is_keyed(key)
+        };
         assert_eq!(keyed(&format!("Bearer {KEY}"), Some(KEY)), Ok(true));
         assert_eq!(keyed(&format!("bearer  {KEY}"), Some(KEY)), Ok(true));
         for none in ["", KEY, "Basic c2hvcDprZXk="] {
@@ -164,7 +169,8 @@ mod tests {
 
     #[test]
     fn pages_of_other_sites_are_rejected() {
-        let (config, _) = Config::read(|name| (name == "CORS_ORIGINS").then(|| "https://m.shop.example".to_owned()));
+        let (config, _) =
+            Config::read(|name| (name == "CORS_ORIGINS").then(|| "https://m.shop.example".to_owned()));
         for (origin, fetch_site, allowed) in [
             ("https://shop.example", "same-origin", true),
             ("https://shop.example", "", true),
@@ -221,10 +227,11 @@ mod tests {
 
     #[test]
     fn a_bucket_depends_on_the_address_and_the_secret() {
-        let bucket = |network, seed| Sender { network, ..Sender::default() }.bucket(seed);
+        let bucket = |network: &str, seed: Option<u64>| Sender { network, ..Sender::default() }.bucket(seed);
         assert_eq!(bucket("203.0.113.7", None), None);
         assert_eq!(bucket("", Some(7)), None);
-        let buckets = |seed| (0..99).map(|last| bucket(&format!("203.0.113.{last}"), Some(seed))).collect::<Vec<_>>();
+        let buckets =
+            |seed| (0..99).map(|last| bucket(&format!("203.0.113.{last}"), Some(seed))).collect::<Vec<_>>();
         assert_eq!(buckets(7), buckets(7));
         assert_ne!(buckets(7), buckets(8));
     }

@@ -105,9 +105,22 @@ mod tests {
         for area in ["gb", "us-ca", "fr-75", "gb-eng", "xk"] {
             assert!(is_iso(area), "{area}");
         }
-        for area in
-            ["", "zz", "GB", "uk", "atlantis", "world", "gb-", "gb-engl", "zz-a", "gb-e!", "continent-eu", "-", "g-b", "é"]
-        {
+        for area in [
+            "",
+            "zz",
+            "GB",
+            "uk",
+            "atlantis",
+            "world",
+            "gb-",
+            "gb-engl",
+            "zz-a",
+            "gb-e!",
+            "continent-eu",
+            "-",
+            "g-b",
+            "é",
+        ] {
             assert!(!is_iso(area), "{area}");
         }
         assert!(room("gb") > room("dach") && room("dach") > room("us-zzz"));

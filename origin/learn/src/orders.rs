@@ -45,10 +45,7 @@ pub fn split(events: &[LogEvent], index: &[u32]) -> Vec<Order> {
         let last = &events[run[run.len() - 1] as usize];
         Order { visitor: last.visitor, at: last.at, items, bought }
     };
-    sessions::split(events, is_believed)
-        .into_iter()
-        .map(order)
-        .collect()
+    sessions::split(events, is_believed).into_iter().map(order).collect()
 }
 
 /// Orders as sessions, with less weight for abandoned carts.
@@ -132,7 +129,17 @@ mod tests {
     use super::*;
 
     fn event(day: i64, visitor: u64, kind: Kind, item: u32) -> LogEvent {
-        LogEvent { at: Timestamp(day * DAY_MS), kind, item, visitor, session: 0, area: 0, quantity: 1, standing: Standing::Confirmed, bucket: None }
+        LogEvent {
+            at: Timestamp(day * DAY_MS),
+            kind,
+            item,
+            visitor,
+            session: 0,
+            area: 0,
+            quantity: 1,
+            standing: Standing::Confirmed,
+            bucket: None,
+        }
     }
 
     #[test]
@@ -168,7 +175,8 @@ mod tests {
         let index = [0, 1, 2];
         let made_up = [said(Standing::Unconfirmed, 0), said(Standing::Unconfirmed, 1)];
         assert_eq!(split(&made_up, &index), []);
-        let confirmed = [made_up[0], made_up[1], said(Standing::Confirming, 0), said(Standing::Confirming, 1)];
+        let confirmed =
+            [made_up[0], made_up[1], said(Standing::Confirming, 0), said(Standing::Confirming, 1)];
         assert_eq!(split(&confirmed, &index)[0].items, [0, 1]);
     }
 

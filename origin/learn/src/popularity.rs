@@ -210,7 +210,17 @@ mod tests {
     use proptest::prelude::*;
 
     fn event(day: i64, kind: Kind, item: u32, area: u16) -> LogEvent {
-        LogEvent { at: Timestamp(day * DAY_MS), kind, item, visitor: 0, session: 0, area, quantity: 1, standing: Standing::Confirmed, bucket: None }
+        LogEvent {
+            at: Timestamp(day * DAY_MS),
+            kind,
+            item,
+            visitor: 0,
+            session: 0,
+            area,
+            quantity: 1,
+            standing: Standing::Confirmed,
+            bucket: None,
+        }
     }
 
     #[test]
@@ -243,7 +253,10 @@ mod tests {
     #[test]
     fn unconfirmed_purchases_count_as_views_until_they_are_confirmed() {
         let of = |standings: &[(Kind, Standing)]| {
-            let at = |(kind, standing): &(Kind, Standing)| LogEvent { standing: *standing, ..event(7, *kind, 0, 0) };
+            let at = |(kind, standing): &(Kind, Standing)| LogEvent {
+                standing: *standing,
+                ..event(7, *kind, 0, 0)
+            };
             Counts::new(&standings.iter().map(at).collect::<Vec<_>>())
         };
         use Standing::{Confirmed, Confirming, Unconfirmed};

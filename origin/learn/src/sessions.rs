@@ -63,7 +63,9 @@ impl Sessions {
     /// and confirmations of what is in the session already.
     pub fn from_events(events: &[LogEvent], index: &[u32]) -> Self {
         let mut sessions = Self::default();
-        for run in split(events, |event| event.kind != Kind::Impression && event.standing != Standing::Confirming) {
+        for run in
+            split(events, |event| event.kind != Kind::Impression && event.standing != Standing::Confirming)
+        {
             let at = events[run[run.len() - 1] as usize].at;
             sessions.push(run.iter().map(|place| index[events[*place as usize].item as usize]), at);
         }
@@ -136,7 +138,17 @@ mod tests {
 
     fn event(at_min: i64, visitor: u64, session: u64, item: u32) -> LogEvent {
         let at = Timestamp(at_min * 60_000);
-        LogEvent { at, kind: Kind::View, item, visitor, session, area: 0, quantity: 1, standing: Standing::Confirmed, bucket: None }
+        LogEvent {
+            at,
+            kind: Kind::View,
+            item,
+            visitor,
+            session,
+            area: 0,
+            quantity: 1,
+            standing: Standing::Confirmed,
+            bucket: None,
+        }
     }
 
     fn sessions(events: &[LogEvent]) -> Vec<Vec<u32>> {

@@ -433,9 +433,15 @@ mod tests {
             "\\PC{0,9}",
         ];
         let more = (0u8..3, proptest::option::of(0..BUCKETS), prop_oneof![Just(0), any::<u64>()]);
-        let one = (texts, any::<(i64, u64, u64)>(), 0u8..5, 1u32.., proptest::option::of(0.0..1e9), more).prop_map(
-            |(texts, numbers, kind, quantity, price, more)| OwnedRecord { texts, numbers, more, kind, quantity, price },
-        );
+        let one = (texts, any::<(i64, u64, u64)>(), 0u8..5, 1u32.., proptest::option::of(0.0..1e9), more)
+            .prop_map(|(texts, numbers, kind, quantity, price, more)| OwnedRecord {
+                texts,
+                numbers,
+                more,
+                kind,
+                quantity,
+                price,
+            });
         proptest::collection::vec(one, 1..20)
     }
 
@@ -455,14 +461,16 @@ mod tests {
 
     /// A frame around these records.
     fn framed(records: &[u8]) -> Vec<u8> {
-        let sizes = [&(records.len() as u32).to_le_bytes()[..], &1u32.to_le_bytes(), &7u64.to_le_bytes()].concat();
+        let sizes =
+            [&(records.len() as u32).to_le_bytes()[..], &1u32.to_le_bytes(), &7u64.to_le_bytes()].concat();
         let body = [&sizes, records].concat();
         [&xxh3_64(&body).to_le_bytes()[..], &body].concat()
     }
 
     /// A purchase as versions wrote it that did not record standings: at 2, id `k1\u{1f}a`, item `x`, no area.
     const OLD: [u8; 28] = [
-        4, 4, 4, b'k', b'1', 0x1f, b'a', 0, 1, b'x', 1, 0, // names are followed by their text where they are new
+        4, 4, 4, b'k', b'1', 0x1f, b'a', 0, 1, b'x', 1,
+        0, // names are followed by their text where they are new
         9, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0,
     ];
 
@@ -472,7 +480,14 @@ mod tests {
         let bytes = framed(&OLD);
         let frame = Frame::read(&bytes).unwrap();
         assert!(frame.read_records(&mut Vec::new(), |record, _, _| {
-            found.push((record.kind, record.sender.to_owned(), record.visitor, record.standing, record.bucket, record.order));
+            found.push((
+                record.kind,
+                record.sender.to_owned(),
+                record.visitor,
+                record.standing,
+                record.bucket,
+                record.order,
+            ));
         }));
         assert_eq!(found, [(Kind::Purchase, "k1".to_owned(), 9, Standing::Confirmed, None, 0)]);
     }

@@ -106,11 +106,32 @@ mod tests {
     fn a_line_counts_once_however_it_arrives() {
         // Each step: who vouches, the visitor, and what the line counts for.
         for steps in [
-            vec![(Public, 1, Some(Unconfirmed)), (Keyed, 1, Some(Confirming)), (Keyed, 1, None), (Public, 1, None)],
-            vec![(Public, 1, Some(Unconfirmed)), (Order, 1, Some(Confirming)), (Order, 1, None), (Keyed, 2, None)],
+            vec![
+                (Public, 1, Some(Unconfirmed)),
+                (Keyed, 1, Some(Confirming)),
+                (Keyed, 1, None),
+                (Public, 1, None),
+            ],
+            vec![
+                (Public, 1, Some(Unconfirmed)),
+                (Order, 1, Some(Confirming)),
+                (Order, 1, None),
+                (Keyed, 2, None),
+            ],
             // A token that others copy.
-            vec![(Order, 1, Some(Confirmed)), (Order, 2, None), (Order, 0, None), (Keyed, 0, None), (Public, 1, None)],
-            vec![(Keyed, 1, Some(Confirmed)), (Order, 2, None), (Keyed, 2, Some(Confirmed)), (Public, 1, None)],
+            vec![
+                (Order, 1, Some(Confirmed)),
+                (Order, 2, None),
+                (Order, 0, None),
+                (Keyed, 0, None),
+                (Public, 1, None),
+            ],
+            vec![
+                (Keyed, 1, Some(Confirmed)),
+                (Order, 2, None),
+                (Keyed, 2, Some(Confirmed)),
+                (Public, 1, None),
+            ],
             // What a stranger says of an order is never a confirmation, and takes nothing from it.
             vec![(Public, 9, Some(Unconfirmed)), (Keyed, 1, Some(Confirmed)), (Public, 8, Some(Unconfirmed))],
             vec![(Public, 9, Some(Unconfirmed)), (Order, 1, Some(Confirmed))],

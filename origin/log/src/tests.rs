@@ -1,6 +1,6 @@
 use super::*;
-use proptest::prelude::*;
 use origin_data::Standing;
+use proptest::prelude::*;
 use snapshots::event::{Event, Kind, Trust};
 use snapshots::time::Timestamp;
 use std::io::{Seek, SeekFrom, Write};
@@ -123,7 +123,9 @@ fn a_line_of_an_order_counts_once_and_is_confirmed_once() {
     assert_eq!(add(&mut writer, &replayed), None);
     let (mut reader, mut read) = (Reader::new(dir.path(), 0), Vec::new());
     reader
-        .read(|record, _| read.push((record.sender.to_owned(), record.standing, record.bucket, record.order != 0)))
+        .read(|record, _| {
+            read.push((record.sender.to_owned(), record.standing, record.bucket, record.order != 0))
+        })
         .unwrap();
     let found = |sender: &str, standing| (sender.to_owned(), standing, Some(7), true);
     assert_eq!(read, [found("e602c94bf", Standing::Unconfirmed), found("t602c94bf", Standing::Confirming)]);

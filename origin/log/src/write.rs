@@ -61,7 +61,7 @@ pub struct Writer {
     /// Number of names at the last commit, for a rollback.
     committed_names: usize,
     /// Why no further write is possible.
-    failure: Option<String>,
+    pub(crate) failure: Option<String>,
     _lock: File,
 }
 

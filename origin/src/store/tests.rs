@@ -136,7 +136,11 @@ fn areas_above_the_limit_count_as_unknown() {
     store.append(&events).unwrap();
     let log = store.log().unwrap();
     assert_eq!(log.areas.len(), 10_001);
-    assert_eq!(log.areas[usize::from(log.events[10_050].area)], "gb", "made-up areas take the place of a country");
+    assert_eq!(
+        log.areas[usize::from(log.events[10_050].area)],
+        "gb",
+        "made-up areas take the place of a country"
+    );
     assert_eq!(log.events[10_040].area, 0);
     assert_eq!(log.areas[usize::from(log.events[9_000].area)], "r9000");
 }

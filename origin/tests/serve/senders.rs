@@ -104,7 +104,9 @@ fn public_purchases_are_unconfirmed_until_a_key_or_a_token_confirms_them() {
     accepted(&shop, &line("v4", json!({"order_token": "ab".repeat(32)})), &public);
     assert_eq!((counts(), tokens(&service, "invalid")), ((4.0, 4.0), 1.0));
     // The token of another quantity, item or order.
-    for (number, (name, value)) in [("quantity", json!(3)), ("item", json!("22423")), ("order", json!("T-1"))].into_iter().enumerate() {
+    for (number, (name, value)) in
+        [("quantity", json!(3)), ("item", json!("22423")), ("order", json!("T-1"))].into_iter().enumerate()
+    {
         accepted(&shop, &line(&format!("w{number}"), json!({"order_token": TOKEN, name: value})), &public);
     }
     assert_eq!((counts(), tokens(&service, "invalid")), ((7.0, 7.0), 4.0));

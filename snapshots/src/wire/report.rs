@@ -133,7 +133,10 @@ mod tests {
         );
         assert!((report.seconds - 7.0003).abs() < 1e-9 && report.wrong_field().is_none());
         let figures = Report { events_dropped: 9, events_bots: 5, ..report.clone() }.figures();
-        assert_eq!((figures.len(), figures[0], figures[5], figures[18], figures[19]), (20, 3.0, 9.0, 1.0, 5.0));
+        assert_eq!(
+            (figures.len(), figures[0], figures[5], figures[18], figures[19]),
+            (20, 3.0, 9.0, 1.0, 5.0)
+        );
         report.expose("home", "a", 2);
         report.expose("home", "b", 1);
         report.expose("home", "a", 3);

@@ -38,9 +38,18 @@ fn claims(id: &str) -> [(String, Value); 4] {
     let id = |number: u32| format!("{id}-{number}");
     [
         (id(0), json!({"id": id(0), "kind": "view", "item": "a", "visitor": OTHER, "session": "s"})),
-        (id(1), json!({"event": "Product Viewed", "messageId": id(1), "anonymousId": OTHER, "properties": {"sku": "a", "session_id": "s"}})),
-        (id(2), json!({"client_id": OTHER, "events": [{"name": "view_item", "event_id": id(2), "params": {"items": [{"item_id": "a"}], "ga_session_id": "s"}}]})),
-        (id(3), json!({"event_name": "view_item", "event_id": id(3), "user_pseudo_id": OTHER, "items": [{"item_id": "a"}]})),
+        (
+            id(1),
+            json!({"event": "Product Viewed", "messageId": id(1), "anonymousId": OTHER, "properties": {"sku": "a", "session_id": "s"}}),
+        ),
+        (
+            id(2),
+            json!({"client_id": OTHER, "events": [{"name": "view_item", "event_id": id(2), "params": {"items": [{"item_id": "a"}], "ga_session_id": "s"}}]}),
+        ),
+        (
+            id(3),
+            json!({"event_name": "view_item", "event_id": id(3), "user_pseudo_id": OTHER, "items": [{"item_id": "a"}]}),
+        ),
     ]
 }
 
@@ -105,7 +114,8 @@ fn vouching(fixtures: &Fixtures) -> Result<()> {
         ensure!(event["trust"] == "public", "{event}");
     }
     let bucket = |id: &str, address: &str| -> Result<u64> {
-        let event = received(fixtures, id, events(edge, address, &json!({"id": id, "kind": "view", "item": "a"})))?;
+        let event =
+            received(fixtures, id, events(edge, address, &json!({"id": id, "kind": "view", "item": "a"})))?;
         event["bucket"].as_u64().with_context(|| format!("no bucket in {event}"))
     };
     let buckets = [
@@ -121,7 +131,8 @@ fn vouching(fixtures: &Fixtures) -> Result<()> {
 
 fn keys(fixtures: &Fixtures) -> Result<()> {
     let edge = fixtures.edge()?;
-    let claim = json!({"id": "claims-key", "kind": "purchase", "item": "a", "visitor": "shop-7", "region": "us"});
+    let claim =
+        json!({"id": "claims-key", "kind": "purchase", "item": "a", "visitor": "shop-7", "region": "us"});
     let request = events(edge, ADDRESS, &claim).header("authorization", format!("Bearer {EVENTS_KEY}"));
     let event = received(fixtures, "claims-key", request)?;
     ensure!(event["visitor"] == "shop-7" && event["region"] == "us" && event["trust"] == "keyed", "{event}");
@@ -206,11 +217,15 @@ fn bots(fixtures: &Fixtures) -> Result<()> {
     ];
     for agent in agents {
         let reply = events(edge, ADDRESS, &view).header("user-agent", agent).send()?;
-        ensure!(reply.status == 202 && reply.json()["accepted"] == 2, "{agent} learns that it is known: {reply:?}");
+        ensure!(
+            reply.status == 202 && reply.json()["accepted"] == 2,
+            "{agent} learns that it is known: {reply:?}"
+        );
     }
     let judged = [json!({"verifiedBot": true, "score": 99}), json!({"score": 1})];
     for bot_management in judged {
-        let cf = json!({"country": "GB", "clientAcceptEncoding": "identity", "botManagement": bot_management});
+        let cf =
+            json!({"country": "GB", "clientAcceptEncoding": "identity", "botManagement": bot_management});
         let reply = edge.request("POST", "/v1/events").cf(&cf).body(view.to_string()).send()?;
         ensure!(reply.status == 202, "{reply:?}");
     }

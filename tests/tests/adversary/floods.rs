@@ -31,12 +31,18 @@ fn by_address(fixtures: &Fixtures) -> Result<()> {
         }
         let reply = events(edge, same, &views(500)).send()?;
         ensure_problem(&reply, 429)?;
-        ensure!(reply.header("retry-after").parse::<u32>().is_ok() && reply.cookies().is_empty(), "{reply:?}");
+        ensure!(
+            reply.header("retry-after").parse::<u32>().is_ok() && reply.cookies().is_empty(),
+            "{reply:?}"
+        );
         ensure!(events(edge, other, &views(1)).send()?.status == 202, "{other} is refused too");
         let keyed = events(edge, same, &views(500)).header("authorization", format!("Bearer {EVENTS_KEY}"));
         ensure!(keyed.send()?.status == 202, "the shop's server is refused");
     }
-    ensure!(!edge.log().contains("203.0.113") && !edge.log().contains("2001:db8"), "the log contains an address");
+    ensure!(
+        !edge.log().contains("203.0.113") && !edge.log().contains("2001:db8"),
+        "the log contains an address"
+    );
     Ok(())
 }
 

@@ -63,7 +63,10 @@ impl Fixtures {
 
 /// A request that sends events from an address in the United Kingdom.
 pub(crate) fn events<'a>(edge: &'a Edge, address: &str, body: &Value) -> Request<'a> {
-    edge.request("POST", "/v1/events").country("GB").header("cf-connecting-ip", address).body(body.to_string())
+    edge.request("POST", "/v1/events")
+        .country("GB")
+        .header("cf-connecting-ip", address)
+        .body(body.to_string())
 }
 
 /// Fails unless a reply is a problem with this status.

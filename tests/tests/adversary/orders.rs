@@ -34,7 +34,8 @@ struct Chain {
 /// Passes a request on as the Worker sent it.
 fn pass(one: &Received, address: &str, authorization: &str) -> Result<(u16, Vec<u8>)> {
     let request = agent(Duration::from_secs(30)).post(format!("{address}{}", one.path));
-    let mut answer = request.header("authorization", authorization).header("verge-door", &one.door).send(&one.body)?;
+    let mut answer =
+        request.header("authorization", authorization).header("verge-door", &one.door).send(&one.body)?;
     Ok((answer.status().as_u16(), answer.body_mut().read_to_vec()?))
 }
 
@@ -44,7 +45,8 @@ impl Chain {
         let real: Arc<OnceLock<(String, String)>> = Arc::default();
         let known = Arc::clone(&real);
         let origin = Peer::start(move |one| {
-            let passed = known.get().context("not started").and_then(|(address, key)| pass(one, address, key));
+            let passed =
+                known.get().context("not started").and_then(|(address, key)| pass(one, address, key));
             passed.unwrap_or_else(|error| (503, error.to_string().into_bytes()))
         })?;
         let edge = Edge::start(&[
@@ -153,7 +155,9 @@ fn tokens(_: &Fixtures) -> Result<()> {
     ensure!(replay("")?.status == 202, "the order is refused");
     chain.until(STORED, 7.0)?;
     // Replayed by the same visitor, by another and by the shop's server.
-    for visitor in ["", "ok=yes; verge_visitor=EEEEEEEEEEEEEEEEEEEEEA", "ok=yes; verge_visitor=FFFFFFFFFFFFFFFFFFFFFA"] {
+    for visitor in
+        ["", "ok=yes; verge_visitor=EEEEEEEEEEEEEEEEEEEEEA", "ok=yes; verge_visitor=FFFFFFFFFFFFFFFFFFFFFA"]
+    {
         ensure!(replay(visitor)?.status == 202, "a reload of the thank-you page is refused");
     }
     chain.send("203.0.113.52", &genuine, Some(EVENTS_KEY))?;
@@ -167,7 +171,8 @@ fn tokens(_: &Fixtures) -> Result<()> {
 fn areas(_: &Fixtures) -> Result<()> {
     let shop = Verge::shop(5)?;
     let chain = Chain::start(&shop)?;
-    let batch = |region: &str| Value::Array(vec![json!({"kind": "view", "item": "a", "region": region}); 500]);
+    let batch =
+        |region: &str| Value::Array(vec![json!({"kind": "view", "item": "a", "region": region}); 500]);
     for (number, region) in ["atlantis", "atlantis", "atlantis", "zz", "zz", "zz"].into_iter().enumerate() {
         chain.send(&format!("203.0.113.{}", 60 + number), &batch(region), None)?;
         chain.send("203.0.113.60", &batch(region), Some(EVENTS_KEY))?;

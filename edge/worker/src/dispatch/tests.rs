@@ -224,8 +224,10 @@ fn events_are_forwarded_with_the_subdivision_if_configured() {
 #[test]
 fn a_key_lets_events_name_regions_and_passes_the_limit() {
     let body = br#"{"kind":"view","item":"a","region":"de"}"#.to_vec();
-    let host = |sender| FakeHost { body: Some(body.clone()), rate_limited: true, sender, ..FakeHost::default() };
-    let mut config = config(&[("EVENTS_KEY", "a key of sixteen"), ("ORIGIN_URL", "https://o"), ("ORIGIN_KEY", "k")]);
+    let host =
+        |sender| FakeHost { body: Some(body.clone()), rate_limited: true, sender, ..FakeHost::default() };
+    let mut config =
+        config(&[("EVENTS_KEY", "a key of sixteen"), ("ORIGIN_URL", "https://o"), ("ORIGIN_KEY", "k")]);
     let keyed = host("Bearer a key of sixteen\n\n203.0.113.7");
     config.bindings.events_limit = true;
     assert_eq!(status(&keyed, &config, "POST", "/v1/events"), 202);
@@ -247,7 +249,8 @@ fn a_key_lets_events_name_regions_and_passes_the_limit() {
 fn a_limit_counts_events_by_address_and_by_visitor() {
     let body = |count: usize| Some(r#"{"kind":"view","item":"a"}"#.repeat(count).into_bytes());
     let mut host = FakeHost { sender: "\n\n203.0.113.7", body: body(50), ..FakeHost::default() };
-    let mut config = config(&[("EVENTS_PER_ADDRESS", "120"), ("EVENTS_PER_VISITOR", "60"), ("CONSENT", "always")]);
+    let mut config =
+        config(&[("EVENTS_PER_ADDRESS", "120"), ("EVENTS_PER_VISITOR", "60"), ("CONSENT", "always")]);
     config.bindings.events_limit = true;
     let send = |host: &FakeHost, cookie: &str| {
         let head = Head { method: "POST", url: "https://shop.example/v1/events", cookie, ..Head::default() };

@@ -42,11 +42,17 @@ pub(crate) async fn ingest(
 ) -> Result<(StatusCode, Json<BatchOutcome>)> {
     let (sender, trust) = sender(&request);
     let body = body::read(&service, request, MAX_BODY).await?;
-    let mut batch =
-        parse_batch(&body.bytes, MAX_EVENTS, clock::now(), &|area| service.config.knows_area(area), random_id).map_err(|error| match error {
-            BodyError::NotJson(_) => Problem::bad_request("body", error.to_string()),
-            BodyError::TooMany(_) => Problem::too_large(error.to_string()),
-        })?;
+    let mut batch = parse_batch(
+        &body.bytes,
+        MAX_EVENTS,
+        clock::now(),
+        &|area| service.config.knows_area(area),
+        random_id,
+    )
+    .map_err(|error| match error {
+        BodyError::NotJson(_) => Problem::bad_request("body", error.to_string()),
+        BodyError::TooMany(_) => Problem::too_large(error.to_string()),
+    })?;
     service.metrics.event_processing_errors.inc_by(batch.rejected.len() as u64);
     if batch.events.is_empty() {
         let detail = "The body contains no valid event; `rejected` says why.";
@@ -64,7 +70,9 @@ pub(crate) async fn ingest(
             Problem::unavailable(5, "None of the events could be stored. Send them again.")
         }
     })?;
-    for (kind, (new, unconfirmed)) in Kind::ALL.into_iter().zip(stored.new.into_iter().zip(stored.unconfirmed)) {
+    for (kind, (new, unconfirmed)) in
+        Kind::ALL.into_iter().zip(stored.new.into_iter().zip(stored.unconfirmed))
+    {
         service.metrics.events_ingested.get_or_create(&kind.into()).inc_by(new as u64);
         if kind >= Kind::Cart {
             service.metrics.events_unconfirmed.get_or_create(&kind.into()).inc_by(unconfirmed as u64);

@@ -49,7 +49,11 @@ impl Collector for EdgeCounters {
             ("recommendation_cache_misses", "Answers that waited for KV", sum.cache_misses),
             ("recommendation_errors", "Requests for items that failed at the edge", sum.errors),
             ("edge_events_dropped", "Events that the edge dropped", sum.events_dropped),
-            ("edge_events_bots", "Events of bots at the edge, which nothing is learned from", sum.events_bots),
+            (
+                "edge_events_bots",
+                "Events of bots at the edge, which nothing is learned from",
+                sum.events_bots,
+            ),
             ("edge_events_limited", "Events of clients beyond their limit at the edge", sum.events_limited),
         ] {
             let counter = ConstCounter::new(count);

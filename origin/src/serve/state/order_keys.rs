@@ -59,11 +59,15 @@ mod tests {
         for keys in [keys(KEY).unwrap(), keys(&next).unwrap()] {
             assert!(keys.is_valid(TOKEN, "T-2041", "85123A", 2));
             assert!(keys.is_valid(&TOKEN.to_uppercase(), "T-2041", "85123A", 2));
-            for (order, item, quantity) in [("T-2042", "85123A", 2), ("T-2041", "85123B", 2), ("T-2041", "85123A", 3)] {
+            for (order, item, quantity) in
+                [("T-2042", "85123A", 2), ("T-2041", "85123B", 2), ("T-2041", "85123A", 3)]
+            {
                 assert!(!keys.is_valid(TOKEN, order, item, quantity), "{order} {item} {quantity}");
             }
         }
-        assert!(!keys("another key of thirty-two characters").unwrap().is_valid(TOKEN, "T-2041", "85123A", 2));
+        assert!(
+            !keys("another key of thirty-two characters").unwrap().is_valid(TOKEN, "T-2041", "85123A", 2)
+        );
         assert!(!OrderKeys::new(None).unwrap().is_valid(TOKEN, "T-2041", "85123A", 2));
     }
 

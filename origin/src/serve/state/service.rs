@@ -3,8 +3,7 @@
 use crate::config::Config;
 use crate::serve::state::{
     feeds::Feeds, history::History, keys::Keys, live_tables::LiveTables, lock, metrics::Metrics,
-    order_keys::OrderKeys,
-    publishing::Publishing, sessions::Sessions, traces::Traces,
+    order_keys::OrderKeys, publishing::Publishing, sessions::Sessions, traces::Traces,
 };
 use crate::store::{Change, Store};
 use crate::stream::checkpoint;

@@ -299,7 +299,8 @@ impl Reading<'_> {
             }
         }
         if let Some(value) = find(&["order_token"], false).filter(|_| event.order.is_some()) {
-            let is_token = |text: &str| text.len() == ORDER_TOKEN && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let is_token =
+                |text: &str| text.len() == ORDER_TOKEN && text.bytes().all(|byte| byte.is_ascii_hexdigit());
             event.order_token = value.as_str().filter(|text| is_token(text)).map(str::to_owned);
             if event.order_token.is_none() {
                 let detail = format!("left out: {} is not {ORDER_TOKEN} hexadecimal digits", shown(value));

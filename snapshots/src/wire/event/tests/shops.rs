@@ -375,7 +375,9 @@ fn only_a_key_may_name_visitors_sessions_and_regions_at_the_edge() {
         {"event":"Product Viewed","anonymousId":"named","properties":{"sku":"a","session_id":"s"}}]"#;
     let of = |sender| {
         let batch = at_edge(body, sender);
-        let fields = |event: &Event| [&event.visitor, &event.session, &event.region].map(|field| field.clone().unwrap_or_default());
+        let fields = |event: &Event| {
+            [&event.visitor, &event.session, &event.region].map(|field| field.clone().unwrap_or_default())
+        };
         let warned: Vec<_> = batch.warnings.iter().map(|warning| (warning.index, warning.field)).collect();
         (batch.events.iter().map(fields).collect::<Vec<_>>(), warned)
     };
@@ -392,7 +394,10 @@ fn only_a_key_may_name_visitors_sessions_and_regions_at_the_edge() {
     assert_eq!(warned, []);
     for sender in [open, keyed] {
         let (events, _) = of(EdgeSender { opted_out: true, ..sender });
-        assert!(events.iter().all(|[visitor, session, _]| visitor.is_empty() && session.is_empty()), "{events:?}");
+        assert!(
+            events.iter().all(|[visitor, session, _]| visitor.is_empty() && session.is_empty()),
+            "{events:?}"
+        );
     }
     // What holds anyway is no reason for a warning.
     assert_eq!(at_edge(r#"{"kind":"view","item":"a","visitor":"cookie","region":"gb"}"#, open).warnings, []);
@@ -429,7 +434,11 @@ fn the_edge_says_who_vouches_and_a_body_cannot() {
     ] {
         let (event, warned) = warned(&format!(r#"{{"kind":"view","item":"a",{fields}}}"#));
         assert_eq!((warned, event.bucket), (field, None), "{fields}");
-        assert_eq!(event.trust, (field == "trust").then_some(Trust::Public), "not understood is not believed");
+        assert_eq!(
+            event.trust,
+            (field == "trust").then_some(Trust::Public),
+            "not understood is not believed"
+        );
     }
 }
 
@@ -440,7 +449,8 @@ fn each_line_of_an_order_has_its_token() {
         r#"{{"name":"purchase","params":{{"transaction_id":"7","items":[{{"item_id":"a","order_token":"{one}"}},
             {{"item_id":"b","quantity":2,"order_token":"{two}"}},{{"item_id":"a","order_token":"{one}"}},{{"item_id":"c"}}]}}}}"#
     ));
-    let tokens: Vec<_> = batch.events.iter().map(|event| (event.order.as_deref(), event.order_token.as_deref())).collect();
+    let tokens: Vec<_> =
+        batch.events.iter().map(|event| (event.order.as_deref(), event.order_token.as_deref())).collect();
     assert_eq!(tokens, [(Some("7"), Some(&*one)), (Some("7"), Some(&*two)), (Some("7"), None)]);
     let single = clean(&format!(r#"{{"kind":"purchase","order":"7","item":"a","order_token":"{one}"}}"#));
     assert_eq!(single.order_token.as_deref(), Some(&*one));
