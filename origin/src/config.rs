@@ -6,7 +6,7 @@
 //! May import: `origin_log`, `origin_data`.
 
 use anyhow::{Context, Result, anyhow, bail};
-use origin_data::{fields::parse_currency, price::Decimal};
+use origin_data::{areas, fields::parse_currency, price::Decimal};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -118,6 +118,9 @@ pub struct Serve {
     pub connections_per_address: usize,
     /// Destination to publish to: `kv` or `dir:PATH`. Absent, the service does not publish.
     pub publish_to: Option<String>,
+    /// Key of the tokens with which a thank-you page confirms orders; several, separated by commas, while one is replaced.
+    /// Prefer `VERGE_ORDER_KEY` to storing it in a file. Absent, no token is valid.
+    pub order_key: Option<Secret>,
     /// URL of an OpenTelemetry collector (OTLP over HTTP). Absent, no traces are sent.
     pub traces_to: Option<String>,
     /// Milliseconds between two publications of popularity and stock. Each takes about seven API calls per changed region;
@@ -139,6 +142,7 @@ impl Default for Serve {
             connections: 4_096,
             connections_per_address: 1_024,
             publish_to: None,
+            order_key: None,
             traces_to: None,
             popularity_every_ms: 1_000,
             tables_every_s: 60,
@@ -166,6 +170,7 @@ impl Serve {
         let name = "VERGE_CONNECTIONS_PER_ADDRESS";
         parse_into(name, variable(name), &mut self.connections_per_address)?;
         self.publish_to = variable("VERGE_PUBLISH_TO").or(self.publish_to.take());
+        self.order_key = variable("VERGE_ORDER_KEY").map(Secret).or(self.order_key.take());
         // The standard variable of OpenTelemetry.
         self.traces_to = variable("OTEL_EXPORTER_OTLP_ENDPOINT").or(self.traces_to.take());
         Ok(())
@@ -245,6 +250,12 @@ impl Secret {
     }
 }
 
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str("(secret)")
@@ -296,6 +307,18 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Whether events may come from an area: one of ISO 3166, or a configured region or one of its areas. Case does not
+    /// matter.
+    pub fn knows_area(&self, area: &str) -> bool {
+        let area = area.trim().to_lowercase();
+        let is_configured = |(region, areas): (&String, &Vec<String>)| {
+            *region == area || areas.iter().any(|one| one.to_lowercase() == area)
+        };
+        areas::is_iso(&area) || self.regions.iter().flatten().any(is_configured)
+    }
+}
+
 impl Kv {
     fn override_from_environment(&mut self, variable: impl Fn(&str) -> Option<String>) {
         for (name, field) in [
@@ -320,6 +343,17 @@ mod tests {
         assert_eq!((kv.account.as_deref(), kv.namespace.as_deref()), (Some("a"), Some("other")));
         assert_eq!(kv.token.as_ref().map(Secret::reveal), Some("hunter2"));
         assert!(!format!("{kv:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn areas_are_of_iso_or_configured() {
+        let config: Config = toml::from_str("[regions]\ndach = [\"de\", \"AT\", \"kiosk-7\"]").unwrap();
+        for area in ["gb", "US-CA", "dach", " Kiosk-7 "] {
+            assert!(config.knows_area(area), "{area}");
+        }
+        assert!(
+            !config.knows_area("atlantis") && !config.knows_area("") && !Config::default().knows_area("dach")
+        );
     }
 
     #[test]

@@ -14,5 +14,5 @@ mod verge;
 pub use edge::{Edge, Reply, Request, wrangler_config};
 pub use live::Live;
 pub use node::{Server, node_tests};
-pub use peer::{Peer, Received};
+pub use peer::{Peer, Received, events_of, receipts};
 pub use verge::{Service, Verge, binary};

@@ -1,8 +1,10 @@
 //! An HTTP server that records its requests: a fake origin, or a proxy to KV.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
+use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 use tiny_http::{Response, Server};
 
 /// A request that a [`Peer`] received.
@@ -14,6 +16,8 @@ pub struct Received {
     pub path: String,
     /// The `Authorization` header; empty if it is absent.
     pub authorization: String,
+    /// The `Verge-Door` header; empty if it is absent.
+    pub door: String,
     /// The body.
     pub body: Vec<u8>,
     /// The status of the answer; 0 before it is sent.
@@ -43,14 +47,15 @@ impl Peer {
                 thread::spawn(move || {
                     let mut body = Vec::new();
                     let _ = request.as_reader().read_to_end(&mut body);
-                    let authorization =
-                        request.headers().iter().find(|header| header.field.equiv("authorization"));
+                    let header = |name: &'static str| {
+                        let found = request.headers().iter().find(|header| header.field.equiv(name));
+                        found.map(|header| header.value.to_string()).unwrap_or_default()
+                    };
                     let one = Received {
                         method: request.method().to_string(),
                         path: request.url().to_owned(),
-                        authorization: authorization
-                            .map(|header| header.value.to_string())
-                            .unwrap_or_default(),
+                        authorization: header("authorization"),
+                        door: header("verge-door"),
                         body,
                         status: 0,
                     };
@@ -73,7 +78,7 @@ impl Peer {
     /// # Errors
     /// No port is free.
     pub fn in_front_of(to: String, pass: impl Fn(&Received) -> bool + Send + Sync + 'static) -> Result<Self> {
-        let agent = xtask::wrangler::agent(std::time::Duration::from_secs(30));
+        let agent = xtask::wrangler::agent(Duration::from_secs(30));
         Self::start(move |one| {
             if !pass(one) {
                 return (502, Vec::new());
@@ -102,6 +107,34 @@ impl Peer {
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
+}
+
+/// Waits until the origin has received `count` bodies that contain `text`.
+///
+/// # Errors
+/// They do not arrive in time.
+pub fn receipts(origin: &Peer, text: &str, count: usize) -> Result<Vec<Received>> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let mut received = origin.received();
+        received.retain(|one| String::from_utf8_lossy(&one.body).contains(text));
+        if received.len() >= count {
+            return Ok(received);
+        }
+        if Instant::now() > deadline {
+            bail!("the origin received {} bodies with '{text}', not {count}", received.len());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The events of a request to the origin.
+///
+/// # Errors
+/// The body is not JSON.
+pub fn events_of(received: &Received) -> Result<Vec<Value>> {
+    let events = serde_json::Deserializer::from_slice(&received.body).into_iter::<Value>();
+    Ok(events.collect::<Result<_, _>>()?)
 }
 
 impl Drop for Peer {

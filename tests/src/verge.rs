@@ -111,13 +111,21 @@ impl Verge {
         Ok(self.run(&["rules", "force", experiment, variant, "--key", key])?.trim().to_owned())
     }
 
+    /// Builds again.
+    ///
+    /// # Errors
+    /// The command fails.
+    pub fn rebuild(&self) -> Result<()> {
+        self.run(&["build", "--no-judge"]).map(drop)
+    }
+
     /// Sets the regions and their areas, and rebuilds.
     ///
     /// # Errors
     /// The configuration is invalid.
     pub fn set_regions(&self, toml: &str) -> Result<()> {
         std::fs::write(self.dir.path().join("verge.toml"), toml)?;
-        self.run(&["build", "--no-judge"]).map(drop)
+        self.rebuild()
     }
 
     /// Rolls back a region of the KV at `base` and returns the output.
@@ -133,9 +141,21 @@ impl Verge {
     /// # Errors
     /// It does not start.
     pub fn serve(&self, base: &str, role: &str) -> Result<Service> {
+        self.serve_with(base, role, &[])
+    }
+
+    /// The same with these environment variables.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn serve_with(&self, base: &str, role: &str, variables: &[(&str, &str)]) -> Result<Service> {
         let key = self.run(&["keys", "add", role, "--role", role])?.trim().to_owned();
         let mut command = self.kv_command(&["serve", "--listen", "127.0.0.1:0"], base)?;
-        let mut child = command.env("VERGE_PUBLISH_TO", "kv").stderr(Stdio::piped()).spawn()?;
+        let mut child = command
+            .env("VERGE_PUBLISH_TO", "kv")
+            .envs(variables.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()?;
         let mut lines = BufReader::new(child.stderr.take().context("no output")?).lines();
         let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
             let entry: Value = serde_json::from_str(&line).ok()?;
@@ -165,6 +185,28 @@ pub struct Service {
 }
 
 impl Service {
+    /// Its URL, without a trailing slash.
+    pub fn address(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The value of a `Authorization` header that it accepts.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.key)
+    }
+
+    /// The value of a metric, by its name and labels as printed; 0 if it is absent.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let request = agent(Duration::from_secs(30)).get(format!("{}/metrics", self.address()));
+        let text =
+            request.header("authorization", self.authorization()).call()?.body_mut().read_to_string()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(line.map_or(Ok(0.0), str::parse)?)
+    }
+
     /// Sends JSON to a path and returns the status of the answer.
     ///
     /// # Errors

@@ -14,6 +14,23 @@ export function head(request) {
   )}\n${get("sec-gpc")}\n${get("content-length")}`;
 }
 
+// A client's network: its IP address, or the first 64 bits of it, since an IPv6 client may have a /64 network.
+function network({ headers }) {
+  const address = headers.get("cf-connecting-ip") ?? "";
+  const [head, tail] = address.split("::").map((part) => part.split(":"));
+  const zeros = tail ? Array(Math.max(0, 8 - head.length - tail.length)).fill("0") : [];
+  return [...head, ...zeros, ...(tail ?? [])].slice(0, 4).join(":");
+}
+
+// What tells who sends events, one per line. Called only for events.
+export function sender(request) {
+  const get = (name) => request.headers.get(name) ?? "";
+  // Of Cloudflare's bot management, where the zone has it: scores below 30 are likely automated, 0 is none.
+  const { score = 0, verifiedBot } = request.cf?.botManagement ?? {};
+  const judged = verifiedBot === true || (score > 0 && score < 30) ? "bot" : "";
+  return [get("authorization"), get("sec-fetch-site"), network(request), judged, get("user-agent")].join("\n");
+}
+
 // The visitor's device, time zone, continent and subdivision, one per line. Called only if a snapshot has rules or finer
 // regions than countries.
 export function details({ headers, cf }) {
@@ -83,15 +100,13 @@ export function settle(batch, first, end, done) {
   }
 }
 
-// Whether the client is within a rate limit, by its IP address. An IPv6 client may have a /64 network, so only the prefix
-// counts.
-export async function within(env, limit, request) {
-  const address = request.headers.get("cf-connecting-ip");
-  if (!address) return true;
-  const [head, tail] = address.split("::").map((part) => part.split(":"));
-  const zeros = tail ? Array(Math.max(0, 8 - head.length - tail.length)).fill("0") : [];
-  const key = [...head, ...zeros, ...(tail ?? [])].slice(0, 4).join(":");
-  return (await env[limit].limit({ key })).success;
+// Whether the client is within a rate limit, if the request counts so many times.
+export async function within(env, limit, request, times) {
+  const key = network(request);
+  for (let time = 0; key && time < times; time += 1) {
+    if (!(await env[limit].limit({ key })).success) return false;
+  }
+  return true;
 }
 
 // Writes a data point to Analytics Engine.

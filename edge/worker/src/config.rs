@@ -1,6 +1,10 @@
 //! The Worker's variables and secrets, with their defaults.
 
 use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Fewest characters of `EVENTS_KEY`.
+const MIN_KEY: usize = 16;
 
 /// Which visitors get a `verge_visitor` cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +89,10 @@ pub struct Config {
     pub load_deadline_ms: i64,
     /// `SHARD_DEADLINE_MS`: how long a request waits for shards of tables, in ms.
     pub shard_deadline_ms: i64,
+    /// `EVENTS_PER_ADDRESS`: the most events of a client's network in a minute and an isolate; 0 for no limit.
+    pub events_per_address: u32,
+    /// `EVENTS_PER_VISITOR`: the same of a visitor.
+    pub events_per_visitor: u32,
     /// `CONSENT`: `always`, `never` or `cookie:NAME=VALUE`.
     pub consent: Consent,
     /// `CORS_ORIGINS`: origins whose pages may read replies, separated by commas.
@@ -95,6 +103,10 @@ pub struct Config {
     pub origin: Option<Origin>,
     /// `AREAS`: whether events carry the subdivision (`us-ca`) instead of the country.
     pub subdivisions: bool,
+    /// The secret `EVENTS_KEY`: the bearer token of senders whose events are believed.
+    pub events_key: Option<String>,
+    /// Keys the buckets of addresses; derived from `ORIGIN_KEY`, so that nobody else can compute them.
+    pub bucket_seed: Option<u64>,
     /// The secret `TESTER_KEY`, which signs testers' claims.
     pub tester_key: Option<String>,
     /// The secret `SNAPSHOTS_KEY`: the bearer token for complete snapshots.
@@ -121,6 +133,9 @@ impl Config {
         let stale_after_ms = number("STALE_AFTER_S", 600).saturating_mul(1_000);
         let load_deadline_ms = number("LOAD_DEADLINE_MS", 2_000);
         let shard_deadline_ms = number("SHARD_DEADLINE_MS", 50);
+        let mut limit = |name, default| u32::try_from(number(name, default)).unwrap_or(u32::MAX);
+        let (events_per_address, events_per_visitor) =
+            (limit("EVENTS_PER_ADDRESS", 3_000), limit("EVENTS_PER_VISITOR", 600));
         let consent = match get("CONSENT").as_deref().map(str::trim) {
             None | Some("" | "never") => Consent::Never,
             Some("always") => Consent::Always,
@@ -176,16 +191,29 @@ impl Config {
             })
         });
         let secret = |name| get(name).filter(|key| !key.is_empty());
+        let events_key = secret("EVENTS_KEY").filter(|key| {
+            let is_long = key.len() >= MIN_KEY;
+            if !is_long {
+                warnings
+                    .push(format!("EVENTS_KEY should have {MIN_KEY} characters or more; no key is accepted"));
+            }
+            is_long
+        });
+        let origin_key = origin.as_ref().and_then(|origin| origin.key.as_deref());
         let config = Self {
             manifest_ttl_ms,
             stale_after_ms,
             load_deadline_ms,
             shard_deadline_ms,
+            events_per_address,
+            events_per_visitor,
             consent,
             cors_origins,
             base_path,
+            bucket_seed: origin_key.map(|key| xxh3_64(key.as_bytes())),
             origin,
             subdivisions,
+            events_key,
             tester_key: secret("TESTER_KEY"),
             snapshots_key: secret("SNAPSHOTS_KEY"),
             static_items,
@@ -261,8 +289,12 @@ mod tests {
             ("BASE_PATH", "/a b"),
             ("ORIGIN_URL", "ftp://x"),
             ("STATIC_ITEMS", "{}"),
+            ("EVENTS_KEY", "guess me"),
+            ("EVENTS_PER_ADDRESS", "-1"),
         ]);
-        assert_eq!(warnings.len(), 6, "{warnings:?}");
+        assert_eq!(warnings.len(), 8, "{warnings:?}");
+        assert_eq!((config.events_per_address, config.events_per_visitor), (3_000, 600));
+        assert_eq!(config.events_key, None);
         assert_eq!(config.manifest_ttl_ms, 30_000);
         assert_eq!(config.consent, Consent::Never);
         assert!(config.origin.is_none() && config.base_path.is_empty() && config.static_items.is_empty());

@@ -1,6 +1,7 @@
-//! CORS headers for pages of the origins in `CORS_ORIGINS`.
+//! Pages of other origins: which ones may call the Worker, and the CORS headers for those in `CORS_ORIGINS`.
 
 use crate::config::Config;
+use crate::head::Head;
 use crate::reply::Reply;
 
 /// Adds the headers that let a page of `origin` read the reply, if `origin` is configured.
@@ -21,6 +22,13 @@ pub fn allow_origin(reply: Reply, config: &Config, origin: &str) -> Reply {
         .with("access-control-expose-headers", "etag, retry-after, server-timing")
         .with("access-control-max-age", "86400")
         .with("timing-allow-origin", origin)
+}
+
+/// Whether a request comes from a page of the Worker's own origin or of a configured one, or from no page.
+pub fn is_ours(config: &Config, head: &Head<'_>) -> bool {
+    let is_own = |origin: &str| head.url.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'));
+    let is_allowed = |origin: &str| config.cors_origins.iter().any(|allowed| allowed == origin);
+    head.origin.is_empty() || is_own(head.origin) || is_allowed(head.origin)
 }
 
 #[cfg(test)]

@@ -5,6 +5,15 @@ use snapshots::report::Report;
 /// Interval between reports, in ms.
 const REPORT_INTERVAL_MS: i64 = 10_000;
 
+/// Why events of a request teach nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untaught {
+    /// The client exceeded its limit.
+    Limited,
+    /// The sender is a bot.
+    Bot,
+}
+
 /// The counters since the last report.
 #[derive(Default)]
 pub struct Counts {
@@ -29,6 +38,16 @@ impl Counts {
             500.. => self.report.errors += 1,
             _ => {}
         }
+    }
+
+    /// Counts events that are not forwarded.
+    pub fn add_untaught(&mut self, reason: Untaught, events: u32, now: i64) {
+        self.since.get_or_insert(now);
+        let known = match reason {
+            Untaught::Limited => &mut self.report.events_limited,
+            Untaught::Bot => &mut self.report.events_bots,
+        };
+        *known = known.saturating_add(events.into());
     }
 
     /// Takes the report if it is due, and resets the counters.
@@ -59,5 +78,9 @@ mod tests {
         assert_eq!(counts.take_due(2 * REPORT_INTERVAL_MS), None);
         counts.add(200, &[], 0, 3, true);
         assert_eq!(counts.take_due(2 * REPORT_INTERVAL_MS + 3).unwrap().requests(), 1);
+        counts.add_untaught(Untaught::Limited, 3, 0);
+        counts.add_untaught(Untaught::Bot, 4, 0);
+        let report = counts.take_due(3 * REPORT_INTERVAL_MS + 3).unwrap();
+        assert_eq!((report.events_limited, report.events_bots), (3, 4));
     }
 }

@@ -4,14 +4,17 @@
 
 use crate::answers::{self, AnswerRequest};
 use crate::config::{Config, RateLimit};
+use crate::counts::Untaught;
 use crate::details::{Details, TesterClaim, invalid_claim};
-use crate::events::{self, MAX_BODY};
+use crate::events::{self, EventOrigin, MAX_BODY};
 use crate::head::Head;
 use crate::id;
+use crate::limits::{Client, Limit};
 use crate::lite;
 use crate::live;
 use crate::reply::{Problem, Reply, Stream};
 use crate::route::{self, NoRoute, Route};
+use crate::sender::Sender;
 use crate::store::ServedSnapshot;
 use crate::visit::Visit;
 use snapshots::event::Event;
@@ -23,6 +26,8 @@ use snapshots::score::Scratch;
 use snapshots::time::Timestamp;
 use std::cell::{OnceCell, RefCell};
 
+/// Events that count as one call of the rate limit that is bound.
+const EVENTS_PER_CALL: u32 = 25;
 /// `Retry-After` of a rate-limited request, in seconds. Cloudflare counts over 10 s or 60 s.
 const RATE_LIMITED_RETRY_AFTER_S: &str = "10";
 
@@ -39,12 +44,18 @@ pub trait Host {
     fn health(&self) -> Reply;
     /// The visitor's device and place. Costs about as much as scoring.
     fn details(&self) -> Details;
+    /// The lines of [`Sender::read`].
+    fn sender(&self) -> String;
     /// The `Authorization` header.
     fn authorization(&self) -> Option<String>;
     /// The minute of the week in a time zone, 0 at Monday 00:00; `None` if the zone is unknown.
     fn minute_of_week(&self, zone: &str) -> Option<u16>;
-    /// Whether the client stays within a rate limit.
-    async fn is_within(&self, limit: RateLimit) -> bool;
+    /// Whether the client stays within a rate limit, if the request counts so many times.
+    async fn is_within(&self, limit: RateLimit, times: u32) -> bool;
+    /// Counts events of clients, unless that exceeds a limit of theirs.
+    fn admit(&self, clients: &[Limit<'_>], events: u32) -> bool;
+    /// Counts events that are not forwarded.
+    fn count_untaught(&self, reason: Untaught, events: u32);
     /// The request's body; `None` if it has more than `limit` bytes.
     async fn body(&self, limit: u32) -> Result<Option<Vec<u8>>, String>;
     /// Whether `signature` is the HMAC-SHA-256 of `signed` under `key`.
@@ -101,10 +112,9 @@ pub async fn serve<H: Host>(call: &Call<'_, H>) -> Result<Reply, Problem> {
     }
     let visit = Visit::read(config, head);
     if route == Route::Events {
-        check_rate(call, RateLimit::Events).await?;
         return take_events(call, visit).await;
     }
-    check_rate(call, RateLimit::Answers).await?;
+    check_rate(call, RateLimit::Answers, 1).await?;
     match &route {
         Route::Blob(hash) => {
             check_parameters(head)?;
@@ -136,27 +146,66 @@ fn check_parameters(head: &Head<'_>) -> Result<(), Problem> {
     Query::parse_only(query, &[]).map(drop).map_err(answers::query_problem)
 }
 
-/// Rejects a client that exceeds `limit`, if the limit is bound.
-async fn check_rate<H: Host>(call: &Call<'_, H>, limit: RateLimit) -> Result<(), Problem> {
-    if call.config.bindings.has_limit(limit) && !call.host.is_within(limit).await {
-        return Err(Problem::new(
-            429,
-            "Too many requests",
-            "This client sends too many requests. Try again later.",
-        )
-        .with("retry-after", RATE_LIMITED_RETRY_AFTER_S));
+/// Rejects a client that exceeds `limit`, if the limit is bound and the request counts so many times.
+async fn check_rate<H: Host>(call: &Call<'_, H>, limit: RateLimit, times: u32) -> Result<(), Problem> {
+    if times > 0 && call.config.bindings.has_limit(limit) && !call.host.is_within(limit, times).await {
+        return Err(too_many("This client sends too many requests. Try again later."));
     }
     Ok(())
 }
 
+fn too_many(detail: &str) -> Problem {
+    Problem::new(429, "Too many requests", detail).with("retry-after", RATE_LIMITED_RETRY_AFTER_S)
+}
+
+/// Rejects events of a client that sends too many. A request counts for each of its events in the limits of the isolate, and
+/// for every [`EVENTS_PER_CALL`] begun in the one that is bound, of which one was counted before the body was read.
+async fn check_events<H: Host>(
+    call: &Call<'_, H>,
+    sender: &Sender<'_>,
+    visit: &Visit,
+    events: usize,
+) -> Result<(), Problem> {
+    let Call { host, config, .. } = *call;
+    let events = u32::try_from(events).unwrap_or(u32::MAX);
+    let network =
+        (!sender.network.is_empty()).then_some((Client::Network(sender.network), config.events_per_address));
+    let visitor = visit.visitor.as_deref().filter(|_| visit.consents);
+    let visitor = visitor.map(|visitor| (Client::Visitor(visitor), config.events_per_visitor));
+    let clients: Vec<_> = network.into_iter().chain(visitor).collect();
+    let outcome = if host.admit(&clients, events) {
+        check_rate(call, RateLimit::Events, events.saturating_sub(1) / EVENTS_PER_CALL).await
+    } else {
+        Err(too_many("This client sends too many events. Send fewer, or try again later."))
+    };
+    outcome.inspect_err(|_| host.count_untaught(Untaught::Limited, events))
+}
+
 async fn take_events<H: Host>(call: &Call<'_, H>, mut visit: Visit) -> Result<Reply, Problem> {
     let Call { host, config, head, .. } = *call;
+    let lines = host.sender();
+    let sender = Sender::read(&lines);
+    let keyed = sender.is_keyed(config.events_key.as_deref());
+    // Who has the key may send as much as the origin takes.
+    if !matches!(keyed, Ok(true)) {
+        sender.check_page(config, head)?;
+        check_rate(call, RateLimit::Events, 1).await?;
+    }
+    let is_keyed = keyed?;
+    let origin = EventOrigin { is_keyed, bucket: sender.bucket(config.bucket_seed) };
     if config.subdivisions {
         visit.country = visit.country.map(|country| host.details().place.area(&country));
     }
     let body = read_body(host, head.content_length).await?;
-    let (reply, events) = events::take(&body, &visit, Timestamp(host.now()))?;
-    host.forward(&events).await;
+    let (reply, events) = events::take(&body, &visit, origin, Timestamp(host.now()))?;
+    if !is_keyed {
+        check_events(call, &sender, &visit, events.len()).await?;
+    }
+    if sender.is_bot(is_keyed) {
+        host.count_untaught(Untaught::Bot, u32::try_from(events.len()).unwrap_or(u32::MAX));
+    } else {
+        host.forward(&events).await;
+    }
     Ok(reply)
 }
 

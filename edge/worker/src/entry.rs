@@ -2,10 +2,11 @@
 
 use crate::bindings::config;
 use crate::config::{Config, RateLimit};
-use crate::counts::Counts;
+use crate::counts::{Counts, Untaught};
 use crate::details::Details;
 use crate::dispatch::{self, Call, Host};
 use crate::head::Head;
+use crate::limits::{EventLimits, Limit};
 use crate::load::{self, Loader, with_store};
 use crate::platform::{self, now};
 use crate::reply::{Reply, Stream};
@@ -23,6 +24,7 @@ use worker::{Context, Env, console_error};
 
 thread_local! {
     static COUNTS: RefCell<Counts> = RefCell::default();
+    static LIMITS: RefCell<EventLimits> = RefCell::default();
 }
 
 /// Answers one request: a `Response`, or a promise of one if the request has to wait.
@@ -64,6 +66,20 @@ impl Cloudflare<'_> {
     fn loader(&self) -> Loader<'_> {
         Loader { env: self.env, context: self.context, config: self.config }
     }
+
+    fn report_if_due(&self, now: i64) {
+        if forward::is_paused(now) {
+            return;
+        }
+        let Some(mut report) = COUNTS.with_borrow_mut(|counts| counts.take_due(now)) else { return };
+        report.events_dropped = forward::take_dropped();
+        if self.config.bindings.metrics {
+            platform::measure(self.env, &report.figures());
+        }
+        if let Some(origin) = self.config.origin.clone() {
+            self.context.wait_until(forward::send_report(origin, report));
+        }
+    }
 }
 
 impl Host for Cloudflare<'_> {
@@ -79,6 +95,10 @@ impl Host for Cloudflare<'_> {
         Details::read(&platform::details(self.request))
     }
 
+    fn sender(&self) -> String {
+        platform::sender(self.request)
+    }
+
     fn authorization(&self) -> Option<String> {
         self.request.headers().get("authorization").ok().flatten()
     }
@@ -87,8 +107,18 @@ impl Host for Cloudflare<'_> {
         platform::minute_of_week(zone)
     }
 
-    async fn is_within(&self, limit: RateLimit) -> bool {
-        platform::is_within(self.env, limit.binding(), self.request).await
+    async fn is_within(&self, limit: RateLimit, times: u32) -> bool {
+        platform::is_within(self.env, limit.binding(), self.request, times).await
+    }
+
+    fn admit(&self, clients: &[Limit<'_>], events: u32) -> bool {
+        LIMITS.with_borrow_mut(|limits| limits.admit(clients, events, now()))
+    }
+
+    fn count_untaught(&self, reason: Untaught, events: u32) {
+        let ended = now();
+        COUNTS.with_borrow_mut(|counts| counts.add_untaught(reason, events, ended));
+        self.report_if_due(ended);
     }
 
     async fn body(&self, limit: u32) -> Result<Option<Vec<u8>>, String> {
@@ -124,19 +154,8 @@ impl Host for Cloudflare<'_> {
 
     fn count(&self, status: u16, exposed: &[(String, String)], began: i64, cache_hit: bool) {
         let ended = now();
-        let report = COUNTS.with_borrow_mut(|counts| {
-            counts.add(status, exposed, began, ended, cache_hit);
-            if forward::is_paused(ended) { None } else { counts.take_due(ended) }
-        });
-        if let Some(mut report) = report {
-            report.events_dropped = forward::take_dropped();
-            if self.config.bindings.metrics {
-                platform::measure(self.env, &report.figures());
-            }
-            if let Some(origin) = self.config.origin.clone() {
-                self.context.wait_until(forward::send_report(origin, report));
-            }
-        }
+        COUNTS.with_borrow_mut(|counts| counts.add(status, exposed, began, ended, cache_hit));
+        self.report_if_due(ended);
         forward::send_in_background(self.context, self.config, ended);
     }
 }

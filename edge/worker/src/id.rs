@@ -33,6 +33,11 @@ pub fn visitor() -> String {
     Base64UrlUnpadded::encode_string(&random::<16>())
 }
 
+/// A random number.
+pub fn random_number() -> u64 {
+    u64::from_le_bytes(random())
+}
+
 /// A random number derived from a request's id, so that its draws can be repeated.
 pub fn random_of(id: &str) -> u64 {
     xxh3_64(id.as_bytes())

@@ -23,6 +23,7 @@ pub mod events;
 mod forward;
 pub mod head;
 pub mod id;
+pub mod limits;
 pub mod lite;
 pub mod live;
 #[cfg(target_arch = "wasm32")]
@@ -34,6 +35,7 @@ pub mod outbox;
 mod platform;
 pub mod reply;
 pub mod route;
+pub mod sender;
 pub mod store;
 pub mod verify;
 pub mod visit;

@@ -3,6 +3,7 @@
 
 use crate::answers::matches_tag;
 use crate::reply::{Body, Problem, Reply, Stream};
+use crate::sender::is_same_secret;
 use crate::store::ServedSnapshot;
 use serde::Serialize;
 use snapshots::manifest::{BlobRef, Manifest};
@@ -65,12 +66,7 @@ fn unless_current(if_none_match: &str, name: &str, body: &impl Serialize) -> Rep
 pub fn is_own(header: Option<&str>, key: Option<&str>) -> Result<bool, Problem> {
     let Some(header) = header else { return Ok(false) };
     let given = header.strip_prefix("Bearer ").unwrap_or_default();
-    // In constant time, so that the response time does not reveal how much of the key is right.
-    let same = |key: &&str| {
-        let differ = key.bytes().zip(given.bytes()).fold(0, |differ, (a, b)| differ | (a ^ b));
-        key.len() == given.len() && differ == 0
-    };
-    if key.filter(same).is_some() {
+    if key.is_some_and(|key| is_same_secret(key, given)) {
         return Ok(true);
     }
     let detail = "Send the Worker's secret SNAPSHOTS_KEY as a bearer token, or no Authorization header for the lite snapshot.";

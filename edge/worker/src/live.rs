@@ -1,15 +1,14 @@
 //! Access control of `GET /v1/live`. `js/live.js` holds the connection.
 
 use crate::config::Config;
+use crate::cors;
 use crate::head::Head;
 use crate::reply::Problem;
 
 /// The reply to a request to connect. `426` means allowed: the entry module replaces it by the connection if the client
 /// sent an upgrade. `403` rejects pages of other origins, since browsers do not apply CORS to WebSockets.
 pub fn handshake(config: &Config, head: &Head<'_>) -> Problem {
-    let is_own = |origin: &str| head.url.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/'));
-    let is_allowed = |origin: &str| config.cors_origins.iter().any(|allowed| allowed == origin);
-    if !head.origin.is_empty() && !is_own(head.origin) && !is_allowed(head.origin) {
+    if !cors::is_ours(config, head) {
         let detail = "Pages of this origin may not connect. CORS_ORIGINS lists those that may.";
         return Problem { field: Some("origin".to_owned()), ..Problem::new(403, "Forbidden", detail) };
     }

@@ -20,6 +20,8 @@ use worker::{Env, console_error};
 extern "C" {
     /// The request's lines, as [`crate::head::Head::read`] takes them.
     pub(crate) fn head(request: &Request) -> String;
+    /// The request's lines, as [`crate::sender::Sender::read`] takes them.
+    pub(crate) fn sender(request: &Request) -> String;
     /// The request's lines, as [`crate::details::Details::read`] takes them.
     pub(crate) fn details(request: &Request) -> String;
     #[wasm_bindgen(js_name = verify, catch)]
@@ -41,7 +43,12 @@ extern "C" {
     /// Acknowledges (`done`) or retries a range of messages of a queue's batch.
     pub(crate) fn settle(batch: &JsValue, first: usize, end: usize, done: bool);
     #[wasm_bindgen(js_name = within, catch)]
-    async fn within_limit(env: &JsValue, limit: &str, request: &Request) -> Result<JsValue, JsValue>;
+    async fn within_limit(
+        env: &JsValue,
+        limit: &str,
+        request: &Request,
+        times: u32,
+    ) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(js_name = measure, catch)]
     fn write_point(env: &JsValue, point: JsValue) -> Result<(), JsValue>;
     #[wasm_bindgen(js_name = respond)]
@@ -114,10 +121,10 @@ pub(crate) fn messages(batch: &JsValue) -> Vec<String> {
     messages_of(batch).iter().map(|body| body.as_string().unwrap_or_default()).collect()
 }
 
-/// Whether the request's client is within a rate limit. If the limit fails, so that an outage does not block the shop, the
+/// Whether the request's client is within a rate limit, if the request counts so many times. If the limit fails, so that an outage does not block the shop, the
 /// client passes.
-pub(crate) async fn is_within(env: &Env, limit: &str, request: &Request) -> bool {
-    match within_limit(env.as_ref(), limit, request).await {
+pub(crate) async fn is_within(env: &Env, limit: &str, request: &Request, times: u32) -> bool {
+    match within_limit(env.as_ref(), limit, request, times).await {
         Ok(within) => within.as_bool().unwrap_or(true),
         Err(error) => {
             console_error!("the rate limit {limit} failed: {}", text(&error));

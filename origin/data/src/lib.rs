@@ -5,6 +5,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "indices of a dataset are those of its own items and areas")]
 
+pub mod areas;
 pub mod clock;
 pub mod encoding;
 pub mod fields;
@@ -20,10 +21,6 @@ pub use interner::Interner;
 
 use serde::{Deserialize, Serialize};
 use snapshots::{event::Kind, time::Timestamp};
-
-/// Most distinct areas of a dataset. Area names come from clients and are numbered in 16 bits; events of further areas
-/// count as events of an unknown area.
-pub const MAX_AREAS: usize = 10_000;
 
 /// The events of a log, with the items and areas that they refer to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,6 +45,36 @@ impl Dataset {
     }
 }
 
+/// What an event counts for in learning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Standing {
+    /// What its kind counts for: a sender with a key sent it, it was imported, or its order has a valid token.
+    #[default]
+    Confirmed = 0,
+    /// Anyone may have sent it: a cart or a purchase counts as a view.
+    Unconfirmed = 1,
+    /// It confirms a purchase that is in the log as unconfirmed, and adds what that does not count for.
+    Confirming = 2,
+}
+
+impl Standing {
+    /// What an event of a kind shows of its visitor's interest.
+    pub fn counts_as(self, kind: Kind) -> Kind {
+        if self == Self::Unconfirmed && kind >= Kind::Cart { Kind::View } else { kind }
+    }
+
+    /// The standing with this numeric value.
+    pub const fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(Self::Confirmed),
+            1 => Some(Self::Unconfirmed),
+            2 => Some(Self::Confirming),
+            _ => None,
+        }
+    }
+}
+
 /// An event as learning reads it: 40 bytes, with indices in place of names.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogEvent {
@@ -65,7 +92,13 @@ pub struct LogEvent {
     pub area: u16,
     /// Quantity, at least 1.
     pub quantity: u32,
+    /// What it counts for.
+    pub standing: Standing,
+    /// Bucket of the sender's address, below [`snapshots::event::BUCKETS`]; only of public events.
+    pub bucket: Option<u16>,
 }
+
+const _: () = assert!(size_of::<LogEvent>() == 40);
 
 /// An item. One that occurs in events but not in the catalogue has only an id.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

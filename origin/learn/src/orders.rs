@@ -1,7 +1,7 @@
 //! Orders: items bought together, and how often they are bought again.
 
 use crate::sessions::{self, Sessions};
-use origin_data::LogEvent;
+use origin_data::{LogEvent, Standing};
 use snapshots::{
     event::Kind,
     time::{DAY_MS, Timestamp},
@@ -27,8 +27,11 @@ pub struct Order {
 }
 
 /// Splits a log, ordered by time, into orders, oldest first. `index` maps the log's items to item indices. The purchases of a
-/// session are an order; without purchases its cart is taken.
+/// session are an order; without purchases its cart is taken. Unconfirmed ones are neither.
 pub fn split(events: &[LogEvent], index: &[u32]) -> Vec<Order> {
+    let is_believed = |event: &LogEvent| {
+        matches!(event.kind, Kind::Cart | Kind::Purchase) && event.standing != Standing::Unconfirmed
+    };
     let order = |run: Vec<u32>| {
         let all = || run.iter().map(|place| &events[*place as usize]);
         let bought = all().any(|event| event.kind == Kind::Purchase);
@@ -42,10 +45,7 @@ pub fn split(events: &[LogEvent], index: &[u32]) -> Vec<Order> {
         let last = &events[run[run.len() - 1] as usize];
         Order { visitor: last.visitor, at: last.at, items, bought }
     };
-    sessions::split(events, |kind| matches!(kind, Kind::Cart | Kind::Purchase))
-        .into_iter()
-        .map(order)
-        .collect()
+    sessions::split(events, is_believed).into_iter().map(order).collect()
 }
 
 /// Orders as sessions, with less weight for abandoned carts.
@@ -129,7 +129,17 @@ mod tests {
     use super::*;
 
     fn event(day: i64, visitor: u64, kind: Kind, item: u32) -> LogEvent {
-        LogEvent { at: Timestamp(day * DAY_MS), kind, item, visitor, session: 0, area: 0, quantity: 1 }
+        LogEvent {
+            at: Timestamp(day * DAY_MS),
+            kind,
+            item,
+            visitor,
+            session: 0,
+            area: 0,
+            quantity: 1,
+            standing: Standing::Confirmed,
+            bucket: None,
+        }
     }
 
     #[test]
@@ -157,6 +167,17 @@ mod tests {
             sessions(&orders).iter().map(|session| session.weight).collect::<Vec<_>>(),
             [1.0, 0.5, 1.0]
         );
+    }
+
+    #[test]
+    fn orders_that_anyone_may_have_made_up_are_none() {
+        let said = |standing, item| LogEvent { standing, ..event(0, 1, Kind::Purchase, item) };
+        let index = [0, 1, 2];
+        let made_up = [said(Standing::Unconfirmed, 0), said(Standing::Unconfirmed, 1)];
+        assert_eq!(split(&made_up, &index), []);
+        let confirmed =
+            [made_up[0], made_up[1], said(Standing::Confirming, 0), said(Standing::Confirming, 1)];
+        assert_eq!(split(&confirmed, &index)[0].items, [0, 1]);
     }
 
     #[test]

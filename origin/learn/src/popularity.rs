@@ -3,11 +3,13 @@
 //! ```text
 //! popularity_i(now) = Σ over events of i of  weight(kind) · 2^(−(now − at) / half-life)
 //! ```
+//! An unconfirmed cart or purchase has the weight of a view, and its confirmation the rest.
+//!
 //! Decay is applied forward (Cormode et al., "Forward Decay", ICDE 2009): an event adds `weight · 2^(at / half-life)`, so
 //! earlier sums never change. The integer part of `at / half-life`, counted from 1970, selects a cell; the rest is added to
 //! the cell as an integer. Integer sums do not depend on the order of events, so live counters equal those of a batch build.
 
-use origin_data::{Interner, LogEvent};
+use origin_data::{Interner, LogEvent, Standing};
 use serde::{Deserialize, Serialize};
 use snapshots::{
     event::Kind,
@@ -29,6 +31,17 @@ pub struct Decay {
 impl Default for Decay {
     fn default() -> Self {
         Self { kinds: [0.0, 1.0, 3.0, 5.0, 10.0], half_life_days: 7.0, recency_days: 3.0 }
+    }
+}
+
+impl Decay {
+    /// Weight of an event.
+    fn weight(&self, kind: Kind, standing: Standing) -> f32 {
+        let of = |kind: Kind| self.kinds[kind as usize];
+        match standing {
+            Standing::Confirmed | Standing::Unconfirmed => of(standing.counts_as(kind)),
+            Standing::Confirming => (of(kind) - of(Standing::Unconfirmed.counts_as(kind))).max(0.0),
+        }
     }
 }
 
@@ -81,20 +94,20 @@ impl Counts {
     pub fn new(events: &[LogEvent]) -> Self {
         let mut counts = Self::default();
         for event in events {
-            counts.add(event.at, event.kind, event.item, event.area);
+            counts.add(event.at, event.kind, event.standing, event.item, event.area);
         }
         counts
     }
 
     /// Counts an event; impressions are ignored.
-    pub fn add(&mut self, at: Timestamp, kind: Kind, item: u32, area: u16) {
+    pub fn add(&mut self, at: Timestamp, kind: Kind, standing: Standing, item: u32, area: u16) {
         if kind == Kind::Impression {
             return;
         }
         let half_life = self.half_life();
         let (period, rest) = (at.0.max(0) / half_life, at.0.max(0) % half_life);
         let period = u16::try_from(period).unwrap_or(u16::MAX);
-        let weight = f64::from(self.decay.kinds[kind as usize]) * (rest as f64 / half_life as f64).exp2();
+        let weight = f64::from(self.decay.weight(kind, standing)) * (rest as f64 / half_life as f64).exp2();
         let cell = self.cells.entry(CellKey { item, area, period }).or_default();
         cell.sum = cell.sum.saturating_add((weight * UNITS).round() as u64);
         cell.newest = cell.newest.max(at.0);
@@ -197,7 +210,17 @@ mod tests {
     use proptest::prelude::*;
 
     fn event(day: i64, kind: Kind, item: u32, area: u16) -> LogEvent {
-        LogEvent { at: Timestamp(day * DAY_MS), kind, item, visitor: 0, session: 0, area, quantity: 1 }
+        LogEvent {
+            at: Timestamp(day * DAY_MS),
+            kind,
+            item,
+            visitor: 0,
+            session: 0,
+            area,
+            quantity: 1,
+            standing: Standing::Confirmed,
+            bucket: None,
+        }
     }
 
     #[test]
@@ -221,10 +244,29 @@ mod tests {
         // Later events leave the order of earlier ones unchanged.
         let later = Timestamp(now.0 + 700 * DAY_MS);
         let mut counts = counts;
-        counts.add(later, Kind::View, 3, 1);
+        counts.add(later, Kind::View, Standing::Confirmed, 3, 1);
         assert_eq!(counts.rank(4, later), [3, 0, 1, 2]);
         assert!(counts.learn(&identity, later, |_| true).iter().all(|item| item.0 > 0.0));
         assert_eq!(without_the_first.iter().map(|item| item.0).collect::<Vec<_>>(), [0.4, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn unconfirmed_purchases_count_as_views_until_they_are_confirmed() {
+        let of = |standings: &[(Kind, Standing)]| {
+            let at = |(kind, standing): &(Kind, Standing)| LogEvent {
+                standing: *standing,
+                ..event(7, *kind, 0, 0)
+            };
+            Counts::new(&standings.iter().map(at).collect::<Vec<_>>())
+        };
+        use Standing::{Confirmed, Confirming, Unconfirmed};
+        let view = of(&[(Kind::View, Confirmed)]);
+        for kind in [Kind::View, Kind::Cart, Kind::Purchase] {
+            assert_eq!(of(&[(kind, Unconfirmed)]), view);
+            assert_eq!(of(&[(kind, Unconfirmed), (kind, Confirming)]), of(&[(kind, Confirmed)]));
+        }
+        assert_eq!(of(&[(Kind::Click, Unconfirmed)]), of(&[(Kind::Click, Confirmed)]));
+        assert!(of(&[(Kind::Impression, Unconfirmed)]).is_empty());
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! Splits a log into sessions.
 
-use origin_data::LogEvent;
+use origin_data::{LogEvent, Standing};
 use snapshots::{event::Kind, time::Timestamp};
 
 /// Inactivity that ends a session without an id.
@@ -34,11 +34,11 @@ pub struct Session<'a> {
     pub weight: f32,
 }
 
-/// Splits the events of the kinds that `includes` selects, ordered by time, into sessions. Each is given by the places of its
+/// Splits the events that `includes` selects, ordered by time, into sessions. Each is given by the places of its
 /// events, at most [`MAX_CLICKS`]; they are ordered by the time of their last event.
-pub fn split(events: &[LogEvent], includes: impl Fn(Kind) -> bool) -> Vec<Vec<u32>> {
+pub fn split(events: &[LogEvent], includes: impl Fn(&LogEvent) -> bool) -> Vec<Vec<u32>> {
     let mut order: Vec<u32> =
-        (0..events.len() as u32).filter(|place| includes(events[*place as usize].kind)).collect();
+        (0..events.len() as u32).filter(|place| includes(&events[*place as usize])).collect();
     // A session with an id has no timeout; an event without session and visitor is a session of its own.
     let owner = |place: u32| {
         let event = &events[place as usize];
@@ -59,10 +59,13 @@ pub fn split(events: &[LogEvent], includes: impl Fn(Kind) -> bool) -> Vec<Vec<u3
 }
 
 impl Sessions {
-    /// Splits events, ordered by time, into sessions. `index` maps the log's items to item indices; impressions are ignored.
+    /// Splits events, ordered by time, into sessions. `index` maps the log's items to item indices; impressions are ignored,
+    /// and confirmations of what is in the session already.
     pub fn from_events(events: &[LogEvent], index: &[u32]) -> Self {
         let mut sessions = Self::default();
-        for run in split(events, |kind| kind != Kind::Impression) {
+        for run in
+            split(events, |event| event.kind != Kind::Impression && event.standing != Standing::Confirming)
+        {
             let at = events[run[run.len() - 1] as usize].at;
             sessions.push(run.iter().map(|place| index[events[*place as usize].item as usize]), at);
         }
@@ -135,7 +138,17 @@ mod tests {
 
     fn event(at_min: i64, visitor: u64, session: u64, item: u32) -> LogEvent {
         let at = Timestamp(at_min * 60_000);
-        LogEvent { at, kind: Kind::View, item, visitor, session, area: 0, quantity: 1 }
+        LogEvent {
+            at,
+            kind: Kind::View,
+            item,
+            visitor,
+            session,
+            area: 0,
+            quantity: 1,
+            standing: Standing::Confirmed,
+            bucket: None,
+        }
     }
 
     fn sessions(events: &[LogEvent]) -> Vec<Vec<u32>> {
@@ -175,5 +188,7 @@ mod tests {
         assert_eq!(sessions(&bot).iter().map(Vec::len).collect::<Vec<_>>(), [200, 200, 50]);
         let impression = LogEvent { kind: Kind::Impression, ..event(0, 1, 1, 0) };
         assert!(sessions(&[impression]).is_empty());
+        let confirmation = LogEvent { standing: Standing::Confirming, ..event(5, 1, 1, 0) };
+        assert_eq!(sessions(&[event(0, 1, 1, 0), confirmation]), [[0]]);
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! frame    checksum u64 | length u32 | span u32 | first u64 | records          little-endian
-//! record   head u8 | at | id | item | area | visitor u64 | session u64 [quantity] [price f64] [currency]
-//!          [placement] [request]
+//! record   head u8 [more u8 [bucket u16] [order u64]] | at | id | item | area | visitor u64 | session u64
+//!          [quantity] [price f64] [currency] [placement] [request]
 //! ```
 //! - `checksum` is xxh3-64 of everything after it, and `length` is the size of the records in bytes.
 //! - `first` is the position of the first event and `first + span` that of the next frame. If events were erased, a frame
 //!   has fewer records than its span.
-//! - The low three bits of `head` are the kind; the others say which of the bracketed fields are present.
+//! - The low three bits of `head` are the kind; the others say which of the bracketed fields are present. If they are 7,
+//!   `more` follows: its low three bits are the kind, the next two the standing, and the next two say whether bucket and
+//!   order are present. Records without it are confirmed; those of versions that did not record standings are, too.
 //! - `at` is the difference from the previous record in milliseconds (zigzag). Numbers are LEB128; a text is its length
 //!   and its bytes.
 //! - Items, areas, currencies and placements are *names*: each has a number in its segment, followed by its text where the
@@ -16,8 +18,9 @@
 //! - `id` is the sender, a unit separator (U+001F) and the id as it was sent. Ids without a separator are of versions that
 //!   did not record senders.
 
-use origin_data::Interner;
-use snapshots::{event::Kind, time::Timestamp};
+use origin_data::{Interner, Standing};
+use snapshots::event::{BUCKETS, Kind};
+use snapshots::time::Timestamp;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Size of a frame's header in bytes.
@@ -37,6 +40,14 @@ const PRICE: u8 = 1 << 4;
 const CURRENCY: u8 = 1 << 5;
 const PLACEMENT: u8 = 1 << 6;
 const REQUEST: u8 = 1 << 7;
+
+/// In place of the kind: the byte `more` follows.
+const MORE: u8 = 7;
+const STANDING_SHIFT: u8 = 3;
+const BUCKET: u8 = 1 << 5;
+const ORDER: u8 = 1 << 6;
+/// No version uses it.
+const RESERVED: u8 = 1 << 7;
 
 /// One event of the log. Absent texts are empty.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,6 +78,12 @@ pub struct Record<'a> {
     pub placement: &'a str,
     /// Request id of the recommendation that led to the event.
     pub request: &'a str,
+    /// What the event counts for in learning.
+    pub standing: Standing,
+    /// Bucket of the sender's address.
+    pub bucket: Option<u16>,
+    /// Keyed hash of the id of a purchase's order; 0 if unknown.
+    pub order: u64,
 }
 
 /// Encodes events into a frame.
@@ -81,13 +98,29 @@ impl FrameBuilder {
     /// Adds an event. `names` are those of the segment; new ones are interned.
     pub fn add(&mut self, record: &Record<'_>, names: &mut Interner) {
         let out = &mut self.records;
-        let head = record.kind as u8
+        let has_more = record.standing != Standing::Confirmed || record.bucket.is_some() || record.order != 0;
+        let kind = record.kind as u8;
+        let head = if has_more { MORE } else { kind };
+        let head = head
             | if record.quantity > 1 { QUANTITY } else { 0 }
             | if record.price.is_some() { PRICE } else { 0 }
             | if record.currency.is_empty() { 0 } else { CURRENCY }
             | if record.placement.is_empty() { 0 } else { PLACEMENT }
             | if record.request.is_empty() { 0 } else { REQUEST };
         out.push(head);
+        if has_more {
+            out.push(
+                kind | (record.standing as u8) << STANDING_SHIFT
+                    | if record.bucket.is_some() { BUCKET } else { 0 }
+                    | if record.order == 0 { 0 } else { ORDER },
+            );
+            if let Some(bucket) = record.bucket {
+                out.extend_from_slice(&bucket.to_le_bytes());
+            }
+            if record.order != 0 {
+                out.extend_from_slice(&record.order.to_le_bytes());
+            }
+        }
         let elapsed = record.at.0.wrapping_sub(self.at);
         write_number(((elapsed << 1) ^ (elapsed >> 63)).cast_unsigned(), out);
         self.at = record.at.0;
@@ -210,7 +243,11 @@ impl<'a> Cursor<'a> {
         visit: &mut impl FnMut(&Record<'_>, u32, u32),
     ) -> Option<()> {
         let head = self.bytes(1)?[0];
-        let kind = Kind::from_u8(head & 7)?;
+        let (kind, standing, bucket, order) = if head & 7 == MORE {
+            self.more()?
+        } else {
+            (Kind::from_u8(head & 7)?, Standing::Confirmed, None, 0)
+        };
         let elapsed = self.number()?;
         self.at = self.at.wrapping_add((elapsed >> 1).cast_signed() ^ -(elapsed & 1).cast_signed());
         let id = self.text()?;
@@ -237,9 +274,29 @@ impl<'a> Cursor<'a> {
             currency: text(currency),
             placement: text(placement),
             request,
+            standing,
+            bucket,
+            order,
         };
         visit(&record, item, area);
         Some(())
+    }
+
+    /// The kind and the fields of `more`.
+    fn more(&mut self) -> Option<(Kind, Standing, Option<u16>, u64)> {
+        let more = self.bytes(1)?[0];
+        if more & RESERVED > 0 {
+            return None;
+        }
+        let (kind, standing) = (Kind::from_u8(more & 7)?, Standing::from_u8(more >> STANDING_SHIFT & 3)?);
+        let bucket = if more & BUCKET > 0 {
+            let bucket = u16::from_le_bytes(self.bytes(2)?.try_into().ok()?);
+            Some(Some(bucket).filter(|bucket| *bucket < BUCKETS)?)
+        } else {
+            None
+        };
+        let order = if more & ORDER > 0 { self.u64()? } else { 0 };
+        Some((kind, standing, bucket, order))
     }
 
     fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
@@ -328,6 +385,7 @@ mod tests {
     struct OwnedRecord {
         texts: [String; 7],
         numbers: (i64, u64, u64),
+        more: (u8, Option<u16>, u64),
         kind: u8,
         quantity: u32,
         price: Option<f64>,
@@ -341,6 +399,8 @@ mod tests {
             let kind = Kind::from_u8(self.kind).unwrap();
             let (quantity, price) = (self.quantity, self.price);
             let at = Timestamp(at);
+            let (standing, bucket, order) = self.more;
+            let standing = Standing::from_u8(standing).unwrap();
             Record {
                 at,
                 kind,
@@ -355,6 +415,9 @@ mod tests {
                 currency,
                 placement,
                 request,
+                standing,
+                bucket,
+                order,
             }
         }
     }
@@ -369,9 +432,16 @@ mod tests {
             "[c-d]{0,2}",
             "\\PC{0,9}",
         ];
-        let one = (texts, any::<(i64, u64, u64)>(), 0u8..5, 1u32.., proptest::option::of(0.0..1e9)).prop_map(
-            |(texts, numbers, kind, quantity, price)| OwnedRecord { texts, numbers, kind, quantity, price },
-        );
+        let more = (0u8..3, proptest::option::of(0..BUCKETS), prop_oneof![Just(0), any::<u64>()]);
+        let one = (texts, any::<(i64, u64, u64)>(), 0u8..5, 1u32.., proptest::option::of(0.0..1e9), more)
+            .prop_map(|(texts, numbers, kind, quantity, price, more)| OwnedRecord {
+                texts,
+                numbers,
+                more,
+                kind,
+                quantity,
+                price,
+            });
         proptest::collection::vec(one, 1..20)
     }
 
@@ -387,6 +457,48 @@ mod tests {
         events.iter().for_each(|event| builder.add(&event.record(), names));
         builder.finish(first, builder.span(), &mut out);
         out
+    }
+
+    /// A frame around these records.
+    fn framed(records: &[u8]) -> Vec<u8> {
+        let sizes =
+            [&(records.len() as u32).to_le_bytes()[..], &1u32.to_le_bytes(), &7u64.to_le_bytes()].concat();
+        let body = [&sizes, records].concat();
+        [&xxh3_64(&body).to_le_bytes()[..], &body].concat()
+    }
+
+    /// A purchase as versions wrote it that did not record standings: at 2, id `k1\u{1f}a`, item `x`, no area.
+    const OLD: [u8; 28] = [
+        4, 4, 4, b'k', b'1', 0x1f, b'a', 0, 1, b'x', 1,
+        0, // names are followed by their text where they are new
+        9, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0,
+    ];
+
+    #[test]
+    fn records_of_earlier_versions_are_confirmed() {
+        let mut found = Vec::new();
+        let bytes = framed(&OLD);
+        let frame = Frame::read(&bytes).unwrap();
+        assert!(frame.read_records(&mut Vec::new(), |record, _, _| {
+            found.push((
+                record.kind,
+                record.sender.to_owned(),
+                record.visitor,
+                record.standing,
+                record.bucket,
+                record.order,
+            ));
+        }));
+        assert_eq!(found, [(Kind::Purchase, "k1".to_owned(), 9, Standing::Confirmed, None, 0)]);
+    }
+
+    #[test]
+    fn records_of_later_versions_are_not_misread() {
+        // A kind, a standing, a bucket and a bit that no version uses.
+        for more in [&[5][..], &[1 | 3 << 3], &[1 | BUCKET, 0, 16], &[1 | RESERVED]] {
+            let bytes = framed(&[&[MORE], more, &OLD[1..]].concat());
+            assert!(!Frame::read(&bytes).unwrap().read_records(&mut Vec::new(), |_, _, _| {}), "{more:?}");
+        }
     }
 
     proptest! {

@@ -18,8 +18,14 @@ impl GlobalNames {
     }
 
     /// The global number of `name`, whose number in the segment that begins at position `segment` is `local`. A new name
-    /// is interned; if `limit` names are interned already, the result is `None`.
-    pub fn resolve(&mut self, segment: u64, local: u32, name: &str, limit: usize) -> Option<u32> {
+    /// is interned; if as many names are interned already as `limit` allows for it, the result is `None`.
+    pub fn resolve(
+        &mut self,
+        segment: u64,
+        local: u32,
+        name: &str,
+        limit: impl Fn(&str) -> usize,
+    ) -> Option<u32> {
         if self.segment != Some(segment) {
             self.segment = Some(segment);
             self.global.clear();
@@ -30,7 +36,7 @@ impl GlobalNames {
         }
         let number = match self.names.get(name) {
             Some(number) => number,
-            None if self.names.len() >= limit => return None,
+            None if self.names.len() >= limit(name) => return None,
             None => self.names.intern(name),
         };
         self.global.resize(self.global.len().max(local + 1), None);

@@ -4,8 +4,9 @@
 //! makes it durable by one `fdatasync` and only then answers the requests. Meanwhile the next group accumulates, so the
 //! cost of a durable event falls as the load rises.
 
-use crate::{LogError, Result, Segment, Writer};
-use snapshots::event::Event;
+use crate::{LogError, Result, Segment, Sender, Writer};
+use origin_data::Standing;
+use snapshots::event::{Event, Kind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -30,13 +31,15 @@ pub enum AppendError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppendCounts {
     /// Number of events stored now, by kind.
-    pub new: [usize; snapshots::event::Kind::ALL.len()],
+    pub new: [usize; Kind::ALL.len()],
+    /// Those of them that are unconfirmed, by kind.
+    pub unconfirmed: [usize; Kind::ALL.len()],
     /// Number of events whose id was stored already.
     pub duplicates: usize,
 }
 
 enum Job {
-    Append(String, Vec<Event>, oneshot::Sender<Result<AppendCounts, AppendError>>),
+    Append(Sender, Vec<Event>, oneshot::Sender<Result<AppendCounts, AppendError>>),
     Rotate(oneshot::Sender<Result<Vec<Segment>>>),
 }
 
@@ -77,7 +80,7 @@ impl GroupCommit {
     ///
     /// # Errors
     /// [`AppendError`]; none of the events counts as stored, and the caller may send them again.
-    pub async fn append(&self, sender: String, events: Vec<Event>) -> Result<AppendCounts, AppendError> {
+    pub async fn append(&self, sender: Sender, events: Vec<Event>) -> Result<AppendCounts, AppendError> {
         let count = events.len();
         if self.queued.fetch_add(count, Ordering::Relaxed) + count > MAX_QUEUED_EVENTS {
             self.queued.fetch_sub(count, Ordering::Relaxed);
@@ -135,10 +138,13 @@ fn commit_group(
                 events += appended.len();
                 let mut counts = AppendCounts::default();
                 for event in &appended {
-                    if writer.add_from(&sender, event) {
-                        counts.new[event.kind as usize] += 1;
-                    } else {
-                        counts.duplicates += 1;
+                    let kind = event.kind as usize;
+                    match writer.add_from(&sender, event) {
+                        Some(standing) => {
+                            counts.new[kind] += 1;
+                            counts.unconfirmed[kind] += usize::from(standing == Standing::Unconfirmed);
+                        }
+                        None => counts.duplicates += 1,
                     }
                 }
                 waiting.push((counts, reply));

@@ -24,9 +24,11 @@ mod error;
 pub mod frame;
 mod global_names;
 mod group_commit;
+mod order_lines;
 mod read;
 mod recent_ids;
 mod rewrite;
+mod sender;
 pub mod visitor_key;
 mod write;
 
@@ -41,6 +43,7 @@ pub use group_commit::{AppendCounts, AppendError, GroupCommit};
 pub use read::{LocalNames, Reader};
 use recent_ids::RecentIds;
 pub use rewrite::rewrite;
+pub use sender::Sender;
 pub use write::{TruncatedTail, Writer, visitor_hash};
 
 /// When an event counts as stored.

@@ -5,17 +5,50 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Remembers the ids of at least the last `window` events, and of fewer than twice as many.
+/// Remembers at least the last `window` hashes, and fewer than twice as many.
 ///
-/// There are two sets; when the current one is full, it replaces the previous one. An id is kept as a 64-bit hash, which
-/// takes 9 bytes in a table that is between half and seven eighths full: 10 to 40 MB per million of the window. With 7
-/// million ids in memory, a new id collides with a known one about once in 10¹² events.
+/// There are two sets; when the current one is full, it replaces the previous one. A hash takes 9 bytes in a table that is
+/// between half and seven eighths full: 10 to 40 MB per million of the window. With 7 million in memory, a new one collides
+/// with a known one about once in 10¹² events.
 #[derive(Debug)]
-pub(crate) struct RecentIds {
+pub(crate) struct RecentHashes {
     window: usize,
-    seed: u64,
     current: IdSet,
     previous: IdSet,
+}
+
+impl RecentHashes {
+    pub(crate) fn new(window: usize) -> Self {
+        Self { window: window.max(1), current: IdSet::default(), previous: IdSet::default() }
+    }
+
+    pub(crate) fn contains(&self, hash: u64) -> bool {
+        self.previous.contains(&hash) || self.current.contains(&hash)
+    }
+
+    /// Adds a hash; `false` if it is known.
+    pub(crate) fn insert(&mut self, hash: u64) -> bool {
+        if self.previous.contains(&hash) || !self.current.insert(hash) {
+            return false;
+        }
+        if self.current.len() >= self.window {
+            std::mem::swap(&mut self.current, &mut self.previous);
+            self.current.clear();
+        }
+        true
+    }
+
+    pub(crate) fn remove(&mut self, hash: u64) {
+        self.current.remove(&hash);
+        self.previous.remove(&hash);
+    }
+}
+
+/// Remembers the ids of the latest events, as hashes.
+#[derive(Debug)]
+pub(crate) struct RecentIds {
+    seed: u64,
+    hashes: RecentHashes,
     /// Whether there are ids without a sender.
     has_unscoped: bool,
     /// A sender and an id, to be hashed together.
@@ -47,8 +80,7 @@ impl Hasher for IdentityHasher {
 impl RecentIds {
     /// An empty set. A secret `seed` keeps callers from constructing ids that collide.
     pub(crate) fn new(window: usize, seed: u64) -> Self {
-        let (current, previous) = (IdSet::default(), IdSet::default());
-        Self { window: window.max(1), seed, current, previous, has_unscoped: false, buffer: String::new() }
+        Self { seed, hashes: RecentHashes::new(window), has_unscoped: false, buffer: String::new() }
     }
 
     /// Adds a sender's id and returns its hash, or `None` if it is known. An id without a sender, of an older version's log,
@@ -61,7 +93,7 @@ impl RecentIds {
         } else {
             if self.has_unscoped {
                 let unscoped = unscoped();
-                if self.previous.contains(&unscoped) || self.current.contains(&unscoped) {
+                if self.hashes.contains(unscoped) {
                     return None;
                 }
             }
@@ -71,20 +103,12 @@ impl RecentIds {
             self.buffer.push_str(id);
             xxh3_64_with_seed(self.buffer.as_bytes(), self.seed)
         };
-        if self.previous.contains(&hash) || !self.current.insert(hash) {
-            return None;
-        }
-        if self.current.len() >= self.window {
-            std::mem::swap(&mut self.current, &mut self.previous);
-            self.current.clear();
-        }
-        Some(hash)
+        self.hashes.insert(hash).then_some(hash)
     }
 
     /// Removes a hash that [`Self::insert`] returned.
     pub(crate) fn remove(&mut self, hash: u64) {
-        self.current.remove(&hash);
-        self.previous.remove(&hash);
+        self.hashes.remove(hash);
     }
 }
 
@@ -100,7 +124,7 @@ mod tests {
             for back in 0..100.min(number + 1) {
                 assert!(ids.insert("s", &(number - back).to_string()).is_none(), "{back} before {number}");
             }
-            assert!(ids.current.len() + ids.previous.len() < 200);
+            assert!(ids.hashes.current.len() + ids.hashes.previous.len() < 200);
         }
         assert!(ids.insert("s", "0").is_some());
         let hash = ids.insert("s", "once").unwrap();

@@ -1,6 +1,7 @@
 use super::*;
+use origin_data::Standing;
 use proptest::prelude::*;
-use snapshots::event::{Event, Kind};
+use snapshots::event::{Event, Kind, Trust};
 use snapshots::time::Timestamp;
 use std::io::{Seek, SeekFrom, Write};
 use std::iter::once;
@@ -19,6 +20,10 @@ fn event(id: &str) -> Event {
         region: Some("GB".to_owned()),
         placement: None,
         request: None,
+        order: None,
+        order_token: None,
+        trust: None,
+        bucket: None,
     }
 }
 
@@ -78,6 +83,52 @@ fn a_reader_follows_a_writer() {
         assert_eq!(seen, numbers(0..round * 10 + 10));
     }
     assert_eq!(reader.position(), 200);
+}
+
+#[test]
+fn a_line_of_an_order_counts_once_and_is_confirmed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = Sender::of_key("602c94bf");
+    let line = |trust| Event {
+        kind: Kind::Purchase,
+        order: Some("T-9".to_owned()),
+        trust: Some(trust),
+        bucket: (trust != Trust::Keyed).then_some(7),
+        ..event("order-1")
+    };
+    let add = |writer: &mut Writer, event: &Event| {
+        let standing = writer.add_from(&key, event);
+        writer.commit().unwrap();
+        standing
+    };
+    let mut writer = open(dir.path(), small_segments());
+    assert_eq!(add(&mut writer, &line(Trust::Public)), Some(Standing::Unconfirmed));
+    assert_eq!(add(&mut writer, &line(Trust::Public)), None);
+    drop(writer);
+    // What was said is known after a restart.
+    let mut writer = open(dir.path(), small_segments());
+    // An attempt that is rolled back leaves nothing behind.
+    writer.failure = Some("a full disk".to_owned());
+    assert_eq!(writer.add_from(&key, &line(Trust::Order)), Some(Standing::Confirming));
+    writer.commit().unwrap_err();
+    writer.failure = None;
+    assert_eq!(add(&mut writer, &line(Trust::Order)), Some(Standing::Confirming));
+    drop(writer);
+    let mut writer = open(dir.path(), small_segments());
+    for trust in [Trust::Public, Trust::Order, Trust::Keyed] {
+        assert_eq!(add(&mut writer, &line(trust)), None, "{trust:?}");
+    }
+    assert!(!writer.add(&line(Trust::Keyed)), "an import of the same order");
+    let replayed = Event { id: "other".to_owned(), visitor: None, ..line(Trust::Order) };
+    assert_eq!(add(&mut writer, &replayed), None);
+    let (mut reader, mut read) = (Reader::new(dir.path(), 0), Vec::new());
+    reader
+        .read(|record, _| {
+            read.push((record.sender.to_owned(), record.standing, record.bucket, record.order != 0))
+        })
+        .unwrap();
+    let found = |sender: &str, standing| (sender.to_owned(), standing, Some(7), true);
+    assert_eq!(read, [found("e602c94bf", Standing::Unconfirmed), found("t602c94bf", Standing::Confirming)]);
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! Writing the log: one process at a time, in groups, each event once.
 
 use crate::frame::FrameBuilder;
+use crate::order_lines::{Line, OrderLines};
 use crate::visitor_key;
 use crate::{
-    Fsync, LogError, LogOptions, Reader, RecentIds, Record, Result, Segment, segment_path, segments,
+    Fsync, LogError, LogOptions, Reader, RecentIds, Record, Result, Segment, Sender, segment_path, segments,
 };
 use origin_data::{
-    Interner,
+    Interner, Standing,
     files::{PRIVATE, create_private_dir, sync_directory},
 };
-use snapshots::event::Event;
+use snapshots::event::{BUCKETS, Event, Kind, Trust};
 use snapshots::time::DAY_MS;
 use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -17,9 +18,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// The sender of imported events.
-const IMPORT: &str = "i";
 
 /// A segment is closed at this age even if it is not full, because erasure and retention rewrite closed segments only.
 const MAX_SEGMENT_AGE: Duration = Duration::from_millis(DAY_MS as u64);
@@ -43,6 +41,7 @@ pub struct Writer {
     key: [u8; 32],
     options: LogOptions,
     ids: RecentIds,
+    lines: OrderLines,
     names: Interner,
     file: File,
     segment: Segment,
@@ -61,10 +60,12 @@ pub struct Writer {
     frame_first: u64,
     /// Hashes of the uncommitted ids, for a rollback.
     uncommitted_ids: Vec<u64>,
+    /// Hashes of the uncommitted order lines, for a rollback.
+    uncommitted_lines: Vec<u64>,
     /// Number of names at the last commit, for a rollback.
     committed_names: usize,
     /// Why no further write is possible.
-    failure: Option<String>,
+    pub(crate) failure: Option<String>,
     _lock: File,
 }
 
@@ -81,7 +82,8 @@ impl Writer {
         visitor_key::mark(dir, &key)?;
         let mut seed = [0; 8];
         seed.copy_from_slice(&key[..8]);
-        let mut ids = RecentIds::new(options.ids, u64::from_le_bytes(seed));
+        let seed = u64::from_le_bytes(seed);
+        let (mut ids, mut lines) = (RecentIds::new(options.ids, seed), OrderLines::new(options.ids, seed));
         let all = segments(dir)?;
         let newest = all.last().map_or(0, |segment| segment.first);
         let from = newest.saturating_sub(options.ids as u64);
@@ -89,6 +91,10 @@ impl Writer {
             Reader::new(dir, all.iter().rev().map(|one| one.first).find(|first| *first <= from).unwrap_or(0));
         reader.read(|record, _| {
             ids.insert(record.sender, record.id);
+            if record.order != 0 {
+                let Record { order, item, visitor, .. } = *record;
+                lines.insert(Line { order, item, visitor }, Sender::trust_of(record.sender), |_| {});
+            }
         })?;
         let next = reader.position();
         let (segment, length, names) = match reader.into_end() {
@@ -115,6 +121,7 @@ impl Writer {
             key,
             options,
             ids,
+            lines,
             committed_names: names.len(),
             names,
             file,
@@ -127,6 +134,7 @@ impl Writer {
             frame: FrameBuilder::default(),
             frame_first: next,
             uncommitted_ids: Vec::new(),
+            uncommitted_lines: Vec::new(),
             failure: None,
             _lock: lock,
         })
@@ -144,37 +152,59 @@ impl Writer {
 
     /// Adds an imported event to the group that [`Self::commit`] makes durable; `false` if its id is known already.
     pub fn add(&mut self, event: &Event) -> bool {
-        self.add_from(IMPORT, event)
+        self.add_from(Sender::import(), event).is_some()
     }
 
-    /// Adds an event to the group that [`Self::commit`] makes durable; `false` if `sender` has sent its id before. `sender`
-    /// is not empty, has at most 64 bytes and no control character.
-    pub fn add_from(&mut self, sender: &str, event: &Event) -> bool {
-        let Some(id) = self.ids.insert(sender, &event.id) else { return false };
+    /// Adds an event to the group that [`Self::commit`] makes durable, and returns what it counts for; `None` if `sender`
+    /// has sent its id before, or if the line of its order has counted already.
+    ///
+    /// An event without [`Event::trust`] is the sender's own. A token of an order must have been verified: the log does
+    /// not know the key.
+    pub fn add_from(&mut self, sender: &Sender, event: &Event) -> Option<Standing> {
+        let trust = event.trust.unwrap_or(Trust::Keyed);
+        let visitor_id = event.visitor.as_deref().unwrap_or_default();
+        let visitor = visitor_hash(&self.key, visitor_id);
+        let order = match &event.order {
+            Some(order) if event.kind == Kind::Purchase => hash(&self.key, &["order", order]),
+            _ => 0,
+        };
+        let line = (order != 0).then_some(Line { order, item: &event.item, visitor });
+        let standing = match line {
+            Some(line) => self.lines.standing(line, trust)?,
+            None if trust == Trust::Keyed => Standing::Confirmed,
+            None => Standing::Unconfirmed,
+        };
+        let name = sender.name(trust);
+        let id = self.ids.insert(name, &event.id)?;
         self.uncommitted_ids.push(id);
+        if let Some(line) = line {
+            self.lines.insert(line, trust, |hash| self.uncommitted_lines.push(hash));
+        }
         let area = area(event.region.as_deref().unwrap_or_default());
-        let visitor = event.visitor.as_deref().unwrap_or_default();
         let session = event.session.as_deref().unwrap_or_default();
         let record = Record {
             at: event.at,
             kind: event.kind,
-            sender,
+            sender: name,
             id: &event.id,
             item: &event.item,
             area: &area,
-            visitor: visitor_hash(&self.key, visitor),
-            session: if session.is_empty() { 0 } else { hash(&self.key, &["session", visitor, session]) },
+            visitor,
+            session: if session.is_empty() { 0 } else { hash(&self.key, &["session", visitor_id, session]) },
             quantity: event.quantity.unwrap_or(1).max(1),
             price: event.price,
             currency: event.currency.as_deref().unwrap_or_default(),
             placement: event.placement.as_deref().unwrap_or_default(),
             request: event.request.as_deref().unwrap_or_default(),
+            standing,
+            bucket: event.bucket.filter(|bucket| *bucket < BUCKETS),
+            order,
         };
         self.frame.add(&record, &mut self.names);
         if self.frame.is_full() {
             self.finish_frame();
         }
-        true
+        Some(standing)
     }
 
     fn finish_frame(&mut self) {
@@ -206,6 +236,7 @@ impl Writer {
         self.next = self.frame_first;
         self.buffer.clear();
         self.uncommitted_ids.clear();
+        self.uncommitted_lines.clear();
         if self.length >= self.options.segment || self.opened_at.elapsed() > MAX_SEGMENT_AGE {
             // The group is durable. If no new segment can be created, the next commit tries again.
             let _ = self.rotate();
@@ -234,6 +265,7 @@ impl Writer {
 
     fn roll_back(&mut self) {
         self.uncommitted_ids.drain(..).for_each(|hash| self.ids.remove(hash));
+        self.uncommitted_lines.drain(..).for_each(|hash| self.lines.remove(hash));
         self.names.truncate(self.committed_names);
         self.buffer.clear();
         self.frame.clear();

@@ -76,7 +76,7 @@ pub fn load(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use origin_data::{Item, LogEvent};
+    use origin_data::{Item, LogEvent, Standing};
     use snapshots::{event::Kind, time::Timestamp};
 
     fn log(ids: &[&str]) -> Dataset {
@@ -88,6 +88,8 @@ mod tests {
             session: 0,
             area: 0,
             quantity: 1,
+            standing: Standing::Confirmed,
+            bucket: None,
         };
         Dataset {
             events: (0..ids.len() as u32).map(event).collect(),

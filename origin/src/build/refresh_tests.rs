@@ -4,7 +4,7 @@ use crate::{
     build,
     pack::{PackOptions, SnapshotSet, lite, refresh::Refresher, regions::Regions},
 };
-use origin_data::{Dataset, Interner, Item, LogEvent};
+use origin_data::{Dataset, Interner, Item, LogEvent, Standing};
 use origin_learn::{
     config::Recipe,
     popularity::{Counts, PopularityCounts},
@@ -35,6 +35,8 @@ fn log(events: u32) -> Dataset {
         session: 0,
         area: (number % 3) as u16,
         quantity: 1,
+        standing: Standing::Confirmed,
+        bucket: None,
     };
     Dataset {
         events: (0..events).map(event).collect(),

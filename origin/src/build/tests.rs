@@ -1,6 +1,6 @@
 use super::*;
 use crate::pack::lite;
-use origin_data::{Item, LogEvent};
+use origin_data::{Item, LogEvent, Standing};
 use snapshots::{
     Snapshot,
     answer::{Answer, Call, Request, answer},
@@ -27,6 +27,8 @@ fn log(items: u32) -> Dataset {
         session: 0,
         area: 0,
         quantity: 1,
+        standing: Standing::Confirmed,
+        bucket: None,
     };
     Dataset {
         events: (0..items * 20).map(click).collect(),

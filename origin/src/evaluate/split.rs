@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use origin_data::{
-    Dataset, Item, LogEvent,
+    Dataset, Item, LogEvent, Standing,
     encoding::text,
     input::{Input, Line},
 };
@@ -90,6 +90,8 @@ impl Split {
                     session: session.cast_unsigned() + 1,
                     area: 0,
                     quantity: 1,
+                    standing: Standing::Confirmed,
+                    bucket: None,
                 });
             }
         }
@@ -142,6 +144,8 @@ mod tests {
             session: 0,
             area: 0,
             quantity: 1,
+            standing: Standing::Confirmed,
+            bucket: None,
         };
         Dataset { events: hours.iter().map(event).collect(), items: vec![Item::default()], areas: vec![] }
     }

@@ -124,6 +124,10 @@ impl<'a> EventBuilder<'a> {
             region: Some(String::new()),
             placement: None,
             request: None,
+            order: None,
+            order_token: None,
+            trust: None,
+            bucket: None,
         };
         Self { catalogue, tag, event, count: 0 }
     }

@@ -219,6 +219,10 @@ fn event(kind: Kind, item: &str, at: Timestamp) -> Result<Event, Reject> {
         region: None,
         placement: None,
         request: None,
+        order: None,
+        order_token: None,
+        trust: None,
+        bucket: None,
     })
 }
 

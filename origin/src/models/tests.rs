@@ -3,7 +3,7 @@ use crate::{
     build,
     pack::{PackOptions, regions::Regions},
 };
-use origin_data::{Item, LogEvent};
+use origin_data::{Item, LogEvent, Standing};
 use snapshots::{event::Kind, time::DAY_MS};
 
 /// `days` days of 100 sessions with four clicks each. A session walks along a ring of items, so that the next item is
@@ -17,6 +17,8 @@ fn log(days: i64) -> Dataset {
         session: 0,
         area: 0,
         quantity: 1,
+        standing: Standing::Confirmed,
+        bucket: None,
     };
     let item = |number: u32| Item { id: format!("item-{number:02}"), ..Item::default() };
     Dataset {

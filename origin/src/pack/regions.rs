@@ -1,7 +1,7 @@
 //! Maps areas of events (lower-case country codes, or ISO 3166-2 codes such as `us-ca`) to regions.
 
 use anyhow::{Result, bail};
-use origin_data::LogEvent;
+use origin_data::{LogEvent, areas};
 use snapshots::manifest::{CONTINENT, WORLD, is_region};
 use std::collections::BTreeMap;
 
@@ -41,7 +41,8 @@ impl Regions {
         Self { of_area }
     }
 
-    /// One region for every area with at least `min_events` events.
+    /// One region for every country or subdivision with at least `min_events` events. Other areas are names of configured
+    /// regions, or made up.
     pub fn automatic(events: &[LogEvent], areas: &[String], min_events: usize) -> Self {
         let mut counts = vec![0usize; areas.len()];
         for event in events {
@@ -50,7 +51,7 @@ impl Regions {
         let mut large: Vec<(usize, &String)> = counts
             .into_iter()
             .zip(areas)
-            .filter(|(count, area)| *count >= min_events && is_region(area) && *area != WORLD)
+            .filter(|(count, area)| *count >= min_events && areas::is_iso(area))
             .collect();
         large.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
         large.truncate(MAX_AUTOMATIC);
@@ -82,43 +83,15 @@ impl Regions {
     /// The region of an area, looked up as at the edge: by area, then country, then continent.
     fn region_of(&self, area: &str) -> Option<&str> {
         let country = area.split('-').next().unwrap_or(area);
-        let on = CONTINENTS.iter().find(|(_, countries)| countries.split(' ').any(|code| code == country));
         let of = |area: &str| self.of_area.get(area).map(String::as_str);
-        of(area).or_else(|| of(country)).or_else(|| of(&format!("{CONTINENT}{}", on?.0)))
+        of(area).or_else(|| of(country)).or_else(|| of(&format!("{CONTINENT}{}", areas::continent(country)?)))
     }
 }
-
-/// The countries of each continent by ISO 3166-1 code, as in the UN's M49 standard. Cloudflare's continents differ in a few
-/// islands only.
-const CONTINENTS: [(&str, &str); 7] = [
-    (
-        "af",
-        "ao bf bi bj bw cd cf cg ci cm cv dj dz eg eh er et ga gh gm gn gq gw ke km lr ls ly ma mg ml mr mu mw mz na ne \
-         ng re rw sc sd sh sl sn so ss st sz td tf tg tn tz ug yt za zm zw",
-    ),
-    ("an", "aq bv gs hm"),
-    (
-        "as",
-        "ae af am az bd bh bn bt cc cn cx cy ge hk id il in io iq ir jo jp kg kh kp kr kw kz la lb lk mm mn mo mv my np \
-         om ph pk ps qa sa sg sy th tj tl tm tr tw uz vn ye",
-    ),
-    (
-        "eu",
-        "ad al at ax ba be bg by ch cz de dk ee es fi fo fr gb gg gi gr hr hu ie im is it je li lt lu lv mc md me mk mt \
-         nl no pl pt ro rs ru se si sj sk sm ua va xk",
-    ),
-    (
-        "na",
-        "ag ai aw bb bl bm bq bs bz ca cr cu cw dm do gd gl gp gt hn ht jm kn ky lc mf mq ms mx ni pa pm pr sv sx tc tt \
-         us vc vg vi",
-    ),
-    ("oc", "as au ck fj fm gu ki mh mp nc nf nr nu nz pf pg pn pw sb tk to tv um vu wf ws"),
-    ("sa", "ar bo br cl co ec fk gf gy pe py sr uy ve"),
-];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use origin_data::Standing;
     use snapshots::{event::Kind, time::Timestamp};
 
     #[test]
@@ -131,6 +104,8 @@ mod tests {
             session: 0,
             area,
             quantity: 1,
+            standing: Standing::Confirmed,
+            bucket: None,
         };
         let events: Vec<_> = [0, 0, 0, 1, 1, 2].map(event).into();
         let areas = ["", "fr", "gb"].map(String::from);
@@ -138,6 +113,8 @@ mod tests {
         assert_eq!(regions.names(), ["fr", WORLD]);
         assert_eq!(regions.members("fr", areas.iter().map(String::as_str)), [false, true, false]);
         assert_eq!(regions.members(WORLD, areas.iter().map(String::as_str)), [true; 3]);
+        let areas = ["atlantis", "fr-idf", "world"].map(String::from);
+        assert_eq!(Regions::automatic(&events, &areas, 1).names(), ["fr-idf", WORLD]);
     }
 
     #[test]
@@ -166,9 +143,6 @@ mod tests {
         assert_eq!(of("us"), ["us", "us-ny"]);
         assert_eq!(of("europe"), ["de", "de-be"]);
         assert_eq!(of("fr"), ["fr"]);
-        let codes: Vec<&str> = CONTINENTS.iter().flat_map(|(_, codes)| codes.split(' ')).collect();
-        let distinct: std::collections::BTreeSet<_> = codes.iter().collect();
-        assert_eq!((distinct.len(), codes.len()), (250, 250), "ISO 3166-1 has 249, and Kosovo");
     }
 
     #[test]

@@ -4,8 +4,7 @@ use crate::{
     config::ItemsFrom,
     store::{Store, StoreError, error::Result},
 };
-use origin_data::{Dataset, MAX_AREAS};
-use origin_data::{Item, LogEvent};
+use origin_data::{Dataset, Item, LogEvent, areas};
 use origin_log::{GlobalNames, LocalNames, Reader};
 use rusqlite::{Connection, Row};
 use snapshots::time::Timestamp;
@@ -31,11 +30,11 @@ impl Store {
     pub fn log(&self) -> Result<Dataset> {
         let catalogue = self.items()?;
         let mut items = GlobalNames::new(catalogue.iter().map(|item| &item.id).collect());
-        let mut areas = GlobalNames::new([""].into_iter().collect());
+        let mut area_names = GlobalNames::new([""].into_iter().collect());
         let mut events = Vec::new();
         Reader::new(&self.log, 0).read(|record, LocalNames { segment, item, area }| {
-            let Some(item) = items.resolve(segment, item, record.item, MAX_ITEMS) else { return };
-            let area = areas.resolve(segment, area, record.area, MAX_AREAS).unwrap_or_default();
+            let Some(item) = items.resolve(segment, item, record.item, |_| MAX_ITEMS) else { return };
+            let area = area_names.resolve(segment, area, record.area, areas::room).unwrap_or_default();
             events.push(LogEvent {
                 at: record.at,
                 kind: record.kind,
@@ -44,13 +43,15 @@ impl Store {
                 session: record.session,
                 area: area as u16,
                 quantity: record.quantity,
+                standing: record.standing,
+                bucket: record.bucket,
             });
         })?;
         let mut known: HashMap<Box<str>, Item> =
             catalogue.into_iter().map(|item| (item.id.as_str().into(), item)).collect();
         // Sort by the bytes of the name, so that the order of arrival does not matter.
         let (item_ids, item_index) = items.into_names().into_sorted();
-        let (areas, area_index) = areas.into_names().into_sorted();
+        let (areas, area_index) = area_names.into_names().into_sorted();
         for event in &mut events {
             event.item = item_index[event.item as usize];
             event.area = area_index[usize::from(event.area)] as u16;
@@ -91,7 +92,7 @@ impl Store {
         let mut items = GlobalNames::new(self.items()?.iter().map(|item| &item.id).collect());
         let mut events = 0;
         Reader::new(&self.log, 0).read(|record, LocalNames { segment, item, .. }| {
-            items.resolve(segment, item, record.item, usize::MAX);
+            items.resolve(segment, item, record.item, |_| usize::MAX);
             events += 1;
         })?;
         Ok(Totals { events, items: items.names().len() as u64 })

@@ -19,6 +19,10 @@ fn event(id: &str, item: &str, at: i64) -> Event {
         region: Some("GB".to_owned()),
         placement: None,
         request: None,
+        order: None,
+        order_token: None,
+        trust: None,
+        bucket: None,
     }
 }
 
@@ -127,10 +131,16 @@ fn areas_above_the_limit_count_as_unknown() {
     let (_dir, mut store) = open();
     let events: Vec<_> = (0..10_050)
         .map(|n| Event { region: Some(format!("r{n}")), ..event(&n.to_string(), "x", n) })
+        .chain([Event { region: Some("GB".to_owned()), ..event("last", "x", 10_050) }])
         .collect();
     store.append(&events).unwrap();
     let log = store.log().unwrap();
-    assert_eq!(log.areas.len(), 10_000);
+    assert_eq!(log.areas.len(), 10_001);
+    assert_eq!(
+        log.areas[usize::from(log.events[10_050].area)],
+        "gb",
+        "made-up areas take the place of a country"
+    );
     assert_eq!(log.events[10_040].area, 0);
     assert_eq!(log.areas[usize::from(log.events[9_000].area)], "r9000");
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Increment it with every change of the format or of what the tables count.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Name of the file in the data directory.
 pub const FILE: &str = "tables.checkpoint";
 

@@ -17,7 +17,7 @@ mod trends;
 
 use crate::config::StreamOptions;
 use anyhow::Result;
-use origin_data::MAX_AREAS;
+use origin_data::{Standing, areas};
 use origin_learn::popularity::{Counts, PopularityCounts};
 use origin_log::{GlobalNames, LocalNames, Reader, Record};
 use snapshots::{event::Kind, time::Timestamp};
@@ -50,13 +50,16 @@ impl StreamTables {
 
     /// Adds an event.
     pub fn add(&mut self, record: &Record<'_>, LocalNames { segment, item, area }: LocalNames) {
-        let Some(item) = self.items.resolve(segment, item, record.item, usize::MAX) else { return };
-        let area = self.areas.resolve(segment, area, record.area, MAX_AREAS).unwrap_or_default();
+        let Some(item) = self.items.resolve(segment, item, record.item, |_| usize::MAX) else { return };
+        let area = self.areas.resolve(segment, area, record.area, areas::room).unwrap_or_default();
         self.events[record.kind as usize] += 1;
         self.newest = self.newest.max(record.at);
-        self.counts.add(record.at, record.kind, item, area as u16);
+        self.counts.add(record.at, record.kind, record.standing, item, area as u16);
         if record.kind != Kind::Impression {
             self.recents.add(record.visitor, item, record.at);
+        }
+        // The event that a confirmation is of was counted.
+        if record.kind != Kind::Impression && record.standing != Standing::Confirming {
             self.trends.add(record.at, item);
         }
     }

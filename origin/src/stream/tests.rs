@@ -30,6 +30,10 @@ fn event(number: u32) -> Event {
         region: Some(["gb", "fr"][number as usize % 2].to_owned()),
         placement: None,
         request: None,
+        order: None,
+        order_token: None,
+        trust: None,
+        bucket: None,
     }
 }
 

@@ -8,7 +8,7 @@ fn reports_of_the_edge_are_summed() {
     let service = Service::start();
     let caller = service.with_key(&service.key("events"));
     let report = json!({
-        "latency":[0,5,0,0,0,0,0,0,0,0,0,0,1], "seconds":2.5, "cache_hits":4, "cache_misses":2, "errors":1, "events_dropped":3,
+        "latency":[0,5,0,0,0,0,0,0,0,0,0,0,1], "seconds":2.5, "cache_hits":4, "cache_misses":2, "errors":1, "events_dropped":3, "events_limited":5, "events_bots":2,
         "exposed":[{"experiment":"home","variant":"a","answers":3}]
     });
     for _ in 0..2 {
@@ -20,6 +20,8 @@ fn reports_of_the_edge_are_summed() {
         ("recommendation_cache_misses_total", 4.0),
         ("recommendation_errors_total", 2.0),
         ("edge_events_dropped_total", 6.0),
+        ("edge_events_limited_total", 10.0),
+        ("edge_events_bots_total", 4.0),
         ("recommendation_exposures_total{experiment=\"home\",variant=\"a\"}", 6.0),
         ("recommendation_latency_seconds_sum", 5.0),
         ("recommendation_latency_seconds_count", 12.0),

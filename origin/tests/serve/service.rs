@@ -93,6 +93,15 @@ impl Service {
         Self::start_in(dir, arguments)
     }
 
+    /// The error with which it does not start with this `verge.toml`.
+    pub(crate) fn refused(config: &str) -> String {
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("verge.toml"), config).unwrap();
+        let output = verge(dir.path()).args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     /// Starts it with a generated shop of 100 items and its model.
     pub(crate) fn start_shop(config: &str) -> Self {
         let dir = TempDir::new().unwrap();

@@ -9,7 +9,7 @@ use snapshots::{
     attributes::{Attributes, Item},
     cursor::{Cursor, MAX_SHOWN},
     envelope::Envelope,
-    event::{Kind, MAX_WARNINGS, PublicVisitor, parse_batch, parse_history, parse_public},
+    event::{EdgeSender, Kind, MAX_WARNINGS, Trust, parse_batch, parse_edge, parse_history},
     groups::{self, Groups},
     ids::Ids,
     manifest::{BlobRef, Manifest},
@@ -217,15 +217,18 @@ pub fn query(data: &[u8]) {
 /// A body of events.
 pub fn event(data: &[u8]) {
     let made = || "generated".to_owned();
-    let visitor = PublicVisitor { id: Some("visitor"), opted_out: false };
+    let sender = EdgeSender { visitor: Some("visitor"), region: Some("gb"), ..EdgeSender::default() };
     if let Ok(text) = core::str::from_utf8(data)
         && let Some(at) = Timestamp::read(text)
     {
         assert_eq!(Timestamp::read(&at.to_string()), Some(at));
     }
-    let public = parse_public(data, 50, NOW, visitor, made);
-    assert!(public.iter().flat_map(|batch| &batch.events).all(|event| event.at <= NOW));
-    for batch in [public, parse_history(data, 50, NOW, made), parse_batch(data, 50, NOW, made)].into_iter().flatten() {
+    let public = parse_edge(data, 50, NOW, sender, made);
+    for event in public.iter().flat_map(|batch| &batch.events) {
+        assert!(event.at <= NOW && event.trust == Some(Trust::Public));
+        assert!(event.visitor.as_deref() == Some("visitor") && event.region.as_deref() == Some("gb"));
+    }
+    for batch in [public, parse_history(data, 50, NOW, made), parse_batch(data, 50, NOW, &|_| true, made)].into_iter().flatten() {
         assert!(batch.events.len() + batch.rejected.len() <= 100 && batch.warnings.len() <= MAX_WARNINGS + 1);
         for event in &batch.events {
             assert!((1..=128).contains(&event.item.len()) && (1..=128).contains(&event.id.len()));

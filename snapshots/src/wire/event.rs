@@ -8,6 +8,7 @@
 mod fields;
 mod names;
 mod read;
+mod sender;
 mod split;
 mod when;
 
@@ -63,6 +64,29 @@ impl Kind {
     }
 }
 
+/// Who vouches for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// Nobody: it came through a door that is open to all. Its cart or purchase counts as a view until it is confirmed.
+    Public,
+    /// The shop, by a token for the line of the order that the origin has verified. Nobody can say this of himself.
+    Order,
+    /// A sender with a key.
+    Keyed,
+}
+
+/// Number of address buckets. Each holds a million addresses of IPv4, so a bucket identifies nobody.
+pub const BUCKETS: u16 = 1 << 12;
+/// Length of an order token: an HMAC-SHA-256 in hexadecimal digits.
+pub const ORDER_TOKEN: usize = 64;
+
+/// The text that an order token signs: the id of the order, that of the item and the quantity, a line each.
+pub fn order_token_text(order: &str, item: &str, quantity: u32) -> String {
+    // No identifier has a control character.
+    format!("{order}\n{item}\n{quantity}")
+}
+
 /// An event. JSON omits absent optional fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -98,6 +122,18 @@ pub struct Event {
     /// Id of the answer that the event is attributed to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// Id of the order of a purchase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// The shop's signature of this line of the order, see [`order_token_text`]. It is not verified yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_token: Option<String>,
+    /// Who vouches for the event. The edge always says it; absent, it is who the origin's request came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
+    /// Bucket of the sender's address, below [`BUCKETS`]: a keyed hash that is the same for a million addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<u16>,
 }
 
 /// An invalid event, or an invalid line of an event with several items, and the reason.
@@ -142,22 +178,29 @@ pub struct Batch {
 /// The most warnings of a batch that are listed.
 pub const MAX_WARNINGS: usize = 200;
 
-/// The visitor of events at the edge, where anyone may send them.
+/// The sender of events at the edge, where anyone may send them, as the platform and the cookie tell. Only a sender with a key
+/// is believed when its events name other visitors and regions.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PublicVisitor<'a> {
-    /// The visitor of an event that names none.
-    pub id: Option<&'a str>,
-    /// Whether visitors that events name are removed.
+pub struct EdgeSender<'a> {
+    /// Whether the sender has a key.
+    pub is_keyed: bool,
+    /// The visitor of the cookie; only with consent.
+    pub visitor: Option<&'a str>,
+    /// Whether the visitor opts out of tracking. Visitors and sessions are removed then, whoever names them.
     pub opted_out: bool,
+    /// The area of the visitor.
+    pub region: Option<&'a str>,
+    /// Bucket of the sender's address.
+    pub bucket: Option<u16>,
 }
 
 /// Who receives events.
 #[derive(Clone, Copy)]
 enum Door<'a> {
     /// The edge: senders are browsers with clocks of their own.
-    Public(PublicVisitor<'a>),
-    /// The origin: senders are servers.
-    Server,
+    Edge(EdgeSender<'a>),
+    /// The origin: senders are servers. The areas that it knows.
+    Server(&'a dyn Fn(&str) -> bool),
     /// An import.
     History,
 }
@@ -198,7 +241,7 @@ pub fn is_printable(text: &str, max: usize) -> bool {
 }
 
 /// Parses a body of at most `max_events` events from servers. `now` limits `at` and is its default; `make_id` makes the id of
-/// an event without one.
+/// an event without one. A region that is not an area by `is_area` is left out with a warning.
 ///
 /// The id of a purchase with an order's id is derived from order, item and visitor, so that a line of an order counts once.
 ///
@@ -208,24 +251,25 @@ pub fn parse_batch(
     body: &[u8],
     max_events: usize,
     now: Timestamp,
+    is_area: &dyn Fn(&str) -> bool,
     make_id: impl FnMut() -> String,
 ) -> Result<Batch, BodyError> {
-    parse(body, max_events, Receiver { now, door: Door::Server }, make_id)
+    parse(body, max_events, Receiver { now, door: Door::Server(is_area) }, make_id)
 }
 
-/// Parses events from browsers. Like [`parse_batch`], but sets a time ahead of `now` to `now`, and completes or removes the
-/// visitor.
+/// Parses events that reach the edge. Like [`parse_batch`], but sets a time ahead of `now` to `now`. Visitor, session, region
+/// and trust follow from `sender`; those that only a sender with a key may name are left out with a warning.
 ///
 /// # Errors
 /// Those of [`parse_batch`].
-pub fn parse_public(
+pub fn parse_edge(
     body: &[u8],
     max_events: usize,
     now: Timestamp,
-    visitor: PublicVisitor<'_>,
+    sender: EdgeSender<'_>,
     make_id: impl FnMut() -> String,
 ) -> Result<Batch, BodyError> {
-    parse(body, max_events, Receiver { now, door: Door::Public(visitor) }, make_id)
+    parse(body, max_events, Receiver { now, door: Door::Edge(sender) }, make_id)
 }
 
 /// Parses historical events. Like [`parse_batch`], but accepts any age and requires a time.

@@ -28,6 +28,12 @@ pub struct Report {
     /// Lost events: the origin rejected them, or was unavailable for too long.
     #[serde(default)]
     pub events_dropped: u64,
+    /// Events of clients that exceeded their limit. They were not accepted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub events_limited: u64,
+    /// Events of bots. They were accepted, and not forwarded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub events_bots: u64,
     /// Answers by variant of an experiment, at most [`MAX_EXPOSED`] entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exposed: Vec<Exposed>,
@@ -43,6 +49,11 @@ pub struct Exposed {
     pub variant: String,
     /// The number of answers.
     pub answers: u64,
+}
+
+/// An origin of an earlier version does not know the field.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Most variants of one report.
@@ -74,11 +85,12 @@ impl Report {
         self.latency.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
-    /// All counters in order: answers, seconds, hits, misses, errors, lost events, and the buckets.
+    /// At most 20 counters in order: answers, seconds, hits, misses, errors, lost events, the buckets, and events of bots.
     pub fn figures(&self) -> Vec<f64> {
         let counts = [self.cache_hits, self.cache_misses, self.errors, self.events_dropped]
             .into_iter()
-            .chain(self.latency);
+            .chain(self.latency)
+            .chain([self.events_bots]);
         [self.requests() as f64, self.seconds].into_iter().chain(counts.map(|count| count as f64)).collect()
     }
 
@@ -89,6 +101,8 @@ impl Report {
             ("cache_misses", self.cache_misses),
             ("errors", self.errors),
             ("events_dropped", self.events_dropped),
+            ("events_limited", self.events_limited),
+            ("events_bots", self.events_bots),
         ];
         if self.requests() > MAX_COUNT {
             return Some("latency");
@@ -118,8 +132,11 @@ mod tests {
             (1, 1, 1, 3)
         );
         assert!((report.seconds - 7.0003).abs() < 1e-9 && report.wrong_field().is_none());
-        let figures = Report { events_dropped: 9, ..report.clone() }.figures();
-        assert_eq!((figures.len(), figures[0], figures[5], figures[18]), (19, 3.0, 9.0, 1.0));
+        let figures = Report { events_dropped: 9, events_bots: 5, ..report.clone() }.figures();
+        assert_eq!(
+            (figures.len(), figures[0], figures[5], figures[18], figures[19]),
+            (20, 3.0, 9.0, 1.0, 5.0)
+        );
         report.expose("home", "a", 2);
         report.expose("home", "b", 1);
         report.expose("home", "a", 3);

@@ -150,7 +150,7 @@ fn by_outbox(_: &Fixtures) -> Result<()> {
 
 fn overflow(fixtures: &Fixtures) -> Result<()> {
     let origin = Origin::start(503)?;
-    let edge = Edge::start(&[("ORIGIN_URL", &origin.peer.address())])?;
+    let edge = Edge::start(&[("ORIGIN_URL", &origin.peer.address()), ("EVENTS_PER_ADDRESS", "0")])?;
     fixtures.shop()?.publish(&edge.kv_api())?;
     edge.until("/v1/popular", |reply| reply.status == 200)?;
     let sent = send_many(&edge, 24, 500)?;

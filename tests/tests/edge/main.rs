@@ -91,6 +91,8 @@ impl Fixtures {
                 ("ORIGIN_KEY", "sesame"),
                 ("CONSENT", "cookie:ok=yes"),
                 ("CORS_ORIGINS", "https://shop.example"),
+                // All tests come from one address.
+                ("EVENTS_PER_ADDRESS", "0"),
                 ("SNAPSHOTS_KEY", SNAPSHOTS_KEY),
             ])?;
             self.shop()?.publish(&edge.kv_api())?;

@@ -2,9 +2,17 @@
 // impressions and clicks become GA4's `view_item_list` and `select_item`.
 import type { Client, Event, Kind, Recommendation } from "verge-browser";
 
+interface Item {
+  item_id: string;
+  price?: number;
+  quantity?: number;
+  /** The shop's signature of this line of the order. */
+  order_token?: string;
+}
+
 interface Pushed {
   event?: string;
-  ecommerce?: { currency?: string; items?: { item_id: string; price?: number; quantity?: number }[] };
+  ecommerce?: { currency?: string; transaction_id?: string; items?: Item[] };
 }
 
 const KINDS: Record<string, Kind> = { view_item: "view", select_item: "click", add_to_cart: "cart", purchase: "purchase" };
@@ -14,8 +22,10 @@ export function bridge(verge: Client, layer: Pushed[]): void {
   const take = ({ event = "", ecommerce }: Pushed) => {
     const kind = KINDS[event];
     if (!kind) return;
-    const events = (ecommerce?.items ?? []).map(({ item_id: item, price, quantity }): Event => ({
+    const events = (ecommerce?.items ?? []).map(({ item_id: item, price, quantity, order_token }): Event => ({
       kind, item,
+      ...(ecommerce?.transaction_id && { order: ecommerce.transaction_id }),
+      ...(order_token && { order_token }),
       ...(price !== undefined && { price }),
       ...(quantity !== undefined && { quantity }),
       ...(ecommerce?.currency && { currency: ecommerce.currency }),

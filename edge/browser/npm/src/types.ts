@@ -108,6 +108,8 @@ export interface Event {
   item: string;
   /** Id of the order of a purchase. A line of an order, by order, item and visitor, counts once. */
   order?: string;
+  /** The shop's signature of this line of the order. Without it, a purchase counts as a view until the shop confirms it. */
+  order_token?: string;
   quantity?: number;
   /** Price of one item, in units of the currency. */
   price?: number;
@@ -117,8 +119,9 @@ export interface Event {
   placement?: string;
   /** `request` of the answer that the event is attributed to. */
   request?: string;
-  /** The shop's pseudonym for the visitor, with consent. */
+  /** The shop's pseudonym for the visitor. Only the events of servers with the edge's key may name one. */
   visitor?: string;
+  /** Id of the session. The edge leaves it out without consent. */
   session?: string;
   /** Unique id. Retries with the same id count once. Default: generated. */
   id?: string;

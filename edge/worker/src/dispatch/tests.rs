@@ -1,7 +1,9 @@
 use super::*;
+use crate::limits::EventLimits;
 use crate::reply::Body;
 use crate::store::LoadedSnapshot;
 use snapshots::envelope::{Envelope, Section};
+use snapshots::event::Trust;
 use snapshots::manifest::{BlobRef, Manifest, WORLD};
 use snapshots::strategy::{self, Strategy};
 use snapshots::{Bytes, Snapshot, attributes, ids, popularity};
@@ -22,6 +24,10 @@ struct FakeHost {
     body_fails: bool,
     blob_fails: bool,
     rate_limited: bool,
+    sender: &'static str,
+    calls: Cell<u32>,
+    limits: RefCell<EventLimits>,
+    untaught: RefCell<Vec<(Untaught, u32)>>,
     forwarded: RefCell<Vec<Event>>,
     counted: Cell<Option<(u16, bool)>>,
 }
@@ -36,14 +42,24 @@ impl Host for FakeHost {
     fn details(&self) -> Details {
         Details::read("mobile\nEurope/Paris\nEU\nIDF")
     }
+    fn sender(&self) -> String {
+        self.sender.to_owned()
+    }
     fn authorization(&self) -> Option<String> {
         None
     }
     fn minute_of_week(&self, _: &str) -> Option<u16> {
         None
     }
-    async fn is_within(&self, _: RateLimit) -> bool {
+    async fn is_within(&self, _: RateLimit, times: u32) -> bool {
+        self.calls.set(self.calls.get() + times);
         !self.rate_limited
+    }
+    fn admit(&self, clients: &[Limit<'_>], events: u32) -> bool {
+        self.limits.borrow_mut().admit(clients, events, NOW)
+    }
+    fn count_untaught(&self, reason: Untaught, events: u32) {
+        self.untaught.borrow_mut().push((reason, events));
     }
     async fn body(&self, _: u32) -> Result<Option<Vec<u8>>, String> {
         if self.body_fails { Err("the connection closed".into()) } else { Ok(self.body.clone()) }
@@ -203,6 +219,63 @@ fn events_are_forwarded_with_the_subdivision_if_configured() {
     assert_eq!(status(&host, &config(&[("AREAS", "subdivision")]), "POST", "/v1/events"), 202);
     let regions: Vec<_> = host.forwarded.borrow().iter().map(|event| event.region.clone().unwrap()).collect();
     assert_eq!(regions, ["fr", "fr-idf"]);
+}
+
+#[test]
+fn a_key_lets_events_name_regions_and_passes_the_limit() {
+    let body = br#"{"kind":"view","item":"a","region":"de"}"#.to_vec();
+    let host =
+        |sender| FakeHost { body: Some(body.clone()), rate_limited: true, sender, ..FakeHost::default() };
+    let mut config =
+        config(&[("EVENTS_KEY", "a key of sixteen"), ("ORIGIN_URL", "https://o"), ("ORIGIN_KEY", "k")]);
+    let keyed = host("Bearer a key of sixteen\n\n203.0.113.7");
+    config.bindings.events_limit = true;
+    assert_eq!(status(&keyed, &config, "POST", "/v1/events"), 202);
+    let forwarded = keyed.forwarded.borrow();
+    assert_eq!((forwarded[0].trust, forwarded[0].region.as_deref()), (Some(Trust::Keyed), Some("de")));
+    for (sender, expected) in [("Bearer another key\n", 429), ("\n", 429), ("\ncross-site", 403)] {
+        assert_eq!(status(&host(sender), &config, "POST", "/v1/events"), expected, "{sender}");
+    }
+    config.bindings.events_limit = false;
+    assert_eq!(status(&host("Bearer another key\n"), &config, "POST", "/v1/events"), 401);
+    let public = host("\n\n203.0.113.7");
+    assert_eq!(status(&public, &config, "POST", "/v1/events"), 202);
+    let forwarded = public.forwarded.borrow();
+    assert_eq!((forwarded[0].trust, forwarded[0].region.as_deref()), (Some(Trust::Public), Some("fr")));
+    assert!(forwarded[0].bucket.is_some());
+}
+
+#[test]
+fn a_limit_counts_events_by_address_and_by_visitor() {
+    let body = |count: usize| Some(r#"{"kind":"view","item":"a"}"#.repeat(count).into_bytes());
+    let mut host = FakeHost { sender: "\n\n203.0.113.7", body: body(50), ..FakeHost::default() };
+    let mut config =
+        config(&[("EVENTS_PER_ADDRESS", "120"), ("EVENTS_PER_VISITOR", "60"), ("CONSENT", "always")]);
+    config.bindings.events_limit = true;
+    let send = |host: &FakeHost, cookie: &str| {
+        let head = Head { method: "POST", url: "https://shop.example/v1/events", cookie, ..Head::default() };
+        let call = Call { host, config: &config, head: &head, id: "01JD", began: NOW };
+        ready(serve(&call)).map_or_else(|problem| problem.status, |reply| reply.status)
+    };
+    let (ann, bob) = ("verge_visitor=AAAAAAAAAAAAAAAAAAAAAA", "verge_visitor=BBBBBBBBBBBBBBBBBBBBBB");
+    assert_eq!([send(&host, ann), send(&host, ann), send(&host, bob), send(&host, "")], [202, 429, 202, 429]);
+    assert_eq!(*host.untaught.borrow(), [(Untaught::Limited, 50); 2]);
+    assert_eq!(host.forwarded.borrow().len(), 100);
+    // Each request, and each further 25 events begun of those that were admitted.
+    assert_eq!(host.calls.get(), 4 + 2);
+    host.body = body(20);
+    assert_eq!(send(&host, ""), 202);
+    host.sender = "\n\n203.0.113.8";
+    assert_eq!(send(&host, ""), 202, "another address");
+}
+
+#[test]
+fn events_of_bots_are_accepted_and_not_forwarded() {
+    let body = Some(br#"[{"kind":"view","item":"a"},{"kind":"view","item":"b"}]"#.to_vec());
+    let host = FakeHost { sender: "\n\n203.0.113.7\n\nGooglebot/2.1", body, ..FakeHost::default() };
+    assert_eq!(status(&host, &config(&[]), "POST", "/v1/events"), 202);
+    assert!(host.forwarded.borrow().is_empty());
+    assert_eq!(*host.untaught.borrow(), [(Untaught::Bot, 2)]);
 }
 
 #[test]

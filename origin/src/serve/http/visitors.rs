@@ -6,6 +6,7 @@
 use crate::serve::http::{problem::Result, query::PathId};
 use crate::serve::state::service::Shared;
 use axum::{Json, extract::State};
+use origin_data::Standing;
 use origin_log::{Reader, Record};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -67,7 +68,8 @@ fn event_json(record: &Record<'_>) -> Value {
     let mut event = json!({
         "id": record.id, "kind": record.kind, "item": record.item, "at": record.at, "quantity": record.quantity,
         "price": record.price, "currency": known(record.currency), "region": known(record.area),
-        "placement": known(record.placement), "request": known(record.request),
+        "placement": known(record.placement), "request": known(record.request), "bucket": record.bucket,
+        "unconfirmed": (record.standing == Standing::Unconfirmed).then_some(true),
     });
     if let Some(fields) = event.as_object_mut() {
         fields.retain(|_, value| !value.is_null());

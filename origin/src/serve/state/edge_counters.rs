@@ -30,6 +30,8 @@ impl EdgeCounters {
             sum.expose(experiment, variant, *answers);
         }
         sum.events_dropped = sum.events_dropped.wrapping_add(report.events_dropped);
+        sum.events_limited = sum.events_limited.wrapping_add(report.events_limited);
+        sum.events_bots = sum.events_bots.wrapping_add(report.events_bots);
     }
 
     /// The sum of all reports so far.
@@ -47,6 +49,12 @@ impl Collector for EdgeCounters {
             ("recommendation_cache_misses", "Answers that waited for KV", sum.cache_misses),
             ("recommendation_errors", "Requests for items that failed at the edge", sum.errors),
             ("edge_events_dropped", "Events that the edge dropped", sum.events_dropped),
+            (
+                "edge_events_bots",
+                "Events of bots at the edge, which nothing is learned from",
+                sum.events_bots,
+            ),
+            ("edge_events_limited", "Events of clients beyond their limit at the edge", sum.events_limited),
         ] {
             let counter = ConstCounter::new(count);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;

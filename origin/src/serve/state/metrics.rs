@@ -25,6 +25,18 @@ impl From<Kind> for KindLabel {
     }
 }
 
+/// Whether an order token was valid.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct TokenLabel {
+    outcome: &'static str,
+}
+
+impl TokenLabel {
+    pub(crate) fn new(is_valid: bool) -> Self {
+        Self { outcome: if is_valid { "valid" } else { "invalid" } }
+    }
+}
+
 /// A watched feed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct FeedLabel {
@@ -61,6 +73,10 @@ pub(crate) struct Metrics {
     registry: Registry,
     /// Durable events by kind; retries of one event count once.
     pub(crate) events_ingested: Family<KindLabel, Counter>,
+    /// Those of them that count as views, because nobody vouches for them: carts and purchases.
+    pub(crate) events_unconfirmed: Family<KindLabel, Counter>,
+    /// Tokens for lines of orders.
+    pub(crate) order_tokens: Family<TokenLabel, Counter>,
     /// Events in the tables, by kind.
     pub(crate) events_processed: Family<KindLabel, Counter>,
     /// Events that were rejected as invalid or could not be stored.
@@ -99,6 +115,8 @@ impl Default for Metrics {
         let mut metrics = Self {
             registry: Registry::default(),
             events_ingested: Family::default(),
+            events_unconfirmed: Family::default(),
+            order_tokens: Family::default(),
             events_processed: Family::default(),
             event_processing_errors: Counter::default(),
             log_commit: Histogram::new(SECONDS),
@@ -119,6 +137,11 @@ impl Default for Metrics {
         };
         let registry = &mut metrics.registry;
         registry.register("events_ingested", "Events stored durably", metrics.events_ingested.clone());
+        let unconfirmed = metrics.events_unconfirmed.clone();
+        let help = "Public carts and purchases stored, which count as views until they are confirmed";
+        registry.register("events_unconfirmed", help, unconfirmed);
+        let tokens = metrics.order_tokens.clone();
+        registry.register("order_tokens", "Tokens for lines of orders, by outcome", tokens);
         registry.register(
             "events_processed",
             "Events added to the tables, including those added again after a restart",

@@ -10,6 +10,7 @@ pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod live_tables;
 pub(crate) mod metrics;
+pub(crate) mod order_keys;
 pub(crate) mod publishing;
 pub(crate) mod rate_limit;
 pub(crate) mod service;

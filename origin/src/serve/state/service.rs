@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::serve::state::{
     body_memory::BodyMemory, feeds::Feeds, history::History, keys::Keys, live_tables::LiveTables, lock,
-    metrics::Metrics, publishing::Publishing, sessions::Sessions, traces::Traces,
+    metrics::Metrics, order_keys::OrderKeys, publishing::Publishing, sessions::Sessions, traces::Traces,
 };
 use crate::store::{Change, Store, StoreError};
 use crate::stream::checkpoint;
@@ -21,6 +21,8 @@ use tokio::sync::{Semaphore, watch};
 pub(crate) struct Service {
     /// The configuration that the service was started with.
     pub(crate) config: Config,
+    /// The keys of order tokens.
+    pub(crate) order_keys: OrderKeys,
     /// The metrics.
     pub(crate) metrics: Metrics,
     /// Memory for request bodies.
@@ -64,8 +66,9 @@ impl Service {
     /// Opens the data directory.
     ///
     /// # Errors
-    /// The store or the log cannot be used.
+    /// The store or the log cannot be used, or a key is too short.
     pub(crate) fn open(config: Config) -> Result<Shared> {
+        let order_keys = OrderKeys::new(config.serve.order_key.as_ref())?;
         let store = Store::open(&config.data_dir)?;
         let keys = Keys::new(store.keys()?, None);
         let version = store.catalogue_version()?;
@@ -86,6 +89,7 @@ impl Service {
         let traces = Traces::start(config.serve.traces_to.as_deref(), metrics.trace_spans_lost.clone())?;
         Ok(Arc::new(Self {
             traces,
+            order_keys,
             config,
             metrics,
             events,

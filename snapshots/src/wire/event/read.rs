@@ -3,7 +3,7 @@
 use super::fields::{self, Places, identifier, item_id, member, shown};
 use super::names::{self, Action};
 use super::split::Entry;
-use super::{Door, Event, Kind, MAX_FIELD, Outcome, Receiver, when};
+use super::{Event, Kind, MAX_FIELD, ORDER_TOKEN, Outcome, Receiver, when};
 use crate::wire::hash::content_hash;
 use crate::wire::json::{Json, Object};
 use std::collections::BTreeMap;
@@ -167,29 +167,32 @@ impl Reading<'_> {
             kind: name.kind,
             item: String::new(),
             visitor: self.visitor(&places),
-            session: self.text("session", session(&places)),
+            session: self.session(&places),
             at,
             quantity: None,
             price: None,
             currency: None,
-            region: self.text("region", places.own(&["region"])),
+            region: self.region(&places),
             placement: self.text("placement", places.own(&["placement"])),
             request: self.text("request", places.own(&["request"])),
+            order: if name.kind == Kind::Purchase { self.order(&places, &name) } else { None },
+            order_token: None,
+            trust: self.trust(&places),
+            bucket: self.bucket(&places),
         };
-        let order = if name.kind == Kind::Purchase { self.order(&places, &name) } else { None };
         match items {
             Items::One(value) => {
                 let event = Event { item: item_id(value).map_err(|error| ("item", error))?, ..base };
                 let mut event = self.amounts(event, None, &places, None, true);
-                event.id = match &order {
+                event.id = match &event.order {
                     Some(order) => order_id(order, &event),
                     None => id.unwrap_or_else(make_id),
                 };
                 self.out.batch.events.push(event);
             }
             Items::List(list) => {
-                let id = if order.is_none() { id.unwrap_or_else(make_id) } else { String::new() };
-                self.lines(&list, &places, &name, &base, order.as_deref(), &id);
+                let id = if base.order.is_none() { id.unwrap_or_else(make_id) } else { String::new() };
+                self.lines(&list, &places, &name, &base, &id);
             }
         }
         Ok(())
@@ -202,7 +205,6 @@ impl Reading<'_> {
         places: &Places<'_, '_>,
         name: &Name<'_, '_>,
         base: &Event,
-        order: Option<&str>,
         id: &str,
     ) {
         let mut places_of_items: BTreeMap<String, usize> = BTreeMap::new();
@@ -230,7 +232,7 @@ impl Reading<'_> {
             };
             let event = Event { item, ..base.clone() };
             let mut event = self.amounts(event, Some(line), places, object, list.len() == 1);
-            if let Some(order) = order {
+            if let Some(order) = &base.order {
                 let events = &mut self.out.batch.events;
                 if let Some(first) = places_of_items.get(&event.item).and_then(|first| events.get_mut(*first))
                 {
@@ -251,27 +253,6 @@ impl Reading<'_> {
         }
     }
 
-    fn visitor(&mut self, places: &Places<'_, '_>) -> Option<String> {
-        let value = places.own(&["visitor"]).or_else(|| {
-            places
-                .find_or_wrapper(&[
-                    "anonymousId",
-                    "anonymous_id",
-                    "client_id",
-                    "clientId",
-                    "user_pseudo_id",
-                    "app_instance_id",
-                ])
-                .or_else(|| places.find_or_wrapper(&["domain_userid", "userId", "user_id"]))
-        });
-        let named = self.text("visitor", value);
-        match self.receiver.door {
-            Door::Public(public) if public.opted_out => None,
-            Door::Public(public) => named.or_else(|| public.id.map(str::to_owned)),
-            Door::Server | Door::History => named,
-        }
-    }
-
     fn order(&mut self, places: &Places<'_, '_>, name: &Name<'_, '_>) -> Option<String> {
         let value = places
             .own(&["order"])
@@ -281,7 +262,7 @@ impl Reading<'_> {
     }
 
     /// An optional text; one that cannot be read is left out.
-    fn text(&mut self, field: &'static str, value: Option<&Json<'_>>) -> Option<String> {
+    pub(super) fn text(&mut self, field: &'static str, value: Option<&Json<'_>>) -> Option<String> {
         let value = value?;
         let text = identifier(value, MAX_FIELD);
         if text.is_none() {
@@ -317,6 +298,15 @@ impl Reading<'_> {
                 Err(detail) => self.out.warn(number, "quantity", detail),
             }
         }
+        if let Some(value) = find(&["order_token"], false).filter(|_| event.order.is_some()) {
+            let is_token =
+                |text: &str| text.len() == ORDER_TOKEN && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            event.order_token = value.as_str().filter(|text| is_token(text)).map(str::to_owned);
+            if event.order_token.is_none() {
+                let detail = format!("left out: {} is not {ORDER_TOKEN} hexadecimal digits", shown(value));
+                self.out.warn(number, "order_token", detail);
+            }
+        }
         let currency = find(&["currency", "currencyCode", "currency_code"], true);
         event.currency = currency.and_then(fields::currency);
         let price = find(&["price", "unit_price", "unitPrice"], false);
@@ -336,12 +326,6 @@ impl Reading<'_> {
         }
         event
     }
-}
-
-fn session<'b, 'a>(places: &Places<'b, 'a>) -> Option<&'b Json<'a>> {
-    places
-        .own(&["session"])
-        .or_else(|| places.find(&["session_id", "sessionId", "ga_session_id", "domain_sessionid"]))
 }
 
 /// The id of a line of an event without an order: derived from the whole event's, so that a retry gives the same ids.
@@ -371,4 +355,6 @@ fn add_line(event: &mut Event, line: &Event) {
         event.price = Some((one * first + other * second) / (first + second));
     }
     event.quantity = Some(first.saturating_add(second));
+    // Both lines have the token of the sum.
+    event.order_token = event.order_token.take().or_else(|| line.order_token.clone());
 }

@@ -7,7 +7,7 @@ const NOW: Timestamp = Timestamp(1_795_000_000_000);
 
 fn parse(body: &str) -> Batch {
     let mut made = 0;
-    parse_batch(body.as_bytes(), 10, NOW, || {
+    parse_batch(body.as_bytes(), 10, NOW, &|_| true, || {
         made += 1;
         format!("made-{made}")
     })
@@ -73,7 +73,7 @@ fn historical_events_may_be_old_but_need_a_time() {
 
 #[test]
 fn invalid_bodies_are_rejected() {
-    let refuse = |body: &[u8]| parse_batch(body, 2, NOW, String::new).unwrap_err();
+    let refuse = |body: &[u8]| parse_batch(body, 2, NOW, &|_| true, String::new).unwrap_err();
     assert!(matches!(refuse(b""), BodyError::NotJson(_)));
     assert!(matches!(refuse(b"{\"kind\":"), BodyError::NotJson(_)));
     assert!(matches!(refuse(b"\xff\xfe"), BodyError::NotJson(_)));
@@ -87,13 +87,13 @@ fn invalid_bodies_are_rejected() {
 proptest! {
     #[test]
     fn any_bytes_parse_or_are_rejected(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = parse_batch(&body, 10, NOW, String::new);
+        let _ = parse_batch(&body, 10, NOW, &|_| true, String::new);
     }
 
     #[test]
     fn warnings_are_bounded(count in 0usize..300) {
         let body = r#"{"kind":"view","item":"a","price":[]}"#.repeat(count + 1);
-        let batch = parse_batch(body.as_bytes(), 400, NOW, String::new).unwrap();
+        let batch = parse_batch(body.as_bytes(), 400, NOW, &|_| true, String::new).unwrap();
         prop_assert_eq!(batch.warnings.len(), (count + 1).min(MAX_WARNINGS + 1));
     }
 
@@ -101,12 +101,14 @@ proptest! {
     fn serialised_events_parse_to_the_same(
         id in "[!-~]{1,128}", item in "[^\\p{C}\\s]{1,9}( [^\\p{C}\\s]{1,9})?", visitor in proptest::option::of("[a-z]{1,9}"),
         kind in 0u8..5, cents in proptest::option::of(0u32..100_000_000), age in 0..MAX_AGE_MS,
+        trust in proptest::option::of(any::<bool>()), bucket in proptest::option::of(0..BUCKETS),
     ) {
         prop_assume!([&id, &item].into_iter().chain(&visitor).all(|text| !is_placeholder(text)));
         let event = Event {
             id, item, visitor, kind: Kind::from_u8(kind).unwrap(), at: Timestamp(NOW.0 - age),
             price: cents.map(|cents| f64::from(cents) / 100.0), session: None, quantity: None, currency: None,
-            region: None, placement: None, request: None,
+            region: None, placement: None, request: None, order: None, order_token: None, bucket,
+            trust: trust.map(|keyed| if keyed { Trust::Keyed } else { Trust::Public }),
         };
         let batch = parse(&serde_json::to_string(&event).unwrap());
         prop_assert_eq!(batch.events, vec![event]);

@@ -65,9 +65,9 @@ pub(super) fn read(
     } else if let Some(sent) = sent {
         let behind = match (received, door) {
             (Some(received), _) => received.0.saturating_sub(sent.0),
-            (None, Door::Public(_)) => now.0.saturating_sub(sent.0),
+            (None, Door::Edge(_)) => now.0.saturating_sub(sent.0),
             // What a server sends late was sent by a browser before.
-            (None, Door::Server) => now.0.saturating_sub(sent.0).min(0),
+            (None, Door::Server(_)) => now.0.saturating_sub(sent.0).min(0),
             (None, Door::History) => 0,
         };
         if behind.abs() > LATENCY_MS {
@@ -81,7 +81,7 @@ pub(super) fn read(
     }
     let ahead = at.0.saturating_sub(now.0);
     match door {
-        Door::Public(_) if ahead > 0 => {
+        Door::Edge(_) if ahead > 0 => {
             if ahead > SILENT_MS {
                 let detail = format!("{at} is {} s ahead; the time was set to {now}", ahead / 1_000);
                 out.warn(None, "at", detail);
