@@ -74,13 +74,27 @@ inBrowser("the package", (visit) => {
       assert.ok(packed.files.some(({ path }) => path === "index.d.ts"));
       writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module" }));
       try {
-        run("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", `./${packed.filename}`, "vite@8", "typescript@6.0", "react@19", "@types/react@19");
+        run("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", `./${packed.filename}`, "vite@8", "typescript@6.0", "react@19", "react-dom@19", "@types/react@19", "@types/react-dom@19");
       } catch (error) {
         return t.skip(`npm cannot install Vite here: ${String(error.stderr).slice(0, 200)}`);
       }
       mkdirSync(join(project, "src"));
       const recipes = join(project, "node_modules/verge-browser/recipes");
       for (const recipe of ["react.tsx", "hydrogen.ts", "gtm.ts"]) cpSync(join(recipes, recipe), join(project, "src", recipe));
+      writeFileSync(join(project, "src/react-app.tsx"), `
+        import { createRoot } from "react-dom/client";
+        import { Recommendations, useRecommendations } from "./react.js";
+        function App() {
+          const answer = useRecommendations({ limit: 3 });
+          return <main><p>{answer?.items.length}</p><Recommendations popular limit={2} heading="Wanted" href="/p/{id}" /></main>;
+        }
+        createRoot(document.getElementById("app")!).render(<App />);
+      `);
+      writeFileSync(join(project, "react.html"), `<!doctype html><html lang="en"><title></title><div id="app"></div>
+        <script type="module" src="/src/react-app.tsx"></script>`);
+      writeFileSync(join(project, "vite.config.js"), `
+        export default { build: { rolldownOptions: { input: ["index.html", "react.html"], onwarn: () => {} } } };
+      `);
       writeFileSync(join(project, "src/main.ts"), `
         import { createClient, type Answer } from "verge-browser";
         import "verge-browser/element";
@@ -121,6 +135,11 @@ inBrowser("the package", (visit) => {
           await page.reload();
           await page.waitForFunction(() => document.title === "edge" && navigator.serviceWorker.controller);
           assert.ok(await page.evaluate(() => verge.prepare()));
+          const react = await page.context().newPage();
+          await react.goto(`${site}/react.html`);
+          await react.locator("verge-recommendations [part=card]:not(.bone)").nth(1).waitFor();
+          await react.getByText("3", { exact: true }).waitFor();
+          await react.close();
           await page.context().setOffline(true);
           await page.reload();
           await page.waitForFunction(() => document.title === "browser");
