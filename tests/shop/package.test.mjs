@@ -147,6 +147,32 @@ inBrowser("the package", (visit) => {
         }, { expected: /ERR_INTERNET_DISCONNECTED|ERR_FAILED|status of 40/ }));
     }));
 
+  test("the tag for Google Tag Manager sends what the data layer held and what is pushed", () =>
+    inTemporary(async (site) => {
+      const tag = readFileSync(join(built, "recipes/gtm.html"), "utf8");
+      const pushed = (event, id) => `dataLayer.push(${JSON.stringify({ event, ecommerce: { items: [{ item_id: id }] } })})`;
+      writeFileSync(join(site, "index.html"), `<!doctype html><html lang="en"><title></title><script>
+        var dataLayer = [{ event: "consent" }]; ${pushed("view_item", "before")}</script>${tag}
+        <script>${pushed("add_to_cart", "after")}; ${pushed("view_promotion", "other")}</script>`);
+      await serve(site, (address) =>
+        visit(async (page) => {
+          const sent = [];
+          await page.route("**/v1/events", (route) => {
+            sent.push(JSON.parse(route.request().postData()));
+            return route.fulfill({ status: 202, body: "{}" });
+          });
+          await page.goto(address);
+          for (let tries = 0; tries < 100 && sent.length < 2; tries++) await page.waitForTimeout(20);
+          assert.equal(await page.evaluate(() => dataLayer.length), 4);
+          assert.deepEqual(sent.map(({ event, ecommerce }) => [event, ecommerce.items[0].item_id]), [["view_item", "before"], ["add_to_cart", "after"]]);
+          // The edge takes the bodies as they are.
+          for (const body of sent) {
+            const answer = await fetch(`${base}/v1/events`, { method: "POST", body: JSON.stringify(body) });
+            assert.equal(answer.status, 202, await answer.text());
+          }
+        }, { expected: /status of 40/ }));
+    }));
+
   for (const recipe of ["plain", "tablet"]) {
     test(`the recipe ${recipe}.html runs`, () =>
       inTemporary(async (site) => {
