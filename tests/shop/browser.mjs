@@ -21,10 +21,10 @@ const skip = !base
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
-/** Starts a browser for the suite `name` and calls `tests` with `visit`. */
-export function inBrowser(name, tests) {
+/** Starts a browser for the suite `name` and calls `tests` with `visit`. The suite may take `timeout` ms. */
+export function inBrowser(name, tests, timeout = 300_000) {
   if (skip) console.log(`skipped: ${name} in a browser: ${skip}`);
-  describe(name, { skip, timeout: 300_000 }, () => {
+  describe(name, { skip, timeout }, () => {
     let browser;
     before(async () => {
       const { chromium } = await import("playwright-core");

@@ -74,13 +74,27 @@ inBrowser("the package", (visit) => {
       assert.ok(packed.files.some(({ path }) => path === "index.d.ts"));
       writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module" }));
       try {
-        run("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", `./${packed.filename}`, "vite@8", "typescript@6.0", "react@19", "@types/react@19");
+        run("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", `./${packed.filename}`, "vite@8", "typescript@6.0", "react@19", "react-dom@19", "@types/react@19", "@types/react-dom@19");
       } catch (error) {
         return t.skip(`npm cannot install Vite here: ${String(error.stderr).slice(0, 200)}`);
       }
       mkdirSync(join(project, "src"));
       const recipes = join(project, "node_modules/verge-browser/recipes");
       for (const recipe of ["react.tsx", "hydrogen.ts", "gtm.ts"]) cpSync(join(recipes, recipe), join(project, "src", recipe));
+      writeFileSync(join(project, "src/react-app.tsx"), `
+        import { createRoot } from "react-dom/client";
+        import { Recommendations, useRecommendations } from "./react.js";
+        function App() {
+          const answer = useRecommendations({ limit: 3 });
+          return <main><p>{answer?.items.length}</p><Recommendations popular limit={2} heading="Wanted" href="/p/{id}" /></main>;
+        }
+        createRoot(document.getElementById("app")!).render(<App />);
+      `);
+      writeFileSync(join(project, "react.html"), `<!doctype html><html lang="en"><title></title><div id="app"></div>
+        <script type="module" src="/src/react-app.tsx"></script>`);
+      writeFileSync(join(project, "vite.config.js"), `
+        export default { build: { rolldownOptions: { input: ["index.html", "react.html"], onwarn: () => {} } } };
+      `);
       writeFileSync(join(project, "src/main.ts"), `
         import { createClient, type Answer } from "verge-browser";
         import "verge-browser/element";
@@ -121,11 +135,42 @@ inBrowser("the package", (visit) => {
           await page.reload();
           await page.waitForFunction(() => document.title === "edge" && navigator.serviceWorker.controller);
           assert.ok(await page.evaluate(() => verge.prepare()));
+          const react = await page.context().newPage();
+          await react.goto(`${site}/react.html`);
+          await react.locator("verge-recommendations [part=card]:not(.bone)").nth(1).waitFor();
+          await react.getByText("3", { exact: true }).waitFor();
+          await react.close();
           await page.context().setOffline(true);
           await page.reload();
           await page.waitForFunction(() => document.title === "browser");
           assert.equal(await page.locator("verge-recommendations [part=card]:not(.bone)").count(), 4);
         }, { expected: /ERR_INTERNET_DISCONNECTED|ERR_FAILED|status of 40/ }));
+    }));
+
+  test("the tag for Google Tag Manager sends what the data layer held and what is pushed", () =>
+    inTemporary(async (site) => {
+      const tag = readFileSync(join(built, "recipes/gtm.html"), "utf8");
+      const pushed = (event, id) => `dataLayer.push(${JSON.stringify({ event, ecommerce: { items: [{ item_id: id }] } })})`;
+      writeFileSync(join(site, "index.html"), `<!doctype html><html lang="en"><title></title><script>
+        var dataLayer = [{ event: "consent" }]; ${pushed("view_item", "before")}</script>${tag}
+        <script>${pushed("add_to_cart", "after")}; ${pushed("view_promotion", "other")}</script>`);
+      await serve(site, (address) =>
+        visit(async (page) => {
+          const sent = [];
+          await page.route("**/v1/events", (route) => {
+            sent.push(JSON.parse(route.request().postData()));
+            return route.fulfill({ status: 202, body: "{}" });
+          });
+          await page.goto(address);
+          for (let tries = 0; tries < 100 && sent.length < 2; tries++) await page.waitForTimeout(20);
+          assert.equal(await page.evaluate(() => dataLayer.length), 4);
+          assert.deepEqual(sent.map(({ event, ecommerce }) => [event, ecommerce.items[0].item_id]), [["view_item", "before"], ["add_to_cart", "after"]]);
+          // The edge takes the bodies as they are.
+          for (const body of sent) {
+            const answer = await fetch(`${base}/v1/events`, { method: "POST", body: JSON.stringify(body) });
+            assert.equal(answer.status, 202, await answer.text());
+          }
+        }, { expected: /status of 40/ }));
     }));
 
   for (const recipe of ["plain", "tablet"]) {

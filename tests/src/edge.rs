@@ -32,7 +32,7 @@ impl Edge {
         Self::start_as(&[], vars)
     }
 
-    /// Starts it with other configurations than `wrangler.toml`: that of the Worker (see [`wrangler_config`]), then those of
+    /// Starts it with other configurations than `wrangler.demo.toml`: that of the Worker (see [`wrangler_config`]), then those of
     /// further Workers, each with its script.
     ///
     /// # Errors

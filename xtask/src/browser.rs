@@ -1,4 +1,5 @@
-//! Builds the npm package into `target/browser/package`, and the demo shop that uses it into `target/shop`.
+//! Builds the npm package into `target/browser/package`, the modules that the Worker serves into `target/assets`, and the demo
+//! shop that uses them into `target/shop`.
 
 use crate::steps::Steps;
 use crate::{root, tools, wasm};
@@ -86,16 +87,19 @@ fn bundle(steps: &Steps, entry: &Path, external: Option<&str>, out: &Path) -> Re
     steps.run(&name, &mut esbuild).map(drop)
 }
 
-/// Puts the demo shop, the package and the OpenAPI file into target/shop, which `wrangler.toml` serves.
+/// Puts the package's modules and the OpenAPI file into target/assets/verge, which `wrangler.toml` serves, and with the demo shop
+/// into target/shop, which `wrangler.demo.toml` serves.
 ///
 /// # Errors
 /// The same as [`build`].
-pub fn build_shop(steps: &Steps) -> Result<()> {
+pub fn build_assets(steps: &Steps) -> Result<()> {
     let (package, shop) = (build_modules(steps)?, root().join("target/shop"));
-    let library = shop.join("verge");
-    fs::create_dir_all(&library).with_context(|| format!("cannot create {}", library.display()))?;
-    for (from, to) in [(root().join("edge/shop"), &shop), (package, &library)] {
-        for entry in fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))? {
+    let (modules, library) = (root().join("target/assets/verge"), shop.join("verge"));
+    for folder in [&modules, &library] {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    for (from, to) in [(&package, &modules), (&package, &library), (&root().join("edge/shop"), &shop)] {
+        for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
             let path = entry?.path();
             let served = ["js", "wasm", "html", "css", "svg"];
             if path.extension().is_some_and(|extension| served.iter().any(|served| *served == extension)) {
@@ -103,7 +107,7 @@ pub fn build_shop(steps: &Steps) -> Result<()> {
             }
         }
     }
-    copy(&root().join("edge/openapi.json"), &shop)
+    [&modules, &shop].into_iter().try_for_each(|folder| copy(&root().join("edge/openapi.json"), folder))
 }
 
 /// Copies a file into a directory. Writes nothing if it is unchanged, so that watchers of the directory see no event.

@@ -39,8 +39,8 @@ enum Command {
     Bench(bench::Args),
     /// Builds the Worker
     ///
-    /// Writes its modules to target/worker and the demo shop to target/shop, and prints the Worker's size.
-    /// `npx wrangler dev` and `npx wrangler deploy` call this through [build] in wrangler.toml.
+    /// Writes its modules to target/worker, the modules for storefronts to target/assets and the demo shop to target/shop,
+    /// and prints the Worker's size. `npx wrangler dev` and `npx wrangler deploy` call this through [build] in wrangler.toml.
     Worker,
     /// Builds the npm package for storefronts
     ///

@@ -12,13 +12,16 @@ use std::{fs, thread};
 /// The id of the local KV namespace: wrangler uses the name of the binding.
 pub const NAMESPACE: &str = "SNAPSHOTS";
 
+/// The configuration of the Worker with the demo shop, in the root of the repository.
+const DEMO: &str = "wrangler.demo.toml";
+
 /// Options of [`Dev::start`].
 pub struct Options<'a> {
     /// The port on 127.0.0.1.
     pub port: u16,
     /// The directory of the KV.
     pub persist_to: &'a Path,
-    /// The configuration of the Worker, followed by those of further Workers; `wrangler.toml` if empty.
+    /// The configuration of the Worker, followed by those of further Workers; [`DEMO`] if empty.
     pub configs: &'a [PathBuf],
     /// Variables that override those of the configuration.
     pub vars: &'a [(&'a str, &'a str)],
@@ -50,6 +53,10 @@ impl Dev {
             .env("CI", "1")
             .env("WRANGLER_SEND_METRICS", "false")
             .env("CLOUDFLARE_CF_FETCH_ENABLED", "false");
+        if configs.is_empty() {
+            // Without a registry of its own, so that Workers that are started beside the demo find it.
+            command.args(["--config", DEMO]);
+        }
         for config in configs {
             // Workers of concurrent runs have the same names.
             command.arg("--config").arg(config).env("WRANGLER_REGISTRY_PATH", persist_to.join("registry"));

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 fn ops() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("ops")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops")
 }
 
 /// Whether promtool is installed; prints that the test is skipped if not.

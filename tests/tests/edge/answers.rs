@@ -3,7 +3,7 @@
 use crate::parity::base36;
 use crate::{Fixtures, SNAPSHOTS_KEY, Test};
 use anyhow::{Context, Result, ensure};
-use end_to_end::{Edge, Reply};
+use end_to_end::{Edge, Reply, wrangler_config};
 use serde_json::{Value, json};
 use snapshots::attributes::{self, Item};
 use snapshots::envelope::{Envelope, Section};
@@ -29,6 +29,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("ids_with_commas_cookies_sales_variants_and_categories_are_read_as_meant", as_shops_send_it),
     ("cors_allows_only_configured_origins", cors),
     ("demo_shop_is_served_with_the_api", assets),
+    ("production_serves_modules_below_its_route_and_no_shop", production),
     ("snapshots_are_lite_for_pages_and_full_with_the_key", snapshots),
 ];
 
@@ -438,5 +439,23 @@ fn assets(fixtures: &Fixtures) -> Result<()> {
     ensure!(page.status == 200 && page.header("content-type").starts_with("text/html"), "{page:?}");
     let script = edge.get("/shop.js")?;
     ensure!(script.status == 200 && script.header("content-type").contains("javascript"), "{script:?}");
+    Ok(())
+}
+
+fn production(_: &Fixtures) -> Result<()> {
+    let edge = Edge::start_as(&[(&wrangler_config(&[])?, "")], &[("BASE_PATH", "/verge")])?;
+    let paths = [
+        ("/", 404),
+        ("/shop.js", 404),
+        ("/verge/index.js", 200),
+        ("/verge/element.js", 200),
+        ("/verge/openapi.json", 200),
+        ("/verge/healthz", 200),
+        ("/verge/v1/popular", 503),
+    ];
+    for (path, status) in paths {
+        let reply = edge.get(path)?;
+        ensure!(reply.status == status, "{path} should have the status {status}: {reply:?}");
+    }
     Ok(())
 }

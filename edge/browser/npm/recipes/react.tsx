@@ -1,11 +1,35 @@
-// A hook, and a server component (as in Next.js) that renders the element with its answer.
-import { useEffect, useState } from "react";
-import { createClient, type Answer, type RecommendParams } from "verge-browser";
-import { renderList } from "verge-browser/server";
+"use client";
+// React in the page: a hook, the element as a component, and a list that a server rendered. For Next.js, Remix and Vite.
+import { useEffect, useState, type DetailedHTMLProps, type HTMLAttributes } from "react";
+import { createClient, type Answer, type Placement, type RecommendParams } from "verge-browser";
+import "verge-browser/element";
 
-const verge = createClient();
+/** The attributes of `<verge-recommendations>`. */
+export interface RecommendationsProps {
+  placement?: Placement;
+  /** The item on screen; the items of the cart, separated by commas. */
+  item?: string;
+  limit?: number;
+  heading?: string;
+  /** The URL of an item's page, with `{id}`. */
+  href?: string;
+  /** List items that are similar to `item`, or the region's popular items, instead of personal ones. */
+  similar?: boolean;
+  popular?: boolean;
+}
 
-/** Recommendations in a page; undefined until loaded. */
+declare module "react" {
+  namespace JSX {
+    interface IntrinsicElements {
+      "verge-recommendations": DetailedHTMLProps<HTMLAttributes<HTMLElement>, HTMLElement> & RecommendationsProps;
+    }
+  }
+}
+
+/** A client for all components: the edge is below /v1 of this site. */
+export const verge = createClient();
+
+/** Recommendations for this visitor; undefined until loaded. */
 export function useRecommendations(params: RecommendParams): Answer | undefined {
   const [answer, setAnswer] = useState<Answer>();
   const asked = JSON.stringify(params);
@@ -18,10 +42,13 @@ export function useRecommendations(params: RecommendParams): Answer | undefined 
   return answer;
 }
 
-/** Rendered by the server, the same for everybody; `verge-browser/element` adopts the list in the page. */
-export async function Recommended({ item }: { item: string }) {
-  const server = createClient({ endpoint: "https://shop.example", fallback: false });
-  const answer = await server.similar(item, { limit: 8 });
-  const html = renderList(answer, { heading: "You may also like", placement: "product", href: "/p/{id}" });
-  return <div dangerouslySetInnerHTML={{ __html: html }} />;
+/** The element, which loads its list in the page. */
+export function Recommendations(props: RecommendationsProps) {
+  // The element hides itself if there is nothing to show.
+  return <verge-recommendations {...props} suppressHydrationWarning />;
+}
+
+/** A list that a server rendered with `renderList`. The element takes it over, and tracks what is seen and clicked. */
+export function RenderedList({ html }: { html: string }) {
+  return <div suppressHydrationWarning dangerouslySetInnerHTML={{ __html: html }} />;
 }
