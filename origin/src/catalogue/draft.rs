@@ -228,7 +228,7 @@ impl Draft {
             let Some(text) = self.get(field) else { return Ok(None) };
             let wrong = |error: String| Wrong::new(name, format!("'{}' {error}", shown(text)));
             let currency = self.get(Field::Currency).or(reading.currency.as_deref());
-            let price = price::read(text, currency).map_err(wrong)?;
+            let price = price::read(text, currency).map_err(|error| wrong(error.to_string()))?;
             if let Some(named) = price.currency {
                 item.currency.get_or_insert_with(|| named.to_owned());
                 if field == Field::Price {

@@ -266,7 +266,7 @@ pub(super) fn price(text: &str, reading: Reading) -> Result<Option<f64>, Reject>
         return Ok(Some(number));
     }
     let wrong = |error: &str| Reject::new("bad number", format!("price '{}' {error}", shown(text)));
-    let price = price::read(text, None).map_err(|error| wrong(&error))?;
+    let price = price::read(text, None).map_err(|error| wrong(&error.to_string()))?;
     let number = price.number.resolve(reading.decimal);
     number.map(Some).map_err(|(one, other)| wrong(&format!("can be {one} or {other}")))
 }
