@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod copies;
+
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -5,12 +5,14 @@
 mod admin;
 mod edge;
 mod feeds;
+mod formats;
 mod items;
 mod openapi;
 mod operations;
 mod publishing;
 mod senders;
 mod service;
+mod spellings;
 mod traces;
 
 use serde_json::{Value, json};
