@@ -12,7 +12,12 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use origin_data::files::replace_file;
 use origin_learn::{choose::Hyperparameters, config as recipe};
 use ring::hmac;
-use snapshots::{Snapshot, category::Wanted, manifest::WORLD, rules::Rules};
+use snapshots::{
+    Snapshot,
+    category::{Wanted, WantedName},
+    manifest::WORLD,
+    rules::Rules,
+};
 use std::{io::ErrorKind, path::Path, time::SystemTime};
 
 /// Name of the document in the data directory.
@@ -160,7 +165,8 @@ pub fn unknown_names(rules: &Rules, data_dir: &Path) -> Result<Vec<String>> {
             check("category", name, categories.iter().any(|path| wanted.includes(path)));
         }
         for name in matches.iter().flat_map(|wanted| &wanted.brands) {
-            check("brand", name, brands.contains(&&**name));
+            let wanted = WantedName::new(name);
+            check("brand", name, brands.iter().any(|brand| wanted.is(brand)));
         }
     }
     Ok(warnings)

@@ -26,4 +26,4 @@ pub use format::{
     shards::Shard, signal, strategy,
 };
 pub use snapshot::Snapshot;
-pub use wire::{cursor, event, json, query, recents, report, time};
+pub use wire::{cursor, event, json, price, query, recents, report, time};

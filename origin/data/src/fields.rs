@@ -1,5 +1,6 @@
 //! Fields of a line: splitting, and reading numbers and times as logs write them.
 
+pub use snapshots::event::is_placeholder;
 use snapshots::{
     event::{MAX_FIELD, is_printable},
     time::Timestamp,
@@ -74,20 +75,10 @@ pub fn price(text: &str) -> Result<Option<f64>, Reject> {
     }
 }
 
-/// The field if there is something in it: neither blanks, nor what programs write for a value that is missing.
+/// The field without blanks around it; `None` if it is empty or [a placeholder](is_placeholder).
 pub fn filled(text: &str) -> Option<&str> {
     let text = text.trim();
-    let missing = matches!(text, "" | "nan" | "NaN" | "null" | "NULL" | "None" | "\\N" | "<NA>");
-    (!missing).then_some(text)
-}
-
-/// Whether an id is what a page or a program writes where it has none: no item is called so.
-pub fn is_placeholder(id: &str) -> bool {
-    let id = id.trim();
-    matches!(id, "NaN" | "nan" | "")
-        || ["undefined", "null", "[object object]", "[object undefined]", "(not set)"]
-            .iter()
-            .any(|name| id.eq_ignore_ascii_case(name))
+    (!is_placeholder(text)).then_some(text)
 }
 
 /// A whole number that was written with decimals, as spreadsheets and data frames do: `101.0` is `101`, as is `101,0`.
@@ -150,7 +141,7 @@ mod tests {
         );
         assert_eq!(["6,0", "6,00", "1,000", "1.000", "6,5"].map(whole), ["6", "6", "1,000", "1.000", "6,5"]);
         assert!(["undefined", "NULL", "NaN", "[object Object]", " "].into_iter().all(is_placeholder));
-        assert!(!["nullable", "NAN", "N", "undefined-1"].into_iter().any(is_placeholder));
+        assert!(!["nullable", "NA", "N", "undefined-1"].into_iter().any(is_placeholder));
     }
 
     proptest! {

@@ -60,8 +60,16 @@ impl<'a> Input<'a> {
         let mut content = decompressed(CountingReader { inner: raw, read: Rc::clone(&read) })?;
         let mut prefix = Vec::new();
         content.by_ref().take(PREFIX as u64).read_to_end(&mut prefix)?;
-        let text = encoding::utf8(Cursor::new(prefix.clone()).chain(content))?;
-        let lines = Box::new(BufReader::with_capacity(256 << 10, text));
+        let mut text =
+            BufReader::with_capacity(256 << 10, encoding::utf8(Cursor::new(prefix.clone()).chain(content))?);
+        let start = text.fill_buf()?;
+        // The last byte may be one half of `\r\n`.
+        let is_old_mac = start.iter().rev().skip(1).any(|byte| *byte == b'\r') && !start.contains(&b'\n');
+        let lines: Box<dyn BufRead + 'a> = if is_old_mac {
+            Box::new(BufReader::with_capacity(256 << 10, OldMac(text)))
+        } else {
+            Box::new(text)
+        };
         Ok(Self { lines, read, unterminated: false, size, prefix })
     }
 
@@ -114,6 +122,18 @@ pub fn decompressed<'a>(mut raw: impl Read + 'a) -> io::Result<Box<dyn Read + 'a
     })
 }
 
+/// Text whose lines end with `\r`, as spreadsheets save it for the Macintosh.
+struct OldMac<R>(R);
+
+impl<R: Read> Read for OldMac<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.0.read(buffer)?;
+        let (read, _) = buffer.split_at_mut(length);
+        read.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
+        Ok(length)
+    }
+}
+
 struct CountingReader<R> {
     inner: R,
     read: Rc<Cell<u64>>,
@@ -158,6 +178,12 @@ mod tests {
         let mut joined = zstd::encode_all(&plain[..half], 1).unwrap();
         joined.extend(zstd::encode_all(&plain[half..], 1).unwrap());
         assert_eq!(lines(joined), expected);
+    }
+
+    #[test]
+    fn lines_may_end_with_a_carriage_return_alone() {
+        assert_eq!(lines(b"id,name\r1,Cup\r\r2,Jug".to_vec()), ["id,name", "1,Cup", "", "2,Jug"]);
+        assert_eq!(lines(b"a\rb\nc".to_vec()), ["a\rb", "c"]);
     }
 
     #[test]

@@ -9,10 +9,10 @@ use origin_data::fields::shown;
 /// The word is not known; the text says so.
 pub(super) fn read(text: &str) -> Result<bool, String> {
     let lower = text.trim().to_lowercase();
-    let word = ["https://schema.org/", "http://schema.org/", "schema:"]
-        .iter()
-        .find_map(|start| lower.strip_prefix(start));
-    let word = word.unwrap_or(&lower);
+    let address = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://")).unwrap_or(&lower);
+    let address = address.strip_prefix("www.").unwrap_or(address);
+    let word =
+        ["schema.org/", "schema:"].iter().find_map(|start| address.strip_prefix(start)).unwrap_or(&lower);
     // `5`, `5.0`, `>10`, `99+`
     let number = word.trim_start_matches('>').trim_end_matches('+').trim();
     if number.starts_with(|sign: char| sign.is_ascii_digit() || sign == '-')
@@ -27,10 +27,14 @@ pub(super) fn read(text: &str) -> Result<bool, String> {
     if is_among(OUT, &compact) {
         return Ok(false);
     }
-    // `3 in stock`
-    let quantity = compact.trim_start_matches(|sign: char| sign.is_ascii_digit());
-    if quantity.len() < compact.len() && is_among(IN, quantity) {
-        return Ok(compact[..compact.len() - quantity.len()].bytes().any(|digit| digit != b'0'));
+    // `3 in stock`, `Only 2 left`, `In stock (3)`
+    let digit = |sign: char| sign.is_ascii_digit();
+    let mut parts = compact.split(digit).filter(|part| !part.is_empty());
+    let (one, other) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+    let stock = if one == "only" { other } else { one };
+    let of_stock = is_among(IN, stock) || is_among("left leftinstock remaining pieces pcs", stock);
+    if compact.contains(digit) && of_stock && (one == "only" || other.is_empty()) && parts.next().is_none() {
+        return Ok(!word.starts_with('-') && compact.bytes().any(|byte| matches!(byte, b'1'..=b'9')));
     }
     Err(format!(
         "'{}' is not known; expected in_stock, out_of_stock, preorder, backorder, yes, no or a quantity",
@@ -45,8 +49,9 @@ fn is_among(words: &str, compact: &str) -> bool {
 /// Without blanks and signs, in lower case; by language.
 const IN: &str = "
     instock available availablenow availablefororder availableforsale preorder preordering presale backorder onbackorder
-    backordered limitedavailability limitedstock lowstock onlineonly instoreonly madetoorder fewleft lastitems yes true y on
-    auflager lieferbar verfügbar vorrätig sofortlieferbar vorbestellung vorbestellbar vorbestellen lieferrückstand ja
+    backordered limitedavailability limitedstock lowstock onlineonly instoreonly madetoorder fewleft lastitems unlimited yes
+    true y on
+    auflager lagernd lieferbar verfügbar vorrätig sofortlieferbar sofortverfügbar vorbestellung vorbestellbar vorbestellen lieferrückstand ja
     enstock disponible precommande précommande surcommande oui
     enexistencias hayexistencias disponibleparareservar reserva preventa sí si
     disponibile inmagazzino preordine prenotabile sì
@@ -76,7 +81,7 @@ const OUT: &str = "
     nenískladem vyprodáno nedostupné nedostupný vypredané niejenasklade nincsraktáron elfogyott nem
     stocepuizat indisponibil stoktayok stoktadeğil tükendi hayır εξαντλήθηκε μηδιαθέσιμο
     нетвналичии нет распродано неманаявності
-    在庫なし 売り切れ 品切れ 缺货 缺貨 售罄 无货 無貨 품절 재고없음
+    在庫なし 在庫切れ 売り切れ 品切れ 缺货 缺貨 售罄 无货 無貨 품절 재고없음
 ";
 
 #[cfg(test)]
@@ -101,6 +106,10 @@ mod tests {
             "YES",
             "1",
             "3 in stock",
+            "Only 2 left in stock",
+            "2 left",
+            "In stock (4)",
+            "http://www.schema.org/InStock",
             "auf Lager",
             "En stock",
             "op voorraad",
@@ -117,6 +126,8 @@ mod tests {
             "0",
             "-3",
             "0 in stock",
+            "0 left",
+            "-2 in stock",
             "False",
             "nicht auf Lager",
             "ausverkauft",
@@ -126,7 +137,18 @@ mod tests {
         ] {
             assert_eq!(read(word), Ok(false), "{word}");
         }
-        for word in ["", "soon", "ask us", "in stock soon", "5 weeks", "NaN", "inf", "-"] {
+        for word in [
+            "",
+            "soon",
+            "ask us",
+            "in stock soon",
+            "5 weeks",
+            "in stock in 3 weeks",
+            "only",
+            "NaN",
+            "inf",
+            "-",
+        ] {
             assert!(read(word).is_err(), "{word}");
         }
     }

@@ -32,6 +32,9 @@ pub enum Field {
     Group,
 }
 
+/// The greatest number up to which a float holds every whole number.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 impl Field {
     const COUNT: usize = 17;
 
@@ -97,11 +100,17 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Takes a field. An empty text says nothing; of two the one of higher rank counts, else the first.
+    /// Sets a field. A text that is empty or a placeholder says nothing. Of two texts the one of higher rank counts, else the
+    /// first.
     pub fn set(&mut self, field: Field, rank: u8, text: &str) {
         let text = text.trim();
-        // As a number a category says nothing to people.
-        if text.is_empty() || (field == Field::GoogleCategory && text.parse::<u32>().is_ok()) {
+        // The placeholder of an id is kept for the error, and `none` may be a word for stock. A category by number says
+        // nothing to people.
+        let is_absent = match field {
+            Field::Id | Field::Stock => text.is_empty(),
+            _ => is_placeholder(text),
+        };
+        if is_absent || (field == Field::GoogleCategory && text.parse::<u32>().is_ok()) {
             return;
         }
         let known = &mut self.fields[field as usize];
@@ -124,6 +133,14 @@ impl Draft {
         };
         match value {
             Value::Null => {}
+            Value::Bool(_) | Value::Array(_) if field == Field::Id => {
+                return Err("expected a text or a number".to_owned());
+            }
+            Value::Number(number) if field == Field::Id && number.is_f64() => {
+                let number = number.as_f64().filter(|number| number.abs() <= EXACT);
+                let number = number.ok_or("has more digits than the number keeps; send a text")?;
+                self.set(field, 0, &number.to_string());
+            }
             Value::Number(number) if matches!(field, Field::Price | Field::SalePrice) => {
                 // JSON has one decimal sign, which more digits than three make plain.
                 let number = number.as_f64().filter(|number| number.is_finite()).unwrap_or(-1.0);
@@ -224,24 +241,39 @@ impl Draft {
     }
 
     fn prices(&self, item: &mut Item, reading: &Reading, warnings: &mut Vec<Wrong>) -> Result<(), Wrong> {
-        let mut read = |field, name: &str| -> Result<Option<f64>, Wrong> {
+        let read = |field, name: &str| -> Result<Option<(f64, Option<&'static str>)>, Wrong> {
             let Some(text) = self.get(field) else { return Ok(None) };
             let wrong = |error: String| Wrong::new(name, format!("'{}' {error}", shown(text)));
             let currency = self.get(Field::Currency).or(reading.currency.as_deref());
-            let price = price::read(text, currency).map_err(wrong)?;
-            if let Some(named) = price.currency {
-                item.currency.get_or_insert_with(|| named.to_owned());
-                if field == Field::Price {
-                    item.currency = Some(named.to_owned());
+            let price = price::read(text, currency).map_err(|error| wrong(error.to_string()))?;
+            let number = price.number.resolve(reading.decimal).map_err(|(one, other)| {
+                wrong(format!("can be {one} or {other}; set `decimal` to \".\" or \",\""))
+            })?;
+            Ok(Some((number, price.currency)))
+        };
+        if let Some((price, named)) = read(Field::Price, "price")? {
+            item.price = Some(price);
+            item.currency = named.map(str::to_owned).or(item.currency.take());
+        }
+        if let Some((sale, named)) = read(Field::SalePrice, "sale_price")? {
+            let known = item.currency.as_deref();
+            let other = named.filter(|named| known.is_some_and(|known| !known.eq_ignore_ascii_case(named)));
+            match other {
+                Some(named) => {
+                    let error =
+                        format!("is in {named}, the price in {}; left out", known.unwrap_or_default());
+                    warnings.push(Wrong::new("sale_price", error));
+                }
+                // What many exports write where there is no sale.
+                None if sale == 0.0 && item.price.is_some_and(|price| price > 0.0) => {
+                    warnings.push(Wrong::new("sale_price", "is 0; left out"));
+                }
+                None => {
+                    item.sale_price = Some(sale);
+                    item.currency = item.currency.take().or(named.map(str::to_owned));
                 }
             }
-            let number = price.number.resolve(reading.decimal).map_err(|(one, other)| {
-                wrong(format!("can be {one} or {other}; set the feed's `decimal` to \".\" or \",\""))
-            })?;
-            Ok(Some(number))
-        };
-        item.price = read(Field::Price, "price")?;
-        item.sale_price = read(Field::SalePrice, "sale_price")?;
+        }
         if item.currency.is_none() && (item.price.is_some() || item.sale_price.is_some()) {
             item.currency.clone_from(&reading.currency);
         }
@@ -265,9 +297,9 @@ impl Draft {
         item.sale_from = time(from, "sale_from", false)?;
         item.sale_until = time(until, "sale_until", true)?;
         let wrong = if item.price.zip(item.sale_price).is_some_and(|(price, sale)| sale > price) {
-            "is higher than the price, and was left out"
+            "is higher than the price; left out"
         } else if item.sale_from.zip(item.sale_until).is_some_and(|(from, until)| from >= until) {
-            "ends before it begins, and was left out"
+            "ends before it begins; left out"
         } else {
             return Ok(());
         };
@@ -351,9 +383,13 @@ mod tests {
             sale(&[("sale_price_effective_date", "soon")]).unwrap_err().field,
             "sale_price_effective_date"
         );
-        let (item, warnings) =
-            read(&[("id", "1"), ("price", "20"), ("sale_price", "25")], &Reading::default()).unwrap();
-        assert_eq!((item.sale_price, &*warnings[0].field), (None, "sale_price"));
+        for no_sale in ["25", "0.00", "15 USD"] {
+            let (item, warnings) =
+                read(&[("id", "1"), ("price", "20 EUR"), ("sale_price", no_sale)], &Reading::default())
+                    .unwrap();
+            assert_eq!((item.sale_price, &*warnings[0].field), (None, "sale_price"), "{no_sale}");
+            assert_eq!((item.price, item.currency.as_deref()), (Some(20.0), Some("EUR")));
+        }
     }
 
     #[test]
@@ -380,6 +416,9 @@ mod tests {
         );
         assert_eq!((item.in_stock, item.currency.as_deref(), item.brand), (Some(false), Some("EUR"), None));
         assert!(draft.set_json(Field::Name, &json!({"a": 1})).is_err());
+        for id in [json!(true), json!(["7"]), json!(1e300)] {
+            assert!(draft.set_json(Field::Id, &id).is_err(), "{id}");
+        }
         assert!(
             draft.set_json(Field::Price, &json!(-1)).is_ok()
                 && Draft::default().finish(&Reading::default()).is_err()

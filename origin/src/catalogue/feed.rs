@@ -161,6 +161,8 @@ pub struct Row {
     pub draft: Draft,
     /// What is wrong with the row as a whole.
     pub fault: Option<Wrong>,
+    /// Whether the file ends after it without a line end.
+    pub is_unended: bool,
 }
 
 /// What the first reading finds.
@@ -234,6 +236,7 @@ pub fn take(
         present: HashSet::new(),
         nameless: 0,
         rows: 0,
+        torn: None,
         broken_store: None,
     };
     let mut about = About::default();
@@ -242,14 +245,18 @@ pub fn take(
         return Err(error);
     }
     taking.store_group()?;
-    let Taking { store, mut report, present, nameless, .. } = taking;
+    let Taking { store, mut report, present, nameless, torn, .. } = taking;
     (report.format, report.skipped) = (about.format, about.skipped);
     report.ignored = about.ignored.into_iter().collect();
+    let torn = torn.filter(|_| options.full).map(|line| {
+        format!("line {line}: the last row has no line end and an unreadable field, so the feed may have been cut; no item was removed")
+    });
     report.problem = match whole.and(again) {
         Err(error) => Some(format!("{error:#}; rows before it were taken")),
         Ok(()) if options.full && nameless > 0 => {
             Some(format!("{nameless} rows have no readable id, so no absent item was removed"))
         }
+        Ok(()) if torn.is_some() => torn,
         Ok(()) if report.items == 0 => Some("the feed has no items".to_owned()),
         Ok(()) => None,
     };
@@ -301,6 +308,8 @@ struct Taking<'a> {
     present: HashSet<String>,
     nameless: usize,
     rows: u64,
+    /// The line of a last row without a line end, of which something cannot be read.
+    torn: Option<u64>,
     broken_store: Option<anyhow::Error>,
 }
 
@@ -321,6 +330,9 @@ impl Taking<'_> {
             Some(wrong) => Err(wrong),
             None => row.draft.finish(&self.reading),
         };
+        if row.is_unended && !matches!(&item, Ok((_, warnings)) if warnings.is_empty()) {
+            self.torn = Some(line);
+        }
         match item {
             Ok((item, warnings)) => {
                 self.report.items += 1;

@@ -12,6 +12,7 @@ mod xml;
 use origin_data::{
     Item,
     fields::{self, is_placeholder, parse_currency},
+    price::Decimal,
 };
 use serde_json::{Map, Value};
 use snapshots::{
@@ -79,17 +80,30 @@ pub fn from_json(mut object: Map<String, Value>) -> Result<Item, Wrong> {
     check(item)
 }
 
-/// Reads an item from JSON as feeds have it, by Verge's or Google Merchant's names.
+/// An item that was read, and what was not.
+#[derive(Debug)]
+pub struct ReadItem {
+    /// The item.
+    pub item: Item,
+    /// What could not be read and was left out.
+    pub warnings: Vec<Wrong>,
+    /// Names that are not read.
+    pub ignored: Vec<String>,
+}
+
+/// Reads an item from JSON as feeds have it, by Verge's or Google Merchant's names. `decimal` decides between two readings
+/// of a price.
 ///
 /// # Errors
-/// A field that is no such thing; also one that is only told where a whole feed is read.
-pub fn from_feed_json(object: &Map<String, Value>) -> Result<Item, Wrong> {
-    let (draft, fault) = json::draft(object, None, |_| {});
-    let (item, warnings) = match fault {
-        Some(wrong) => return Err(wrong),
-        None => draft.finish(&draft::Reading::default())?,
-    };
-    warnings.into_iter().next().map_or(Ok(item), Err)
+/// The id, a price or a sale cannot be read.
+pub fn from_feed_json(object: &Map<String, Value>, decimal: Option<Decimal>) -> Result<ReadItem, Wrong> {
+    let mut ignored = Vec::new();
+    let (draft, fault) = json::draft(object, None, |name| ignored.push(name.to_owned()));
+    if let Some(wrong) = fault {
+        return Err(wrong);
+    }
+    let (item, warnings) = draft.finish(&draft::Reading { decimal, ..draft::Reading::default() })?;
+    Ok(ReadItem { item, warnings, ignored })
 }
 
 /// The item with its texts made clean.

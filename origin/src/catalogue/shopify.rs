@@ -6,7 +6,7 @@ use crate::catalogue::{
     draft::{Draft, Field},
     tables::{Header, Shaped},
 };
-use origin_data::records::Fields;
+use origin_data::{price, records::Fields};
 
 /// Columns, by Shopify's older and newer names.
 pub(super) struct Shopify {
@@ -126,12 +126,12 @@ impl Shopify {
             return Some("in_stock");
         }
         let goes_on = text(self.policy).is_some_and(|policy| ["continue", "true", "yes"].contains(&&*policy));
-        let quantity: f64 = text(self.quantity)?.parse().ok()?;
+        let quantity: f64 = text(self.quantity)?.replace(',', ".").parse().ok()?;
         Some(if quantity > 0.0 || goes_on { "in_stock" } else { "out_of_stock" })
     }
 }
 
-/// Shopify writes plain numbers.
+/// A price, unless it can be two; spreadsheets rewrite the plain numbers of the export.
 fn amount(text: &str) -> Option<f64> {
-    text.parse().ok()
+    price::read(text, None).ok()?.number.resolve(None).ok()
 }

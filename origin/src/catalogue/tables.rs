@@ -160,7 +160,9 @@ pub(super) fn read(
                 each(row)?;
                 continue;
             }
-            records::Found::Record(line) => Row { line, ..Row::default() },
+            records::Found::Record(line) => {
+                Row { line, is_unended: records.ends_without_line_end(), ..Row::default() }
+            }
         };
         let fields = splitter.split(&record);
         let count = fields.len();

@@ -79,10 +79,11 @@ impl WooCommerce {
 
     /// Reads a row.
     pub(super) fn shape(&mut self, fields: &Fields<'_>) -> Result<Shaped, Wrong> {
-        let text = |place: Option<usize>| place.map_or("", |place| fields.get(place).trim());
+        let text = |place: Option<usize>| place.map_or("", |place| unescaped(fields.get(place).trim()));
         let kind = text(self.kind).to_lowercase();
         // 0 is private, -1 a draft.
-        let hidden = self.published.is_some() && text(self.published) != "1"
+        let is_public = |text: &str| ["1", "1.0", "yes", "true", "publish", "published"].contains(&text);
+        let hidden = self.published.is_some() && !is_public(&text(self.published).to_lowercase())
             || text(self.visibility).eq_ignore_ascii_case("hidden");
         let category = first_of(text(self.categories));
         let image = first_of(text(self.images));
@@ -99,7 +100,7 @@ impl WooCommerce {
             return Ok(Shaped::Nothing);
         }
         let mut draft = Draft::default();
-        draft.set(Field::Id, 0, fields.get(self.item_id));
+        draft.set(Field::Id, 0, text(Some(self.item_id)));
         draft.set(Field::Name, 0, text(self.name));
         draft.set(Field::Group, 0, text(self.parent).trim_start_matches("id:"));
         draft.set(Field::Category, 0, &category);
@@ -122,6 +123,11 @@ impl WooCommerce {
         draft.set(Field::Stock, 0, if orders_taken { "backorder" } else { stock });
         Ok(Shaped::Item(Box::new(draft)))
     }
+}
+
+/// A text without the `'` that WooCommerce writes before what a spreadsheet would take for a formula.
+fn unescaped(text: &str) -> &str {
+    text.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(text)
 }
 
 /// The first of a list with commas between; a comma inside of a name follows a backslash.

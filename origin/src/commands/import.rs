@@ -10,6 +10,7 @@ use clap::Args;
 use origin_data::{
     clock::now,
     fields::{parse_area, parse_currency, parse_time},
+    price::Decimal,
     times::DateOrder,
 };
 use snapshots::time::Timestamp;
@@ -51,7 +52,8 @@ TABLES (online-retail, rees46, retailrocket, csv): columns are found by the head
 passed over. The delimiter is a comma, semicolon, tab or |. nan, NULL, None, \\N and empty fields are absent;
 ids written as 101.0 are 101. Times: RFC 3339 with or without a zone (then UTC), RFC 2822, seconds,
 milliseconds, microseconds or nanoseconds since 1970, and dates such as 1.12.2010, 1/12/2010 or 12/1/2010,
-whose order of day and month all dates of the file decide, else --dates.
+whose order of day and month all dates of the file decide, else --dates. Numbers with two readings such as
+1.299 are decided by the currency, the other prices of the file, then --decimal, and are otherwise rejected.
 
 FILES are plain, gzip or zstd, told by their content; - is standard input. Text is UTF-8, UTF-16 with a byte
 order mark, or else windows-1252.
@@ -107,6 +109,10 @@ pub struct ImportArgs {
     #[arg(long, value_name = "ORDER", value_parser = parse_order)]
     dates: Option<DateOrder>,
 
+    /// The decimal sign, "." or ",", of prices and quantities that can be two numbers
+    #[arg(long, value_name = "SIGN")]
+    decimal: Option<Decimal>,
+
     /// Show the first ten rows of each file as they are understood; store nothing
     #[arg(long)]
     dry_run: bool,
@@ -140,7 +146,13 @@ pub fn run(args: &ImportArgs, config: &Config) -> Result<()> {
     if args.format != Format::Csv && !args.map.is_empty() {
         bail!("--map goes with --format csv only");
     }
-    let options = ImporterOptions { since: args.since, every: args.every, now: now(), map: args.map.clone() };
+    let options = ImporterOptions {
+        since: args.since,
+        every: args.every,
+        now: now(),
+        map: args.map.clone(),
+        decimal: args.decimal,
+    };
     let mut importer = importer(args.format, options);
     let defaults = pipeline::Defaults {
         format: args.format.name(),
@@ -148,6 +160,7 @@ pub fn run(args: &ImportArgs, config: &Config) -> Result<()> {
         currency: args.currency.clone(),
         now: now(),
         dates: args.dates,
+        decimal: args.decimal,
     };
     let mut out = std::io::stdout().lock();
     let report = if args.dry_run {

@@ -2,36 +2,58 @@
 //!
 //! A line is an item if it is an object that has an `id` and nothing that makes an event. Events may be of any
 //! age, but have to say when they happened. Of a line with several events (an order of several items, an
-//! array), the valid ones are taken; notes say what was refused, changed or left out.
+//! array), the valid ones are taken; notes say what was refused, changed or left out, and which names are not read.
 
 use crate::catalogue;
 use crate::import::{Batch, Catalogue, Importer, Parsed, Row, item_id};
 use origin_data::Item;
-use origin_data::fields::Reject;
+use origin_data::{fields::Reject, price::Decimal};
 use serde_json::{Map, Value};
-use snapshots::event::parse_history;
+use snapshots::event::{Kind, parse_history};
 use snapshots::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// Events of one line; more is no event but a file in the wrong format.
 const MAX_EVENTS: usize = 10_000;
+/// Notes that are kept, and the length of a field's name in them.
+const MAX_NOTES: usize = 100;
+const MAX_NAME: usize = 60;
 
 /// The items so far.
 pub(super) struct Jsonl {
     catalogue: Catalogue,
     now: Timestamp,
+    decimal: Option<Decimal>,
     /// What of valid rows was refused, changed or left out, by kind of note and field: how often, and the first.
-    notes: BTreeMap<(&'static str, &'static str), (u64, String)>,
+    notes: BTreeMap<(&'static str, String), (u64, String)>,
 }
 
 impl Jsonl {
-    /// Events later than `now` are refused.
-    pub(super) fn new(now: Timestamp) -> Self {
-        Self { catalogue: Catalogue::default(), now, notes: BTreeMap::new() }
+    /// Events later than `now` are refused; `decimal` decides between two readings of an item's price.
+    pub(super) fn new(now: Timestamp, decimal: Option<Decimal>) -> Self {
+        Self { catalogue: Catalogue::default(), now, decimal, notes: BTreeMap::new() }
     }
 
-    fn note(&mut self, kind: &'static str, field: &'static str, detail: impl FnOnce() -> String) {
-        self.notes.entry((kind, field)).or_insert_with(|| (0, detail())).0 += 1;
+    fn note(&mut self, kind: &'static str, field: &str, detail: impl FnOnce() -> String) {
+        let mut key = (kind, field.chars().filter(|sign| !sign.is_control()).take(MAX_NAME).collect());
+        if self.notes.len() >= MAX_NOTES && !self.notes.contains_key(&key) {
+            key = ("changed, left out or not read", "other fields".to_owned());
+        }
+        self.notes.entry(key).or_insert_with(|| (0, detail())).0 += 1;
+    }
+
+    fn item(&mut self, object: &Map<String, Value>, line: u64) -> Result<Item, Reject> {
+        let read = catalogue::from_feed_json(object, self.decimal).map_err(|wrong| {
+            let reason = if wrong.field == "id" { "bad item id" } else { "bad item" };
+            Reject::new(reason, wrong.to_string())
+        })?;
+        for warning in &read.warnings {
+            self.note("left out", &warning.field, || format!("line {line}: {}", warning.error));
+        }
+        for name in &read.ignored {
+            self.note("not read", name, || format!("line {line}"));
+        }
+        Ok(read.item)
     }
 }
 
@@ -42,7 +64,8 @@ impl Importer for Jsonl {
             && let Ok(Value::Object(object)) = serde_json::from_str(row.text)
             && is_item(&object)
         {
-            self.catalogue.update(read_item(&object)?);
+            let item = self.item(&object, row.line)?;
+            self.catalogue.update(item);
             return Ok(Parsed::Catalogue);
         }
         let mut made = 0;
@@ -97,7 +120,7 @@ fn reason(field: &str) -> &'static str {
 }
 
 fn is_item(object: &Map<String, Value>) -> bool {
-    let of_events = [
+    const OF_EVENTS: [&str; 10] = [
         "event",
         "event_name",
         "events",
@@ -107,19 +130,13 @@ fn is_item(object: &Map<String, Value>) -> bool {
         "ecommerce",
         "messageId",
         "item",
-        "item_id",
-        "product_id",
-        "sku",
         "items",
     ];
-    object.contains_key("id") && !of_events.iter().any(|key| object.contains_key(*key))
-}
-
-fn read_item(object: &Map<String, Value>) -> Result<Item, Reject> {
-    catalogue::from_feed_json(object).map_err(|wrong| {
-        let reason = if wrong.field == "id" { "bad item id" } else { "bad item" };
-        Reject::new(reason, wrong.to_string())
-    })
+    let has = |key: &&str| object.contains_key(*key);
+    // An export of items may have `sku` beside `id`; an event's `name` is that of a kind.
+    let is_kind = || object.get("name").and_then(Value::as_str).and_then(Kind::from_name).is_some();
+    let names_item = ["item_id", "product_id", "sku"].iter().any(has);
+    has(&"id") && !OF_EVENTS.iter().any(has) && !(names_item && is_kind())
 }
 
 #[cfg(test)]
@@ -127,10 +144,9 @@ mod tests {
     use super::*;
     use crate::import::pipeline::Defaults;
     use proptest::prelude::*;
-    use snapshots::event::Kind;
 
     fn importer() -> Jsonl {
-        Jsonl::new(Timestamp(1_795_000_000_000))
+        Jsonl::new(Timestamp(1_795_000_000_000), None)
     }
 
     #[test]
@@ -150,6 +166,9 @@ mod tests {
             Ok(Parsed::Catalogue)
         );
         let reason = |result: Result<Parsed, Reject>| result.unwrap_err().reason;
+        assert_eq!(row(r#"{"id":"8","sku":"J-8","name":"Jug"}"#), Ok(Parsed::Catalogue));
+        let named = r#"{"id":"e2","name":"view_item","item_id":"8","timestamp":1700000000}"#;
+        assert_eq!(row(named), Ok(Parsed::Events));
         assert_eq!(reason(row(r#"{"kind":"view","item":"cup"}"#)), "bad date");
         assert_eq!(reason(row(r#"{"kind":"veiw","item":"cup","at":0}"#)), "unknown kind");
         assert_eq!(reason(row(r#"{"kind":"view","item":"cup","at":"2030-01-01T00:00:00Z"}"#)), "bad date");
@@ -159,7 +178,7 @@ mod tests {
         assert_eq!(reason(row("{")), "no event");
         assert_eq!(
             events.events.iter().map(|event| (event.kind, &*event.item)).collect::<Vec<_>>(),
-            [(Kind::View, "cup"), (Kind::Cart, "5")]
+            [(Kind::View, "cup"), (Kind::Cart, "5"), (Kind::View, "8")]
         );
         let items = importer.items();
         assert_eq!((&*items[0].id, items[0].name.as_deref()), ("7", Some("Red cup")));
@@ -181,6 +200,22 @@ mod tests {
             "{notes:?}"
         );
         assert!(notes[1].starts_with("item refused 1 times, first in line 3: missing"), "{notes:?}");
+    }
+
+    #[test]
+    fn an_item_is_taken_without_what_cannot_be_read() {
+        let mut importer = importer();
+        let defaults = Defaults::default();
+        let mut events = Batch::new(&defaults);
+        let text = r#"{"id":"cup","title":"Cup","availability":"some day","colour":"red"}"#;
+        assert_eq!(importer.row(Row::of_line("s", 4, text), &mut events), Ok(Parsed::Catalogue));
+        let notes = importer.notes();
+        assert!(
+            notes[0].starts_with("availability left out 1 times, first in line 4: 'some day'"),
+            "{notes:?}"
+        );
+        assert_eq!(notes[1], "colour not read 1 times, first in line 4");
+        assert_eq!(importer.items()[0].name.as_deref(), Some("Cup"));
     }
 
     proptest! {

@@ -84,6 +84,8 @@ pub struct Mapped {
     names: Vec<&'static str>,
     places: Vec<Place>,
     catalogue: Catalogue,
+    /// How many quantities were rounded, and the line of the first.
+    rounded: (u64, u64),
 }
 
 impl Mapped {
@@ -94,8 +96,22 @@ impl Mapped {
             names: TARGETS.to_vec(),
             places: vec![Place::Absent; TARGETS.len()],
             catalogue: Catalogue::default(),
+            rounded: (0, 0),
         }
     }
+}
+
+/// A quantity as events have it; counts in `rounded` those that were not whole, and keeps the line of the first.
+fn whole_quantity(quantity: f64, line: u64, rounded: &mut (u64, u64)) -> Result<u32, Reject> {
+    let whole = if quantity > 0.0 { quantity.round().max(1.0) } else { 0.0 };
+    if !(1.0..=f64::from(u32::MAX)).contains(&whole) {
+        let detail = format!("quantity {quantity} is not above 0 and up to {}", u32::MAX);
+        return Err(Reject::new("bad number", detail));
+    }
+    if whole != quantity {
+        *rounded = (rounded.0 + 1, if rounded.0 == 0 { line } else { rounded.1 });
+    }
+    Ok(whole as u32)
 }
 
 fn index(target: &str) -> usize {
@@ -146,24 +162,35 @@ impl Importer for Mapped {
             }
             value => Ok(value.map(str::to_owned)),
         };
-        let item = item_id(whole(text("item").unwrap_or("")))?;
-        let price = table::price(text("price").unwrap_or(""), row.reading)?.filter(|price| *price >= 0.0);
-        let currency =
+        let item = match &self.places[index("item")] {
+            Place::Column(place) => row.fields.get(*place),
+            Place::Constant(value) => value,
+            Place::Absent => "",
+        };
+        let item = item_id(whole(item.trim()))?;
+        let of_row =
             text("currency").map(parse_currency).transpose().map_err(|error| bad("currency", error))?;
+        let default = &events.defaults.currency;
+        let context = of_row.as_deref().or(default.as_deref());
+        let price = table::price(text("price").unwrap_or(""), row.reading, context)?;
+        let (price, named) = price.filter(|(price, _)| *price >= 0.0).unzip();
+        let named = named.flatten().map(str::to_owned);
+        if let (Some(row), Some(named)) = (&of_row, &named)
+            && row != named
+        {
+            return Err(bad("price", format!("it is in {named}, the row's currency is {row}")));
+        }
+        let currency = of_row.or(named);
         let is_event = !matches!(self.places[index("kind")], Place::Absent);
         if is_event {
             let kind = text("kind").unwrap_or("");
             let kind =
                 kind_of(kind).ok_or_else(|| Reject::new("unknown kind", format!("'{}'", shown(kind))))?;
             let at = table::time(text("at").unwrap_or(""), row.reading)?;
-            let quantity = match text("quantity").map(whole).map(str::parse::<u32>) {
-                None => None,
-                Some(Ok(quantity)) if quantity > 0 => Some(quantity),
-                Some(_) => {
-                    let quantity = shown(text("quantity").unwrap_or(""));
-                    return Err(Reject::new("bad number", format!("quantity '{quantity}'")));
-                }
-            };
+            let quantity = table::quantity(text("quantity").unwrap_or(""), row.reading)?;
+            let rounded = &mut self.rounded;
+            let quantity =
+                quantity.map(|quantity| whole_quantity(quantity, row.line, rounded)).transpose()?;
             events.push(Event {
                 id: short("id")?.unwrap_or_default(),
                 visitor: short("visitor")?,
@@ -198,6 +225,15 @@ impl Importer for Mapped {
     fn items(&mut self) -> Vec<Item> {
         self.catalogue.take()
     }
+
+    fn notes(&mut self) -> Vec<String> {
+        let (count, first) = std::mem::take(&mut self.rounded);
+        if count == 0 {
+            Vec::new()
+        } else {
+            vec![format!("quantity rounded {count} times, first in line {first}")]
+        }
+    }
 }
 
 /// A kind by Verge's, GA4's or Segment's name, or by another usual word.
@@ -231,10 +267,15 @@ mod tests {
             Home>Cups;Cup;7.0;13.2.2025 10:00;Add to cart;u1;12,50;2.0\n\
             ;Jug;8;1.2.2025 10:00;buy;NULL;9,00;\n\
             ;Jug;8;1.2.2025 10:00;dance;;;\n\
-            ;Jug;undefined;1.2.2025 10:00;buy;;;\n";
-        let (events, refused, items) = import_table(&mut Mapped::new(map.parse().unwrap()), rows);
-        assert_eq!(refused, ["unknown kind", "bad item id"]);
-        let [cart, buy] = &events[..] else { panic!("{events:?}") };
+            ;Jug;undefined;1.2.2025 10:00;buy;;;\n\
+            ;Jug;8;1.2.2025 10:00;buy;;;0\n\
+            ;Jug;9;1.2.2025 10:00;buy;;;2,6\n";
+        let mut importer = Mapped::new(map.parse().unwrap());
+        let (events, refused, items) = import_table(&mut importer, rows);
+        assert_eq!(refused, ["unknown kind", "bad item id", "bad number"]);
+        let [cart, buy, rounded] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(rounded.quantity, Some(3));
+        assert_eq!(importer.notes(), ["quantity rounded 1 times, first in line 7"]);
         assert_eq!(
             (cart.kind, &*cart.item, cart.price, cart.quantity),
             (Kind::Cart, "7", Some(12.5), Some(2))

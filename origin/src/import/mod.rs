@@ -189,6 +189,8 @@ pub struct ImporterOptions {
     pub now: Timestamp,
     /// `csv`: what its columns are.
     pub map: mapped::Mapping,
+    /// The decimal sign of prices of items that can be two numbers.
+    pub decimal: Option<Decimal>,
 }
 
 /// The importer of a format.
@@ -199,7 +201,7 @@ pub fn importer(format: Format, options: ImporterOptions) -> Box<dyn Importer> {
         Format::Retailrocket => Box::new(retailrocket::RetailRocket::default()),
         Format::Alibaba => Box::new(alibaba::Alibaba::default()),
         Format::Sessions => Box::new(sessions::Sessions::new(options.since, options.every)),
-        Format::Jsonl => Box::new(jsonl::Jsonl::new(options.now)),
+        Format::Jsonl => Box::new(jsonl::Jsonl::new(options.now, options.decimal)),
         Format::Csv => Box::new(mapped::Mapped::new(options.map)),
     }
 }

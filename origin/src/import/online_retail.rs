@@ -98,31 +98,37 @@ impl Importer for OnlineRetail {
         let (description, customer, country) = (optional(description), optional(customer), optional(country));
         let invoice = whole(invoice.trim());
         let code = whole(code.trim()).to_uppercase();
-        let units: i64 = whole(quantity.trim())
-            .parse()
-            .map_err(|_| Reject::new("bad number", format!("quantity '{}'", shown(quantity))))?;
+        let units = table::quantity(quantity, row.reading)?
+            .filter(|units| units.fract() == 0.0)
+            .ok_or_else(|| Reject::new("bad number", format!("quantity '{}'", shown(quantity))))?;
         match invoice.as_bytes().first() {
             None => return Err(Reject::new("no invoice", "the first field is empty")),
             Some(b'A' | b'a') => {
                 return Err(Reject::new("adjustment", format!("invoice {}", shown(invoice))));
             }
             Some(b'C' | b'c') => return Err(Reject::new("return", format!("invoice {}", shown(invoice)))),
-            Some(_) if units < 1 => return Err(Reject::new("return", format!("quantity {units}"))),
+            Some(_) if units < 1.0 => return Err(Reject::new("return", format!("quantity {units}"))),
             Some(_) => {}
         }
         if !is_product(&code) {
             return Err(Reject::new("not a product", format!("code '{}'", shown(&code))));
         }
         let at = table::time(row.fields.get(date), row.reading)?;
-        let price = match table::price(price, row.reading)? {
-            Some(price) if price > 0.0 => price,
+        let price = match table::price(price, row.reading, Some(CURRENCY))? {
+            Some((_, Some(named))) if named != CURRENCY => {
+                return Err(Reject::new(
+                    "bad currency",
+                    format!("{named}; prices of this shop are in {CURRENCY}"),
+                ));
+            }
+            Some((price, _)) if price > 0.0 => price,
             _ => return Err(Reject::new("no price", format!("unit price '{}'", shown(price)))),
         };
         let customer = filled(customer).map(whole);
         events.push(Event {
             visitor: Some(customer.map_or_else(|| format!("invoice {invoice}"), str::to_owned)),
             session: Some(invoice.to_owned()),
-            quantity: Some(u32::try_from(units).unwrap_or(u32::MAX)),
+            quantity: Some(units as u32), // `as` saturates.
             price: Some(price),
             currency: Some(CURRENCY.to_owned()),
             region: code_of(filled(country).unwrap_or("")),

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use origin_data::encoding::text;
 use origin_data::fields::{Reject, shown};
 use origin_data::input::{Input, Line};
+use origin_data::price::Decimal;
 use origin_data::records::{self, Fields, Found, Records, Splitter};
 use origin_data::times::DateOrder;
 use snapshots::event::{Event, MAX_AHEAD_MS};
@@ -37,6 +38,8 @@ pub struct Defaults {
     pub now: Timestamp,
     /// The order of day and month, where it is told.
     pub dates: Option<DateOrder>,
+    /// The decimal sign of numbers with two readings that the file does not decide.
+    pub decimal: Option<Decimal>,
 }
 
 /// Imports `files` in order.
@@ -252,7 +255,8 @@ impl<'a> FileRun<'a> {
     ) -> Result<Reading> {
         let mut told = Vec::new();
         let survey = || table::survey(source, delimiter, watched, self.defaults.dates, &mut told);
-        let reading = habits.reading(fields, watched, survey).with_context(|| self.name.clone())?;
+        let mut reading = habits.reading(fields, watched, survey).with_context(|| self.name.clone())?;
+        reading.decimal = reading.decimal.or(self.defaults.decimal);
         self.report.notes.extend(told.into_iter().map(|note| format!("{}: {note}", self.name)));
         Ok(reading)
     }

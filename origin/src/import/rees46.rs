@@ -63,22 +63,26 @@ impl Importer for Rees46 {
         let Places { time, kind, item, category_id, category_code, brand, price, user, session } =
             self.columns;
         let optional = |place: Option<usize>| filled(place.map_or("", |place| row.fields.get(place)));
-        let kind = match row.fields.get(kind).trim() {
-            "view" => Kind::View,
-            "cart" => Kind::Cart,
-            "purchase" => Kind::Purchase,
-            "remove_from_cart" => return Err(Reject::new("removed from cart", "takes an interest back")),
-            other => return Err(Reject::new("unknown kind", format!("'{}'", shown(other)))),
+        let kind = row.fields.get(kind).trim();
+        let Some(kind) = Kind::from_name(kind) else {
+            return Err(if kind.eq_ignore_ascii_case("remove_from_cart") {
+                Reject::new("removed from cart", "takes an interest back")
+            } else {
+                Reject::new("unknown kind", format!("'{}'", shown(kind)))
+            });
         };
         let item = item_id(whole(row.fields.get(item).trim()))?;
         let at = table::time(row.fields.get(time), row.reading)?;
         // The log writes 0 where it does not know, and a few returns below it.
-        let price = table::price(optional(price).unwrap_or(""), row.reading)?.filter(|price| *price > 0.0);
+        let price = table::price(optional(price).unwrap_or(""), row.reading, None)?;
+        let (price, currency) = price.filter(|(price, _)| *price > 0.0).unzip();
+        let currency = currency.flatten().map(str::to_owned);
         let name = |text: Option<&str>| text.map(|text| whole(text).to_owned());
         events.push(Event {
             visitor: name(optional(user)),
             session: name(optional(session)),
             price,
+            currency: currency.clone(),
             ..event(kind, item, at)?
         })?;
         // A path is written with dots. The id stands where there is none; one that went through a float is lost.
@@ -89,6 +93,7 @@ impl Importer for Rees46 {
             category: category.or_else(|| id.map(str::to_owned)),
             brand: optional(brand).and_then(fields::name),
             price,
+            currency,
             ..Item::default()
         });
         Ok(Parsed::Events)

@@ -81,8 +81,8 @@ impl Importer for RetailRocket {
             )
         };
         let time = match self.file {
-            File::Events { time, .. } => Some(time),
-            _ => None,
+            File::Events { time, .. } | File::Properties { time, .. } => Some(time),
+            File::Tree { .. } => None,
         };
         Ok(Some(Watched { time, ..Watched::default() }))
     }
@@ -91,12 +91,8 @@ impl Importer for RetailRocket {
         let text = |place: usize| row.fields.get(place).trim();
         match self.file {
             File::Events { time, visitor, kind, item } => {
-                let kind = match text(kind) {
-                    "view" => Kind::View,
-                    "addtocart" => Kind::Cart,
-                    "transaction" => Kind::Purchase,
-                    other => return Err(Reject::new("unknown kind", format!("'{}'", shown(other)))),
-                };
+                let kind = Kind::from_name(text(kind))
+                    .ok_or_else(|| Reject::new("unknown kind", format!("'{}'", shown(text(kind)))))?;
                 let visitor =
                     visitor.and_then(|place| filled(text(place))).map(|visitor| whole(visitor).to_owned());
                 let at = table::time(text(time), row.reading)?;
@@ -105,9 +101,7 @@ impl Importer for RetailRocket {
             }
             File::Properties { time, item, property, value } => {
                 // Only the order of these times matters.
-                let at = text(time).parse().map_err(|_| {
-                    Reject::new("bad date", format!("'{}' is no number since 1970", shown(text(time))))
-                })?;
+                let at = table::time(text(time), row.reading)?.0;
                 let item = item_id(whole(text(item)))?;
                 match text(property) {
                     "categoryid" => later(&mut self.of(item).category, at, whole(text(value)).to_owned()),
@@ -186,8 +180,8 @@ mod tests {
         assert_eq!((events[0].visitor.as_deref(), &events[0].session), (Some("257"), &None));
         read(
             &mut importer,
-            "timestamp,itemid,property,value\n300,355,categoryid,20\n200,355,categoryid,99\n\
-             100,355,available,1\n200,355,available,0\n100,355,888,n12.000 1101",
+            "timestamp,itemid,property,value\n1433221300000,355,categoryid,20\n2015-06-01T00:00:00Z,355,categoryid,99\n\
+             1433221100.0,355,available,1\n1433221200,355,available,0\n1433221100000,355,888,n12.000 1101",
         );
         read(&mut importer, "categoryid,parentid\n20,7\n7,\n8,8");
         let items = importer.items();

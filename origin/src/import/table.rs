@@ -260,19 +260,46 @@ fn simple(text: &str) -> Option<f64> {
     (plain && decimals != 3 && text.len() < 16).then(|| text.parse().ok()).flatten()
 }
 
-/// Reads a price; `None` when it is missing.
+/// Reads a price, and the currency that it names; `None` when it is missing. `currency` is that of the row or the file.
 ///
 /// # Errors
 /// It is no price, or can be two.
-pub(super) fn price(text: &str, reading: Reading) -> Result<Option<f64>, Reject> {
+pub(super) fn price(
+    text: &str,
+    reading: Reading,
+    currency: Option<&str>,
+) -> Result<Option<(f64, Option<&'static str>)>, Reject> {
     let Some(text) = filled(text) else { return Ok(None) };
     if let Some(number) = simple(text) {
-        return Ok(Some(number));
+        return Ok(Some((number, None)));
     }
     let wrong = |error: &str| Reject::new("bad number", format!("price '{}' {error}", shown(text)));
-    let price = price::read(text, None).map_err(|error| wrong(&error))?;
-    let number = price.number.resolve(reading.decimal);
-    number.map(Some).map_err(|(one, other)| wrong(&format!("can be {one} or {other}")))
+    let price = price::read(text, currency).map_err(|error| wrong(&error.to_string()))?;
+    let number = price.number.resolve(reading.decimal).map_err(|readings| wrong(&two_readings(readings)))?;
+    Ok(Some((number, price.currency)))
+}
+
+/// Reads a quantity, which may be negative; `None` when it is missing.
+///
+/// # Errors
+/// It is no number, or can be two.
+pub(super) fn quantity(text: &str, reading: Reading) -> Result<Option<f64>, Reject> {
+    let Some(text) = filled(text) else { return Ok(None) };
+    if let Ok(number) = text.parse::<i64>() {
+        return Ok(Some(number as f64));
+    }
+    let wrong = |error: &str| Reject::new("bad number", format!("quantity '{}' {error}", shown(text)));
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1.0, digits),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let number = price::quantity(digits).ok_or_else(|| wrong("is no number"))?;
+    let number = number.resolve(reading.decimal).map_err(|readings| wrong(&two_readings(readings)))?;
+    Ok(Some(sign * number))
+}
+
+fn two_readings((one, other): (f64, f64)) -> String {
+    format!("can be {one} or {other}; set `decimal` to \".\" or \",\"")
 }
 
 /// Reads a time.
@@ -303,9 +330,26 @@ mod tests {
     #[test]
     fn prices_are_read_by_the_files_habit() {
         let comma = Reading { decimal: Some(price::Decimal::Comma), ..Reading::default() };
+        let price = |text, reading| price(text, reading, None).map(|price| price.map(|(number, _)| number));
         assert_eq!(price("2.450", comma), Ok(Some(2450.0)));
         assert_eq!(price("2.450", Reading::default()).unwrap_err().reason, "bad number");
         assert_eq!((price("6,95", Reading::default()), price("nan", comma)), (Ok(Some(6.95)), Ok(None)));
         assert_eq!(price("-3.5", comma), Ok(Some(-3.5)));
+        assert_eq!(super::price("2,450", Reading::default(), Some("GBP")), Ok(Some((2450.0, None))));
+        assert_eq!(super::price("2,5 €", Reading::default(), None), Ok(Some((2.5, Some("EUR")))));
+    }
+
+    #[test]
+    fn quantities_are_read_by_the_files_habit() {
+        let comma = Reading { decimal: Some(price::Decimal::Comma), ..Reading::default() };
+        for (text, expected) in
+            [("6", 6.0), ("6,0", 6.0), ("6.000", 6.0), ("-6.0", -6.0), ("+2", 2.0), ("1,5", 1.5)]
+        {
+            assert_eq!(quantity(text, Reading::default()), Ok(Some(expected)), "{text}");
+        }
+        assert_eq!((quantity("1.500", comma), quantity(" nan", comma)), (Ok(Some(1500.0)), Ok(None)));
+        for text in ["1,500", "one", "6x", "--6", "1e3"] {
+            assert!(quantity(text, Reading::default()).is_err(), "{text}");
+        }
     }
 }

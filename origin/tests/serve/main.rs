@@ -6,12 +6,14 @@ mod admin;
 mod audit;
 mod edge;
 mod feeds;
+mod formats;
 mod items;
 mod openapi;
 mod operations;
 mod publishing;
 mod senders;
 mod service;
+mod spellings;
 mod traces;
 
 use serde_json::{Value, json};

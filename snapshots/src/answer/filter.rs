@@ -3,7 +3,7 @@
 use super::known_items;
 use crate::{
     format::attributes::Attributes,
-    rules::{Decision, Diversify, Facet, categories_below, places},
+    rules::{Decision, Diversify, Facet, brands_named, categories_below},
     set::SortedSet,
     snapshot::Snapshot,
     wire::{query::Query, time::Timestamp},
@@ -21,7 +21,7 @@ pub(crate) struct ItemFilter<'a> {
     /// Groups with the item that the visitor viewed, which stands for the others.
     viewed: Vec<(u32, u32)>,
     categories: Option<SortedSet>,
-    brand: Option<Option<u32>>,
+    brands: Option<SortedSet>,
 }
 
 impl<'a> ItemFilter<'a> {
@@ -34,7 +34,7 @@ impl<'a> ItemFilter<'a> {
         seen: impl Iterator<Item = u32>,
     ) -> Self {
         let below = |wanted| categories_below(&snapshot.attributes, std::slice::from_ref(wanted));
-        let brand = |wanted: &String| places(snapshot.attributes.brands(), |name| name == wanted).next();
+        let named = |wanted| brands_named(&snapshot.attributes, std::slice::from_ref(wanted));
         let mut excluded: SortedSet = known_items(snapshot, &query.items).collect();
         excluded.extend(known_items(snapshot, &query.exclude));
         excluded.extend(seen);
@@ -47,7 +47,7 @@ impl<'a> ItemFilter<'a> {
             excluded_groups: SortedSet::default(),
             viewed: Vec::new(),
             categories: query.category.as_ref().map(below),
-            brand: query.brand.as_ref().map(brand),
+            brands: query.brand.as_ref().map(named),
         }
     }
 
@@ -105,7 +105,8 @@ impl<'a> ItemFilter<'a> {
         let attributes: &Attributes = &self.snapshot.attributes;
         let in_category =
             |wanted: &SortedSet| attributes.category(item).is_some_and(|category| wanted.contains(category));
-        let of_brand = |wanted: Option<u32>| wanted.is_some() && attributes.brand(item) == wanted;
+        let of_brand =
+            |wanted: &SortedSet| attributes.brand(item).is_some_and(|brand| wanted.contains(brand));
         let priced = self.query.price_min.is_none() && self.query.price_max.is_none()
             || attributes.price_at(item, self.now).is_some_and(|price| {
                 price >= self.query.price_min.unwrap_or(0)
@@ -116,7 +117,7 @@ impl<'a> ItemFilter<'a> {
             && !self.excluded.contains(item)
             && self.allows_group(item)
             && self.categories.as_ref().is_none_or(in_category)
-            && self.brand.is_none_or(of_brand)
+            && self.brands.as_ref().is_none_or(of_brand)
             && self.decision.allows(attributes, item, self.now)
             && (self.query.cursor.is_empty()
                 || self.snapshot.ids.id(item).is_some_and(|id| !self.query.cursor.has_shown(&id)))

@@ -1,7 +1,11 @@
 //! The items that a rule applies to.
 
 use crate::{
-    format::{attributes::Attributes, category::Wanted, ids::Ids},
+    format::{
+        attributes::Attributes,
+        category::{Wanted, WantedName},
+        ids::Ids,
+    },
     set::SortedSet,
     wire::time::{DAY_MS, Timestamp},
 };
@@ -18,7 +22,7 @@ pub struct Match {
     /// The item is in one of these categories or a subcategory (`Garden` includes `Garden > Tools`); case is ignored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
-    /// The item has one of these brands.
+    /// The item has one of these brands; case is ignored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub brands: Vec<String>,
     /// Lowest price in force, in units of the currency.
@@ -53,8 +57,14 @@ pub(crate) fn categories_below(attributes: &Attributes, wanted: &[String]) -> So
     places(attributes.categories(), |path| wanted.iter().any(|wanted| wanted.includes(path))).collect()
 }
 
+/// The indices of the `wanted` brands.
+pub(crate) fn brands_named(attributes: &Attributes, wanted: &[String]) -> SortedSet {
+    let wanted: Vec<WantedName> = wanted.iter().map(|wanted| WantedName::new(wanted)).collect();
+    places(attributes.brands(), |name| wanted.iter().any(|wanted| wanted.is(name))).collect()
+}
+
 /// The indices of the wanted names in a list.
-pub(crate) fn places<'a>(
+fn places<'a>(
     names: impl Iterator<Item = &'a str>,
     wanted: impl Fn(&str) -> bool,
 ) -> impl Iterator<Item = u32> {
@@ -64,13 +74,11 @@ pub(crate) fn places<'a>(
 impl Matcher {
     /// Resolves names. Unknown names match nothing.
     pub(crate) fn new(wanted: &Match, ids: &Ids, attributes: &Attributes) -> Self {
-        let named = |list: &[String], name: &str| list.iter().any(|wanted| wanted == name);
         let given = |list: &[String]| !list.is_empty();
         Self {
             items: given(&wanted.items).then(|| wanted.items.iter().filter_map(|id| ids.index(id)).collect()),
             categories: given(&wanted.categories).then(|| categories_below(attributes, &wanted.categories)),
-            brands: given(&wanted.brands)
-                .then(|| places(attributes.brands(), |name| named(&wanted.brands, name)).collect()),
+            brands: given(&wanted.brands).then(|| brands_named(attributes, &wanted.brands)),
             prices: (wanted.price_min.is_some() || wanted.price_max.is_some()).then(|| {
                 (wanted.price_min.map_or(0, hundredths), wanted.price_max.map_or(u32::MAX, hundredths))
             }),

@@ -20,7 +20,7 @@ pub use conditions::{Clock, Day, Device, Hours, RequestContext, Surface, TimeOfD
 pub use decision::{Decision, Ruleset};
 pub use experiment::{Assignment, Experiment, Variant};
 pub use matcher::Match;
-pub(crate) use matcher::{categories_below, places};
+pub(crate) use matcher::{brands_named, categories_below};
 
 use crate::format::strategy::Strategy;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ pub mod event;
 pub(crate) mod hash;
 pub mod json;
 mod parameters;
-pub(crate) mod price;
+pub mod price;
 pub mod query;
 pub mod recents;
 pub(crate) mod region;

@@ -277,10 +277,14 @@ fn unknown_parameters(fixtures: &Fixtures) -> Result<()> {
     ensure_healthy(edge)
 }
 
-/// A Worker with a shop of eight items, in falling order of popularity.
-fn small_shop(now: i64) -> Result<Edge> {
-    let sale =
-        |from, until| Some(Sale::new(1_500, Some(Timestamp(now + from)), Some(Timestamp(now + until))));
+/// A Worker with a shop of nine items, in falling order of popularity.
+fn small_shop() -> Result<Edge> {
+    let edge = Edge::start(&[])?;
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    let sale_at = |price, from, until| {
+        Some(Sale::new(price, Some(Timestamp(now + from)), Some(Timestamp(now + until))))
+    };
+    let sale = |from, until| sale_at(1_500, from, until);
     let item = |price| Item { price: Some(price), in_stock: true, ..Item::default() };
     let shop = [
         ("a", item(100)),
@@ -288,9 +292,11 @@ fn small_shop(now: i64) -> Result<Edge> {
         ("b", item(100)),
         ("shirt-m", Item { group: "shirt", ..item(3_000) }),
         ("shirt-l", Item { group: "shirt", ..item(3_000) }),
-        ("pot", Item { category: "Küche > Töpfe", ..item(4_000) }),
+        ("pot", Item { category: "Küche > Töpfe", brand: "Möwe", ..item(4_000) }),
         ("lamp", Item { sale: sale(-3_600_000, 3_600_000), ..item(2_000) }),
         ("rug", Item { sale: sale(3_600_000, 7_200_000), ..item(2_000) }),
+        // A sale that begins and ends during the test.
+        ("vase", Item { sale: sale_at(8_000, 2_000, 10_000), ..item(9_000) }),
     ];
     let (names, items): (Vec<&str>, Vec<Item<'_>>) = shop.into_iter().unzip();
     let popular: Vec<(f32, f32)> =
@@ -304,7 +310,6 @@ fn small_shop(now: i64) -> Result<Edge> {
     let envelope = Envelope { region: WORLD.to_owned(), built_at: Timestamp(now), catalogue, sections };
     let blob = envelope.write()?;
     let named = BlobRef::new("items", &blob);
-    let edge = Edge::start(&[])?;
     edge.kv_put(&blob_key(&named.hash), &blob)?;
     let manifest = Manifest::new(WORLD, Timestamp(now), vec![named], BTreeMap::new());
     edge.kv_put(&manifest_key(WORLD), &manifest.to_json())?;
@@ -313,8 +318,11 @@ fn small_shop(now: i64) -> Result<Edge> {
 }
 
 fn as_shops_send_it(_: &Fixtures) -> Result<()> {
+    let edge = small_shop()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let edge = small_shop(i64::try_from(now.as_millis())?)?;
+    edge.until("/v1/items/vase", |reply| {
+        reply.json()["price"] == 80.0 && reply.json()["regular_price"] == 90.0
+    })?;
     let shows = |query: &str, expected: &[&str]| -> Result<Reply> {
         let reply = edge.get(&format!("/v1/popular?{query}"))?;
         ensure!(reply.ids() == expected, "{query}: {reply:?}");
@@ -326,7 +334,7 @@ fn as_shops_send_it(_: &Fixtures) -> Result<()> {
     shows("limit=3&exclude=a%2Cb&exclude=a,shirt-m", &["b", "shirt-l", "pot"])?;
     let first = shows("limit=4", &["a", "a,b", "b", "shirt-m"])?.json();
     let next = first["next"].as_str().context("no next page")?;
-    shows(&format!("limit=4&cursor={next}"), &["pot", "lamp", "rug"])?;
+    shows(&format!("limit=4&cursor={next}"), &["pot", "lamp", "rug", "vase"])?;
     let similar = edge.get("/v1/items/shirt-m/similar?limit=9")?.ids();
     ensure!(similar.iter().all(|id| !id.starts_with("shirt")), "variants of the item: {similar:?}");
     // Categories.
@@ -335,6 +343,10 @@ fn as_shops_send_it(_: &Fixtures) -> Result<()> {
         shows(&format!("category={category}"), &["pot"])?;
     }
     shows("category=T%C3%B6pfe", &[])?;
+    for brand in ["M%C3%B6we", "M%C3%96WE", "+m%C3%B6we+"] {
+        shows(&format!("brand={brand}"), &["pot"])?;
+    }
+    shows("brand=M%C3%B6", &[])?;
     // Sales.
     let lamp = edge.get("/v1/items/lamp")?.json();
     ensure!(lamp["price"] == 15.0 && lamp["regular_price"] == 20.0, "{lamp}");
@@ -360,6 +372,9 @@ fn as_shops_send_it(_: &Fixtures) -> Result<()> {
             "{cookie}: {reply:?}"
         );
     }
+    edge.until("/v1/items/vase", |reply| {
+        reply.json()["price"] == 90.0 && reply.json().get("regular_price").is_none()
+    })?;
     Ok(())
 }
 

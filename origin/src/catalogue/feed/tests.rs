@@ -71,6 +71,8 @@ fn a_feed_that_may_be_cut_removes_nothing() {
         b"id,price\n",
         b"id,price\n1,1\n,2\n",
         b"id,price\n1,1\n2",
+        b"id,price\n1,1\n2,1 E",
+        b"id,availability\n1,in stock\n2,out of",
         b"id,title,price\n1,Cup,1\n2,\"Ju",
         b"{\"id\":\"1\"}\n{\"id\":",
         b"id\n1\n",

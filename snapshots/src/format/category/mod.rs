@@ -1,4 +1,4 @@
-//! Category paths, and when two of them are the same.
+//! Category paths and names of brands, and when two of them are the same.
 //!
 //! A path goes from the widest category to the narrowest with `>` between them. All other characters (`.`, `/`, `|`) belong
 //! to the names. Names are compared by Unicode's full case folding; blanks around them do not count, and one blank inside a
@@ -28,9 +28,29 @@ pub fn is_within(category: &str, wanted: &str) -> bool {
     Wanted::new(wanted).includes(category)
 }
 
-/// Whether two names are the same.
-pub fn is_same(one: &str, other: &str) -> bool {
-    one == other || folded_words(one).eq(folded_words(other))
+/// A name to find among many, such as that of a brand.
+#[derive(Clone, Debug)]
+pub struct WantedName(String);
+
+impl WantedName {
+    /// Prepares a name as a merchandiser or visitor wrote it.
+    pub fn new(text: &str) -> Self {
+        Self(folded_words(text).collect())
+    }
+
+    /// Whether a name of a snapshot is this one.
+    pub fn is(&self, name: &str) -> bool {
+        match (self.0.as_bytes().first(), name.as_bytes().first()) {
+            (None, _) => false,
+            // Most names differ in the first letter; one of ASCII folds to no other.
+            (Some(wanted), Some(known))
+                if known.is_ascii_alphanumeric() && known.to_ascii_lowercase() != *wanted =>
+            {
+                false
+            }
+            _ => folded_words(name).eq(self.0.chars()),
+        }
+    }
 }
 
 /// A category to find, with its subcategories, among many.
@@ -165,7 +185,13 @@ mod tests {
         ] {
             assert_eq!(is_within(category, wanted), expected, "{category} within {wanted}");
         }
-        assert!(is_same("Ærø  Æble", " ærø æble") && !is_same("a", "ab"));
+    }
+
+    #[test]
+    fn names_match_in_any_spelling() {
+        let is = |name: &str, wanted: &str| WantedName::new(wanted).is(name);
+        assert!(is("Ærø  Æble", " ærø æble") && is("STRAẞE", "strasse") && is("Acme > Co", "acme > CO"));
+        assert!(!is("a", "ab") && !is("ab", "a") && !is("", "") && !is("Acme", ""));
     }
 
     /// What `includes` computes, by definition.
@@ -197,6 +223,17 @@ mod tests {
                 let above = if upper { above.to_uppercase() } else { above.to_lowercase() };
                 prop_assert!(is_within(&whole, &above), "{} within {}", whole, above);
             }
+        }
+
+        #[test]
+        fn a_name_is_itself_in_every_spelling(name in "\\PC{1,12}|[a-cA-Cß]{1,3}", other in "[a-cA-Cß ]{0,3}") {
+            let wanted = WantedName::new(&name);
+            let found = !name.trim().is_empty();
+            prop_assert_eq!(wanted.is(&name.to_uppercase()), found && WantedName::new(&name.to_uppercase()).is(&name));
+            prop_assert_eq!(wanted.is(&format!(" {name} ")), found);
+            let alike = !other.trim().is_empty()
+                && folded_words(&name).collect::<String>() == folded_words(&other).collect::<String>();
+            prop_assert_eq!(wanted.is(&other), alike);
         }
 
         #[test]

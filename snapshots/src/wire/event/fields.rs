@@ -2,18 +2,32 @@
 
 use super::{MAX_ITEM_ID, is_printable};
 use crate::wire::json::{Json, Object};
-use crate::wire::price;
+use crate::wire::price::{self, MAX_PRICE};
 use std::borrow::Cow;
 
-/// What JavaScript, template engines and exports write where a value is missing.
-const PLACEHOLDERS: [&str; 7] = ["undefined", "null", "nan", "none", "[object object]", "(not set)", "\\n"];
+/// What JavaScript, template engines, databases and data frames write where a value is missing.
+const PLACEHOLDERS: [&str; 11] = [
+    "undefined",
+    "null",
+    "nan",
+    "none",
+    "[object object]",
+    "[object undefined]",
+    "(not set)",
+    "\\n",
+    "n/a",
+    "#n/a",
+    "<na>",
+];
 
-/// Whether a text stands for a missing value: it is empty, or a placeholder such as `undefined`.
+/// Whether a text stands for a missing value: it is empty, or a placeholder such as `undefined` or `{{id}}`.
 pub fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
+    let is_template = |start: &str, end: &str| text.starts_with(start) && text.ends_with(end);
     text.is_empty()
         || PLACEHOLDERS.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(text))
-        || (text.starts_with("{{") && text.ends_with("}}"))
+        || is_template("{{", "}}")
+        || is_template("${", "}")
 }
 
 /// Whether a value is there: not null, and no placeholder.
@@ -142,7 +156,10 @@ pub(super) fn shown(value: &Json<'_>) -> String {
 pub(super) fn quantity(value: &Json<'_>) -> Result<(u32, bool), String> {
     let number = match value {
         Json::Number(number) => number.as_f64(),
-        Json::Text(text) => decimal(text.trim()),
+        Json::Text(text) => match price::quantity(text.trim()).map(|number| number.resolve(None)) {
+            Some(Err(readings)) => return Err(two_readings(value, readings)),
+            number => number.and_then(Result::ok),
+        },
         _ => None,
     };
     let out_of_range =
@@ -156,15 +173,8 @@ pub(super) fn quantity(value: &Json<'_>) -> Result<(u32, bool), String> {
     Ok((rounded as u32, rounded != number))
 }
 
-/// A number of digits with a decimal point or comma. A comma before three digits may separate thousands, so that is none.
-fn decimal(text: &str) -> Option<f64> {
-    let (whole, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let unclear = text.contains(',') && fraction.len() == 3;
-    if whole.is_empty() || text.len() > 20 || !digits(whole) || !digits(fraction) || unclear {
-        return None;
-    }
-    format!("{whole}.{fraction}0").parse().ok()
+fn two_readings(value: &Json<'_>, (one, other): (f64, f64)) -> String {
+    format!("left out: {} can be read as {one} or {other}; send a number, or two decimals", shown(value))
 }
 
 /// A price, and the code of its currency if the text has one. `currency` is that of the event.
@@ -172,17 +182,18 @@ pub(super) fn price(value: &Json<'_>, currency: Option<&str>) -> Result<(f64, Op
     let wrong = |why: &str| format!("left out: {} {why}", shown(value));
     match value {
         Json::Number(number) => {
-            let number = number.as_f64().filter(|price| (0.0..=1e12).contains(price));
+            let number = number.as_f64().filter(|price| (0.0..=MAX_PRICE).contains(price));
             number.map(|price| (price, None)).ok_or_else(|| wrong("is not a number from 0 to 1e12"))
         }
         Json::Text(text) => {
             let price = price::read(text, currency).map_err(|error| wrong(&error.to_string()))?;
-            match (price.currency, currency) {
-                (Some(of_price), Some(of_event)) if of_price != of_event => {
-                    Err(wrong(&format!("has another currency than the event's {of_event}")))
-                }
-                (code, _) => Ok((price.value, code)),
+            if let (Some(of_price), Some(of_event)) = (price.currency, currency)
+                && of_price != of_event
+            {
+                return Err(wrong(&format!("has another currency than the event's {of_event}")));
             }
+            let number = price.number.resolve(None).map_err(|readings| two_readings(value, readings))?;
+            Ok((number, price.currency))
         }
         _ => Err(wrong("is not a number from 0 to 1e12")),
     }

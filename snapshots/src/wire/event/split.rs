@@ -15,6 +15,7 @@ pub(super) struct Entry<'a> {
 pub(super) fn split(body: &[u8], max_events: usize) -> Result<Vec<Entry<'_>>, BodyError> {
     let mut entries = Vec::new();
     let too_many = || BodyError::TooMany(max_events);
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     for value in serde_json::Deserializer::from_slice(body).into_iter::<Json<'_>>() {
         match value.map_err(|error| BodyError::NotJson(error.to_string()))? {
             Json::Array(list) if !is_command(&list) => {

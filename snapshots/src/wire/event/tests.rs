@@ -21,6 +21,7 @@ fn objects_arrays_and_ndjson_are_equivalent() {
     assert_eq!(expected.events.len(), 1);
     assert_eq!(expected.events[0].at, NOW);
     assert_eq!(parse(&format!("[{one}]")), expected);
+    assert_eq!(parse(&format!("\u{feff}{one}\r\n")), expected);
     let two = parse(&format!("{one}\n{}\n", one.replace("\"a\"", "\"b\"")));
     assert_eq!(two.events.iter().map(|event| &*event.id).collect::<Vec<_>>(), ["a", "b"]);
 }

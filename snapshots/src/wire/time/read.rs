@@ -15,6 +15,7 @@ impl Timestamp {
     ///
     /// - RFC 3339 and its usual variations: `2026-11-20T10:15:30.5Z`, `2026-11-20 10:15:30 UTC`, `2026-11-20T10:15`,
     ///   `2026-11-20 10:15:30,5 +0100`, `2026-11-20T10:15:30+01`, `2026/11/20 10:15:30`, `20261120T101530Z`
+    /// - with dots, the day first: `20.11.2026 10:15:30`
     /// - RFC 2822 and JavaScript's `Date`: `Fri, 20 Nov 2026 10:15:30 +0000`, `Fri Nov 20 2026 10:15:30 GMT+0100 (CET)`
     /// - the number of seconds, milli-, micro- or nanoseconds since 1970: see [`Timestamp::from_count`]
     pub fn read(text: &str) -> Option<Self> {
@@ -29,6 +30,7 @@ impl Timestamp {
         let digits = rest.digits()?;
         let at = match (digits, rest.peek()) {
             ("", Some(_)) => rest.named_day(),
+            (day, Some(b'.')) if day.len() <= 2 => rest.dotted(day),
             (_, None | Some(b'.')) => return read_count(digits, rest),
             (year, Some(sign @ (b'-' | b'/'))) if year.len() == 4 => rest.date(year, sign),
             (date, Some(b'T' | b't')) if date.len() == 8 => {
@@ -170,6 +172,17 @@ impl<'a> Scanner<'a> {
         if !(self.take(b'T') || self.take(b't')) {
             self.blanks()?;
         }
+        self.time(date)
+    }
+
+    /// `.11.2026 10:15…` after a day.
+    fn dotted(&mut self, day: &str) -> Option<Timestamp> {
+        self.take(b'.').then_some(())?;
+        let month = self.digits().filter(|month| (1..=2).contains(&month.len()))?.parse().ok()?;
+        self.take(b'.').then_some(())?;
+        let year = self.digits().filter(|year| year.len() == 4)?;
+        let date = Date::new(year, month, day)?;
+        self.blanks()?;
         self.time(date)
     }
 
@@ -352,6 +365,8 @@ mod tests {
             "2025-03-09 09:07:06 +0100 CET",
             "2025-03-09T09:07:06+01:00[Europe/Berlin]",
             "2025/03/09 08:07:06",
+            "09.03.2025 08:07:06",
+            "9.3.2025 10:07:06 +0200",
             "20250309T080706Z",
             "20250309T080706",
             "Sun, 09 Mar 2025 08:07:06 +0000",
@@ -395,7 +410,8 @@ mod tests {
             "2025-03-09T08:07:06.Z",
             "2025-3-9T08:07:06Z",
             "2025-03/09 08:07:06",
-            "09.03.2025 08:07",
+            "09.03.25 08:07",
+            "03.19.2025 08:07",
             "03/09/2025 08:07",
             "Mon, 09 Mar 2025 08:07:06 +0000",
             "Sun, 09 Mar 25 08:07:06 +0000",
@@ -438,6 +454,7 @@ mod tests {
                 (format!("{local}{sign}{hours:02}:00"), at),
                 (format!("{} {sign}{hours:02}:00", local.replace('T', " ")), at),
                 (bare.replace(['-', ':'], "").replace('.', ","), at),
+                (zoned.strftime("%-d.%m.%Y %H:%M:%S").to_string(), second),
                 (zoned.strftime("%a, %d %b %Y %H:%M:%S %z").to_string(), second),
                 (zoned.strftime("%a, %-d %b %Y %H:%M:%S GMT").to_string(), second),
                 (zoned.strftime("%a %b %d %Y %H:%M:%S GMT%z (X)").to_string(), second),

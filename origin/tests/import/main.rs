@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod copies;
+
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -161,8 +163,10 @@ fn every_format_finds_its_way() {
         "events.csv",
         "timestamp,visitorid,event,itemid,transactionid\n1433221332117,9,addtocart,r5,\n",
     );
-    let items =
-        shop.file("item_properties_part1.csv", "timestamp,itemid,property,value\n1,r5,categoryid,77\n");
+    let items = shop.file(
+        "item_properties_part1.csv",
+        "timestamp,itemid,property,value\n1433221332000,r5,categoryid,77\n",
+    );
     let report = shop.import("retailrocket", &[text(&items), text(&events)]);
     assert_eq!((counts(&report), report["catalogue"].as_u64()), ([2, 1, 0, 0], Some(1)));
 
