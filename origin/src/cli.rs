@@ -8,8 +8,8 @@
 use crate::{
     audit::{Durability, Entry, append, command_line_user},
     commands::{
-        audit, build, evaluate, feed, generate, import, inspect, keys, models, publish, recommend, rules,
-        serve, tune,
+        audit, build, evaluate, feed, generate, health, import, inspect, keys, models, publish, recommend,
+        rules, serve, tune,
     },
     config::Config,
 };
@@ -65,6 +65,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Keys(keys::KeysArgs),
     Audit(audit::AuditArgs),
+    Health(health::HealthArgs),
 }
 
 impl Cli {
@@ -134,6 +135,7 @@ impl Command {
             Self::Serve(args) => serve::run(&args, config),
             Self::Keys(args) => keys::run(&args, config),
             Self::Audit(args) => audit::run(&args, config),
+            Self::Health(args) => health::run(&args, config),
         }
     }
 }

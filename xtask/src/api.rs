@@ -13,7 +13,8 @@ use xtask::wrangler::free_port;
 
 /// Sends requests that schemathesis generates from origin/openapi.json and edge/openapi.json
 ///
-/// The requests are valid and invalid. Fails if any answer is a 5xx or does not match its file. Installs schemathesis
+/// The requests are valid and invalid. Fails if any answer is a 5xx or does not match its file, a valid request is refused,
+/// or an invalid one accepted; tests/schemathesis.toml has the exceptions. Installs schemathesis
 /// from PyPI into target/api.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -24,9 +25,12 @@ pub(crate) struct Args {
 
 /// The generator, from PyPI.
 const PACKAGES: [&str; 1] = ["schemathesis==4.32.5"];
-/// Checks of each answer. Invalid requests may be accepted: events and items may hold more than the file defines.
+/// Checks of each answer.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
-                      response_headers_conformance,missing_required_header,unsupported_method,ignored_auth";
+                      response_headers_conformance,missing_required_header,unsupported_method,ignored_auth,\
+                      positive_data_acceptance,negative_data_rejection";
+/// The exceptions.
+const CONFIG: &str = "tests/schemathesis.toml";
 
 /// Checks the origin and the Worker on a generated shop.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -77,6 +81,8 @@ fn send_generated(
 ) -> Result<()> {
     let mut command = Command::new(schemathesis);
     command
+        .arg("--config-file")
+        .arg(root().join(CONFIG))
         .arg("run")
         .arg(root().join(file))
         .args(["--url", address, "--checks", CHECKS, "--max-examples", &examples.to_string()])

@@ -127,23 +127,20 @@ mod tests {
         let mut group = writer.next_row_group().unwrap();
         let mut column = 0;
         while let Some(mut next) = group.next_column().unwrap() {
-            match column {
-                0 => drop(
-                    next.typed::<Int64Type>()
-                        .write_batch(&[1_764_163_757_000_000, 1_000], None, None)
-                        .unwrap(),
-                ),
+            let _rows = match column {
+                0 => next
+                    .typed::<Int64Type>()
+                    .write_batch(&[1_764_163_757_000_000, 1_000], None, None)
+                    .unwrap(),
                 1 => {
                     let text = ByteArray::from("Mug, \"red\"");
-                    drop(next.typed::<ByteArrayType>().write_batch(&[text], Some(&[1, 0]), None).unwrap());
+                    next.typed::<ByteArrayType>().write_batch(&[text], Some(&[1, 0]), None).unwrap()
                 }
-                2 => drop(next.typed::<DoubleType>().write_batch(&[12.5, 3.0], None, None).unwrap()),
-                3 => drop(next.typed::<Int32Type>().write_batch(&[20_783, 0], None, None).unwrap()),
-                4 => drop(next.typed::<Int32Type>().write_batch(&[1_299, 5], None, None).unwrap()),
-                _ => drop(
-                    next.typed::<ByteArrayType>().write_batch(&[], Some(&[0, 0]), Some(&[0, 0])).unwrap(),
-                ),
-            }
+                2 => next.typed::<DoubleType>().write_batch(&[12.5, 3.0], None, None).unwrap(),
+                3 => next.typed::<Int32Type>().write_batch(&[20_783, 0], None, None).unwrap(),
+                4 => next.typed::<Int32Type>().write_batch(&[1_299, 5], None, None).unwrap(),
+                _ => next.typed::<ByteArrayType>().write_batch(&[], Some(&[0, 0]), Some(&[0, 0])).unwrap(),
+            };
             next.close().unwrap();
             column += 1;
         }

@@ -7,6 +7,7 @@ pub mod build;
 pub mod evaluate;
 pub mod feed;
 pub mod generate;
+pub mod health;
 pub mod import;
 pub mod inspect;
 pub mod keys;

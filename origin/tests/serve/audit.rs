@@ -51,3 +51,17 @@ fn a_rotated_key_works_until_its_grace_period_ends() {
     let list = service.verge(&["keys", "list"]);
     assert_eq!(list.lines().filter(|line| line.ends_with("  edge")).count(), 2, "{list}");
 }
+
+#[test]
+fn health_asks_the_running_service() {
+    let service = Service::start();
+    let health = |address: &str, arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_verge"));
+        command.arg("health").args(arguments).env("VERGE_LISTEN", address).env_remove("VERGE_CONFIG");
+        command.current_dir(service.dir()).output().unwrap()
+    };
+    let address = service.address().trim_start_matches("http://");
+    assert!(health(address, &[]).status.success() && health(address, &["--ready"]).status.success());
+    let failed = health("127.0.0.1:1", &[]);
+    assert!(!failed.status.success() && String::from_utf8_lossy(&failed.stderr).contains("127.0.0.1:1"));
+}

@@ -104,7 +104,7 @@ impl Report {
             ("events_limited", self.events_limited),
             ("events_bots", self.events_bots),
         ];
-        if self.requests() > MAX_COUNT {
+        if self.latency.iter().any(|count| *count > MAX_COUNT / self.latency.len() as u64) {
             return Some("latency");
         }
         let named = |exposed: &Exposed| is_region(&exposed.experiment) && is_region(&exposed.variant);

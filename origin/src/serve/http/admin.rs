@@ -310,7 +310,7 @@ pub(crate) async fn compare(State(service): State<Shared>, uri: Uri) -> Result<J
             let _permit = permit;
             let registry = Registry::new(&reader.config.data_dir);
             for (field, id) in [("a", &a), ("b", &b)] {
-                let unknown = |detail| Problem::bad_request(field, detail);
+                let unknown = |detail: String| Problem::not_found(field, detail);
                 registry.find(id).map_err(|error| registry_problem(error, unknown))?;
             }
             let store = Store::open(&reader.config.data_dir)?;
