@@ -3,8 +3,9 @@
 //! The file is that of `--config` or `VERGE_CONFIG`, or else `verge.toml` in the current directory, if it exists. Every key
 //! has a default, so no file is needed. An unknown key is an error, because a misspelt key would have no effect.
 //!
-//! May import: `origin_log`, `origin_data`.
+//! May import: `network`, `origin_log`, `origin_data`.
 
+use crate::network::Networks;
 use anyhow::{Context, Result, anyhow, bail};
 use origin_data::{areas, fields::parse_currency, price::Decimal};
 use serde::Deserialize;
@@ -109,6 +110,10 @@ pub struct Kv {
 pub struct Serve {
     /// Address and port to listen on.
     pub listen: SocketAddr,
+    /// Addresses of the proxies that clients reach the service through, over TLS: their header `X-Forwarded-For` is believed.
+    /// An address other than a loopback one can be listened on only behind a proxy, because keys and cookies would travel in
+    /// clear text.
+    pub behind_proxy: Networks,
     /// Rate limit of an API key in requests per second, with bursts of one second; 0 for no limit.
     pub requests_per_second: u32,
     /// Most open connections; further ones wait to be accepted.
@@ -138,6 +143,7 @@ impl Default for Serve {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            behind_proxy: Networks::default(),
             requests_per_second: 50_000,
             connections: 4_096,
             connections_per_address: 1_024,
@@ -164,6 +170,7 @@ impl Serve {
             Ok(())
         }
         parse_into("VERGE_LISTEN", variable("VERGE_LISTEN"), &mut self.listen)?;
+        parse_into("VERGE_BEHIND_PROXY", variable("VERGE_BEHIND_PROXY"), &mut self.behind_proxy)?;
         let name = "VERGE_REQUESTS_PER_SECOND";
         parse_into(name, variable(name), &mut self.requests_per_second)?;
         parse_into("VERGE_CONNECTIONS", variable("VERGE_CONNECTIONS"), &mut self.connections)?;

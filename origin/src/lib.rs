@@ -28,6 +28,7 @@ pub mod evaluate;
 pub mod generate;
 pub mod import;
 pub mod models;
+pub mod network;
 pub mod pack;
 pub mod publish;
 pub mod rules;

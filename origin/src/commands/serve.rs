@@ -39,6 +39,8 @@ pub fn run(args: &ServeArgs, config: &Config) -> Result<()> {
         .with_span_list(false)
         .with_target(false)
         .with_max_level(args.log)
+        // It would report a standard error that nobody reads on standard error, which panics.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .init();
     let mut config = config.clone();

@@ -1,4 +1,4 @@
-//! The audit log, and keys that expire.
+//! What operators rely on: the audit log, keys that expire, and a service that survives their mistakes.
 
 use crate::service::{Service, until};
 use serde_json::{Value, json};
@@ -64,4 +64,52 @@ fn health_asks_the_running_service() {
     assert!(health(address, &[]).status.success() && health(address, &["--ready"]).status.success());
     let failed = health("127.0.0.1:1", &[]);
     assert!(!failed.status.success() && String::from_utf8_lossy(&failed.stderr).contains("127.0.0.1:1"));
+}
+
+#[test]
+fn other_machines_reach_the_service_only_through_a_proxy() {
+    let refused = Service::refused_with("", &["--listen", "0.0.0.0:0"]);
+    assert!(refused.contains("behind_proxy"), "{refused}");
+    let refused = Service::refused("[serve]\nbehind_proxy = [\"everywhere\"]\n");
+    assert!(refused.contains("everywhere") && refused.contains("address range"), "{refused}");
+    let service = Service::start_with("[serve]\nbehind_proxy = [\"private\"]\n", &[]);
+    let key = service.key("admin");
+    let login = |address: &str| {
+        let form = format!("key={key}");
+        let headers = [("x-forwarded-for", address)];
+        service.with_key("").send_with("POST", "/admin/login", Some(form.as_bytes()), &headers)
+    };
+    let cookie = login("1.2.3.4, 203.0.113.9").header("set-cookie").unwrap().to_owned();
+    assert!(cookie.ends_with("; Secure"), "{cookie}");
+    let log = service.verge(&["audit"]);
+    assert!(log.contains("203.0.113.9") && !log.contains("1.2.3.4"), "{log}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    use std::io::{BufRead, BufReader};
+    let dir = tempfile::tempdir().unwrap();
+    let mut service = std::process::Command::new(env!("CARGO_BIN_EXE_verge"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--log", "debug"])
+        .current_dir(dir.path())
+        .env_remove("VERGE_CONFIG")
+        .env_remove("VERGE_DATA_DIR")
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(service.stderr.take().unwrap());
+    let address = loop {
+        let mut line = String::new();
+        assert!(log.read_line(&mut line).unwrap() > 0, "it did not start");
+        let entry: Value = serde_json::from_str(&line).unwrap();
+        if entry["message"] == "listening" {
+            break format!("http://{}", entry["address"].as_str().unwrap());
+        }
+    };
+    drop(log);
+    for _ in 0..20 {
+        assert_eq!(ureq::get(format!("{address}/healthz")).call().unwrap().status(), 200);
+    }
+    let killed = std::process::Command::new("kill").arg(service.id().to_string()).status().unwrap();
+    assert!(killed.success() && service.wait().unwrap().success(), "SIGTERM stops it");
 }

@@ -95,9 +95,14 @@ impl Service {
 
     /// The error with which it does not start with this `verge.toml`.
     pub(crate) fn refused(config: &str) -> String {
+        Self::refused_with(config, &["--listen", "127.0.0.1:0"])
+    }
+
+    /// The same with these arguments.
+    pub(crate) fn refused_with(config: &str, arguments: &[&str]) -> String {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("verge.toml"), config).unwrap();
-        let output = verge(dir.path()).args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
+        let output = verge(dir.path()).arg("serve").args(arguments).output().unwrap();
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
     }

@@ -1,7 +1,7 @@
 //! Accepts connections, serves them, and drains them when the service stops.
 
 use crate::serve::state::{lock, service::Shared};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use axum::Router;
 use hyper::{
     Request,
@@ -75,6 +75,13 @@ impl Drop for Slot {
 /// It is in use, or not an address of this machine.
 pub(crate) async fn bind(service: &Shared) -> Result<TcpListener> {
     let address = service.config.serve.listen;
+    if !address.ip().is_loopback() && service.config.serve.behind_proxy.is_empty() {
+        bail!(
+            "cannot listen on {address}: other machines can reach it, and keys would travel in clear text. Put a proxy with \
+             TLS in front and name its addresses in `behind_proxy` under [serve], or VERGE_BEHIND_PROXY (`private` for all \
+             private addresses), or listen on 127.0.0.1"
+        );
+    }
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}; set `listen` under [serve], or VERGE_LISTEN"))

@@ -35,8 +35,8 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn set_cookie(service: &Service, value: &str, seconds: u64) -> String {
-    // Except on loopback, a proxy with TLS is in front of the service, and the cookie must not travel over plain HTTP.
-    let secure = if service.config.serve.listen.ip().is_loopback() { "" } else { "; Secure" };
+    // A proxy with TLS is in front of the service: the cookie must not travel over plain HTTP.
+    let secure = if service.config.serve.behind_proxy.is_empty() { "" } else { "; Secure" };
     format!("{COOKIE}={value}; Path=/admin; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
