@@ -41,6 +41,8 @@ enum Step {
     Docs,
     /// Unit tests, doctests and tests of each crate
     Unit,
+    /// Files for operators in ops/, and the documentation: links, commands, API reference
+    Ops,
     /// Short fuzzing of every decoder
     Fuzz,
     /// Builds of the Worker and of the npm package
@@ -66,6 +68,7 @@ impl Step {
             Self::Lint => lint(steps),
             Self::Docs => docs(),
             Self::Unit => unit(),
+            Self::Ops => ops(),
             Self::Fuzz => fuzz(steps),
             Self::Worker => build_packages(steps),
             Self::Npm => tools::npm_packages(steps).map(|()| Outcome::Passed),
@@ -162,6 +165,14 @@ fn unit() -> Result<Outcome> {
         }
         failed => Ok(failed),
     }
+}
+
+/// The tools that are missing are listed by `ops/check`.
+fn ops() -> Result<Outcome> {
+    let files = show(&mut Command::new(root().join("ops/check")))?;
+    // The tests built the binary.
+    let docs = show(Command::new(root().join("docs/check")).arg(root().join("target/debug/verge")))?;
+    Ok(if matches!(files, Outcome::Passed) { docs } else { files })
 }
 
 fn fuzz(steps: &Steps) -> Result<Outcome> {
