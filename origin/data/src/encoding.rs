@@ -1,13 +1,13 @@
 //! Text in the encodings that shops send, as UTF-8.
 //!
-//! A byte order mark decides, then the encoding that an XML declaration names, then zero bytes that only UTF-16 has. All
-//! else is UTF-8, and bytes that are not are read as windows-1252, of which ISO-8859-1 is a part: the file of a shop that
-//! never heard of UTF-8 is read right, and one bad byte spoils nothing else.
+//! The encoding is that of the byte order mark, else UTF-16 if there are zero bytes, else the one that an XML
+//! declaration names, else UTF-8. Bytes that are not valid UTF-8 are read as windows-1252, which includes ISO-8859-1;
+//! other text is not affected.
 
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use std::io::{self, BufRead, Cursor, Read};
 
-/// Bytes that are looked at to find the encoding.
+/// Bytes that are examined to find the encoding.
 const HEAD: usize = 1024;
 const BLOCK: usize = 64 << 10;
 
@@ -32,7 +32,7 @@ pub fn utf8<'a>(mut raw: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     })
 }
 
-/// A line of text: UTF-8, where a byte that is not is one of windows-1252.
+/// A line of text in UTF-8; bytes that are not valid UTF-8 are read as windows-1252.
 pub fn text(line: &[u8]) -> std::borrow::Cow<'_, str> {
     match std::str::from_utf8(line) {
         Ok(text) => text.into(),
@@ -66,7 +66,7 @@ fn declared(head: &[u8]) -> io::Result<&'static Encoding> {
     });
     let Some(label) = label else { return Ok(UTF_8) };
     match Encoding::for_label(label.trim().as_bytes()) {
-        // UTF-16 would show in the bytes, had they been it.
+        // The bytes are not UTF-16, in spite of the declaration.
         Some(found) if found == UTF_16LE || found == UTF_16BE => Ok(UTF_8),
         Some(found) if found.is_ascii_compatible() => Ok(found),
         _ => {
@@ -79,8 +79,8 @@ fn declared(head: &[u8]) -> io::Result<&'static Encoding> {
     }
 }
 
-/// Appends `bytes`, with those that are no UTF-8 as windows-1252; returns how many were used. Unless `last`, the beginning
-/// of a character at the end is left.
+/// Appends `bytes` as text, those that are not UTF-8 as windows-1252, and returns how many were used. Unless `last`,
+/// an incomplete character at the end is not used.
 fn mend(bytes: &[u8], last: bool, out: &mut String) -> usize {
     let mut rest = bytes;
     loop {

@@ -6,17 +6,17 @@ use snapshots::{
     time::Timestamp,
 };
 
-/// Why a line was refused: a reason to count by, and what is wrong with this line.
+/// Why a row was rejected: a reason to count by, and the error of this row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
-    /// The reason, one of few.
+    /// The reason, one of a few.
     pub reason: &'static str,
-    /// What is wrong with this line.
+    /// The error of this row.
     pub detail: String,
 }
 
 impl Reject {
-    /// Of a reason.
+    /// A rejection for a reason.
     pub fn new(reason: &'static str, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }
     }
@@ -25,7 +25,7 @@ impl Reject {
 /// Reads a time as RFC 3339.
 ///
 /// # Errors
-/// It is written otherwise; the text says how to.
+/// It has another form; the error shows the expected one.
 pub fn parse_time(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| "expected RFC 3339, such as 2026-11-20T10:15:30Z".to_owned())
 }
@@ -81,7 +81,7 @@ pub fn filled(text: &str) -> Option<&str> {
     (!is_placeholder(text)).then_some(text)
 }
 
-/// A whole number that was written with decimals, as spreadsheets and data frames do: `101.0` is `101`, as is `101,0`.
+/// A whole number without the decimals that spreadsheets and data frames write: `101.0` and `101,0` are `101`.
 pub fn whole(text: &str) -> &str {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     // Three zeros may be thousands.
@@ -92,7 +92,7 @@ pub fn whole(text: &str) -> &str {
     }
 }
 
-/// Text for people: no control characters, single blanks, at most 300 characters; `None` when nothing is left.
+/// Text to display: no control characters, single spaces, at most 300 characters; `None` if it is empty.
 pub fn name(text: &str) -> Option<String> {
     let mut name = String::with_capacity(text.len());
     for word in
@@ -109,12 +109,12 @@ pub fn name(text: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// The beginning of something that was not understood, for a message.
+/// The beginning of an invalid text, for a message.
 pub fn shown(text: &str) -> String {
     text.chars().take(40).flat_map(char::escape_debug).collect()
 }
 
-/// The same of every word of a message, which may quote what was not understood.
+/// The same for each word of a message that may quote an invalid text.
 pub fn shown_words(message: &str) -> String {
     message.split_whitespace().map(shown).collect::<Vec<_>>().join(" ")
 }

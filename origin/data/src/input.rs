@@ -1,4 +1,4 @@
-//! Opening a log: decompression by content, lines of bounded length.
+//! Input files: decompression by content, lines of bounded length.
 
 use crate::encoding;
 use anyhow::{Context, Result};
@@ -8,9 +8,9 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-/// How much of a file's beginning tells it from others, in bytes.
+/// The bytes at the start of a file that identify it.
 pub const PREFIX: usize = 1024;
-/// A longer line is refused: it is no row of a log, and memory has an end.
+/// Longest line, in bytes. It bounds memory; a longer line is not a row of a log.
 const MAX_LINE: u64 = 4 << 20;
 
 /// Largest window of a zstd frame as a power of two: 128 MiB, which is also the limit of the command `zstd`. A frame of
@@ -22,19 +22,19 @@ pub struct Input<'a> {
     lines: Box<dyn BufRead + 'a>,
     read: Rc<Cell<u64>>,
     unterminated: bool,
-    /// Size of the file as it lies there, compressed or not; unknown for standard input.
+    /// Size of the file, compressed if it is; `None` for standard input.
     pub size: Option<u64>,
-    /// Its first KiB, decompressed, in the encoding that it has.
+    /// Its first KiB, decompressed, in its own encoding.
     pub prefix: Vec<u8>,
 }
 
-/// What [`Input::next_line`] found.
+/// The result of [`Input::next_line`].
 pub enum Line {
-    /// A line, now in the buffer.
+    /// A line is in the buffer.
     Full,
-    /// A line of more than 4 MiB, whose beginning is in the buffer.
+    /// The beginning of a line of more than 4 MiB is in the buffer.
     TooLong,
-    /// Nothing more.
+    /// The end of the input.
     End,
 }
 
@@ -96,13 +96,13 @@ impl<'a> Input<'a> {
         Ok(Line::Full)
     }
 
-    /// Whether the line that was read last has no line end: the file ends with it, or was cut there.
+    /// Whether the last line has no line end: the file ends there, or was cut.
     pub fn is_unterminated(&self) -> bool {
         self.unterminated
     }
 }
 
-/// What `raw` holds: itself, or what gzip or zstd made it of.
+/// The content of `raw`, decompressed if it is gzip or zstd.
 ///
 /// # Errors
 /// Its beginning cannot be read.
@@ -122,7 +122,7 @@ pub fn decompressed<'a>(mut raw: impl Read + 'a) -> io::Result<Box<dyn Read + 'a
     })
 }
 
-/// Text whose lines end with `\r`, as spreadsheets save it for the Macintosh.
+/// Text with lines that end with `\r`, as spreadsheets save it for old Macintosh systems.
 struct OldMac<R>(R);
 
 impl<R: Read> Read for OldMac<R> {

@@ -1,17 +1,17 @@
-//! Rows of delimited text, whatever their delimiter, with quoted fields that may hold line ends.
+//! Rows of delimited text with any delimiter. Quoted fields may contain line ends.
 //!
-//! Lines are joined into records here, since it has to be known where a quote is left open: such a file was cut. Fields are
-//! then taken apart by `csv_core`. In tab separated text a quote that does not enclose a whole field is a sign like any
-//! other (`TV 40" slim`).
+//! This module joins lines into records, to find a quote that is not closed: such a file was cut. `csv_core` splits
+//! the records into fields. In tab-separated text, a quote that does not enclose a whole field is an ordinary
+//! character (`TV 40" slim`).
 
 use crate::input::{Input, Line};
 use csv_core::{ReadRecordResult, Reader};
 use std::{collections::VecDeque, io};
 
-/// Lines and bytes that a record may take; one that takes more has a stray quote.
+/// Most lines and bytes of a record; one with more has a stray quote.
 const MAX_LINES: usize = 10_000;
 const MAX_RECORD: usize = 4 << 20;
-/// How often a quote that is never closed is looked for: each time costs as many lines as a record may have.
+/// Most searches for the end of a quote; each may read as many lines as a record may have.
 const MAX_STRAYS: u32 = 100;
 
 /// The fields of a record.
@@ -24,7 +24,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Those of a row that is no record.
+    /// The fields of a row that is not a record.
     pub const NONE: Self = Self { text: "", ends: &[], gap: 0 };
 
     /// How many there are.
@@ -37,7 +37,7 @@ impl<'a> Fields<'a> {
         self.ends.is_empty()
     }
 
-    /// The field at a place; empty where the record is too short.
+    /// The field at an index; empty if the record is too short.
     pub fn get(&self, place: usize) -> &'a str {
         let Some(end) = self.ends.get(place) else { return "" };
         let start =
@@ -52,7 +52,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Takes records apart.
+/// Splits records into fields.
 pub struct Splitter {
     delimiter: u8,
     reader: Reader,
@@ -61,7 +61,7 @@ pub struct Splitter {
 }
 
 impl Splitter {
-    /// At `delimiter`, an ASCII sign.
+    /// Splits at `delimiter`, an ASCII character.
     pub fn new(delimiter: u8) -> Self {
         let reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
         Self { delimiter, reader, out: Vec::new(), ends: Vec::new() }
@@ -100,7 +100,7 @@ impl Splitter {
             let (result, used, wrote, ended) =
                 self.reader.read_record(&bytes[read..], &mut self.out[written..], &mut self.ends[fields..]);
             (read, written, fields) = (read + used, written + wrote, fields + ended);
-            // There is room for all of it, so that the only other outcome is that more input is wanted: its end.
+            // The output has room for all of it; the only other result is a request for more input, which is the end.
             if matches!(result, ReadRecordResult::Record | ReadRecordResult::End)
                 || (used == 0 && wrote == 0 && ended == 0 && read < bytes.len())
             {
@@ -118,7 +118,7 @@ fn unquoted(field: &str) -> Option<&str> {
     (!inner.replace("\"\"", "").contains('"')).then_some(inner)
 }
 
-/// Where a text ends.
+/// The state of quotes at the end of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Quotes {
     /// Outside of quotes.
@@ -131,7 +131,7 @@ enum Quotes {
 }
 
 impl Quotes {
-    /// Where it ends after more text, which begins a line.
+    /// The state after another line.
     fn after(self, text: &str, delimiter: u8) -> Self {
         #[derive(Clone, Copy, PartialEq)]
         enum At {
@@ -164,16 +164,16 @@ impl Quotes {
     }
 }
 
-/// A record as it stands in its file.
+/// The result of reading a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// It is in the buffer. The line is its first, from 1.
+    /// The record is in the buffer. The number is that of its first line, from 1.
     Record(u64),
-    /// Its beginning is in the buffer; why it cannot be read.
+    /// Its beginning is in the buffer, with the reason why it cannot be read.
     Bad(u64, &'static str),
-    /// The file ends inside of a quoted field. The record that began in this line is in the buffer, its first line only.
+    /// The file ends inside a quoted field. The first line of the record that began in this line is in the buffer.
     Cut(u64),
-    /// Nothing more.
+    /// The end of the file.
     End,
 }
 
@@ -181,14 +181,14 @@ pub enum Found {
 pub struct Records<'a> {
     input: Input<'a>,
     delimiter: u8,
-    /// Lines that were looked at and not used.
+    /// Lines that were read ahead.
     ahead: VecDeque<Vec<u8>>,
     line: u64,
     strays: u32,
 }
 
 impl<'a> Records<'a> {
-    /// Of an input, from its next line, which has this number less one.
+    /// Reads from the next line of an input. `line` is the number of lines before it.
     pub fn new(input: Input<'a>, delimiter: u8, line: u64) -> Self {
         Self { input, delimiter, ahead: VecDeque::new(), line, strays: 0 }
     }
@@ -198,12 +198,12 @@ impl<'a> Records<'a> {
         &self.input
     }
 
-    /// Whether the record that was read last ends the file, and with no line end: the file may have been cut there.
+    /// Whether the file ends after the last record and without a line end, so that it may have been cut there.
     pub fn ends_without_line_end(&self) -> bool {
         self.ahead.is_empty() && self.input.is_unterminated()
     }
 
-    /// Reads the next record, without its line end, into `record`. Empty lines are passed over.
+    /// Reads the next record, without its line end, into `record`. Skips empty lines.
     ///
     /// # Errors
     /// The input cannot be read.
@@ -247,7 +247,7 @@ impl<'a> Records<'a> {
                 used.push(next);
             }
         }
-        // In tab separated text an inch is not a quote: the line stands for itself.
+        // In tab-separated text, an inch sign is not a quote: the line is a record.
         if quotes == Quotes::Closed || (tabs && used.is_empty()) {
             return Ok(Found::Record(line));
         }
@@ -281,7 +281,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// The delimiter under which a header names most of what is known; of equals the one that makes most fields.
+/// The delimiter with which a header has the most known names; of equals, the one with the most fields.
 pub fn delimiter_of(header: &str, known: impl Fn(&str) -> bool) -> u8 {
     let rate = |delimiter: u8| {
         let mut splitter = Splitter::new(delimiter);

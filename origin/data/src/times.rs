@@ -12,7 +12,7 @@ pub enum DateOrder {
     MonthFirst,
 }
 
-/// What the dates of a file show of their order.
+/// What the dates of a file show about their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OrderSurvey {
     day_first: bool,
@@ -27,7 +27,7 @@ pub struct OrderSurvey {
 pub enum Found {
     /// The file has no date whose order is in question.
     NotNeeded,
-    /// All dates fit this order, and one of them fits no other, or its spelling is used with this order only.
+    /// All dates fit this order, and one fits no other or has a spelling that is used with this order only.
     Order(DateOrder),
     /// Every date fits both.
     Undecided,
@@ -36,7 +36,7 @@ pub enum Found {
 }
 
 impl OrderSurvey {
-    /// Takes note of a time.
+    /// Records a time.
     pub fn see(&mut self, text: &str) {
         let (date, time) = split(text.trim());
         let Some(Date::Numbers { first, second, dots, .. }) = Date::read(date) else { return };
@@ -47,14 +47,14 @@ impl OrderSurvey {
         self.meridiem |= time.to_ascii_lowercase().contains(['a', 'p']);
     }
 
-    /// What was found.
+    /// The result.
     pub fn found(self) -> Found {
         match (self.day_first, self.month_first) {
             _ if !self.seen => Found::NotNeeded,
             (true, true) => Found::Contradictory,
             (true, false) => Found::Order(DateOrder::DayFirst),
             (false, true) => Found::Order(DateOrder::MonthFirst),
-            // Only in countries with the month first is the day cut into halves; only in others are dots used.
+            // AM and PM are used with the month first only, dots with the day first only.
             _ if self.dots => Found::Order(DateOrder::DayFirst),
             _ if self.meridiem => Found::Order(DateOrder::MonthFirst),
             _ => Found::Undecided,
@@ -62,13 +62,13 @@ impl OrderSurvey {
     }
 }
 
-/// Whether a time is a date by number, which [`read`] needs an order for.
+/// Whether a time has a date by number, for which [`read`] needs an order.
 pub fn needs_order(text: &str) -> bool {
     matches!(Date::read(split(text.trim()).0), Some(Date::Numbers { .. }))
 }
 
-/// Reads a time in the forms of [`Timestamp::read`] and by the dates above. One without a zone is UTC; a date alone is its
-/// midnight. `None` if it is no time, or its order of day and month is needed and not known.
+/// Reads a time in the forms of [`Timestamp::read`] and by the dates above. One without a zone is UTC; a date alone
+/// is its midnight. `None` if it is no time, or its order of day and month is needed and not known.
 pub fn read(text: &str, order: Option<DateOrder>) -> Option<Timestamp> {
     let text = text.trim();
     if !begins_by_number(text)
@@ -103,7 +103,7 @@ pub fn is_date(text: &str) -> bool {
     time.is_empty() && Date::read(date).is_some()
 }
 
-/// Date and time of day; a date in words has blanks of its own.
+/// Splits date and time of day. A date in words has spaces too.
 fn split(text: &str) -> (&str, &str) {
     if let Some((at, _)) = text
         .match_indices(' ')

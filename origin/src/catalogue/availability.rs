@@ -1,12 +1,12 @@
-//! Words for whether an item can be bought, as the schemas of Google, Facebook and schema.org have them, shop systems write
-//! them and people type them.
+//! Words for the availability of an item: those of Google, Facebook and schema.org, and those of shop systems and
+//! merchants in many languages.
 
 use origin_data::fields::shown;
 
-/// Whether it can be bought: by a word, a quantity, or yes and no. An item that can be ordered and comes later can be bought.
+/// Reads a word, a quantity, or yes and no. An item that can be ordered and is delivered later is available.
 ///
 /// # Errors
-/// The word is not known; the text says so.
+/// The word is unknown; the error lists the accepted values.
 pub(super) fn read(text: &str) -> Result<bool, String> {
     let lower = text.trim().to_lowercase();
     let address = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://")).unwrap_or(&lower);
@@ -46,7 +46,7 @@ fn is_among(words: &str, compact: &str) -> bool {
     !compact.is_empty() && words.split_whitespace().any(|word| word == compact)
 }
 
-/// Without blanks and signs, in lower case; by language.
+/// Words of letters and digits in lower case, without separators; one language a line.
 const IN: &str = "
     instock available availablenow availablefororder availableforsale preorder preordering presale backorder onbackorder
     backordered limitedavailability limitedstock lowstock onlineonly instoreonly madetoorder fewleft lastitems unlimited yes

@@ -1,4 +1,5 @@
-//! An item as a feed's row names it: texts, which become an item when it is known how the whole feed writes prices and dates.
+//! An item as texts, as a row of a feed has it. The texts become an item when it is known how the whole feed writes
+//! prices and dates.
 
 use crate::catalogue::{Wrong, availability, check};
 use origin_data::{
@@ -10,7 +11,7 @@ use origin_data::{
 use serde_json::Value;
 use snapshots::time::{DAY_MS, Timestamp};
 
-/// What a field of a feed says.
+/// A field of an item in a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     Id,
@@ -38,7 +39,7 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 impl Field {
     const COUNT: usize = 17;
 
-    /// By Verge's, Google Merchant's or Facebook's name.
+    /// The field with one of Verge's, Google Merchant's or Facebook's names.
     pub fn of(name: &str) -> Option<Self> {
         Some(match &*field_name(name) {
             "id" => Self::Id,
@@ -82,7 +83,7 @@ pub(super) fn field_name(name: &str) -> String {
     field
 }
 
-/// What decides how a feed's texts are read.
+/// How the texts of a feed are read.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// The decimal sign of prices that can be two numbers.
@@ -93,19 +94,19 @@ pub struct Reading {
     pub currency: Option<String>,
 }
 
-/// An item as a row names it.
+/// The texts of a row, by field.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     fields: [Option<(u8, String)>; Field::COUNT],
 }
 
 impl Draft {
-    /// Sets a field. A text that is empty or a placeholder says nothing. Of two texts the one of higher rank counts, else the
+    /// Sets a field, unless the text is empty or a placeholder. The text of the highest rank counts; of equals, the
     /// first.
     pub fn set(&mut self, field: Field, rank: u8, text: &str) {
         let text = text.trim();
-        // The placeholder of an id is kept for the error, and `none` may be a word for stock. A category by number says
-        // nothing to people.
+        // An id's placeholder is kept for the error message, and `none` may be a word for stock. Google's category
+        // numbers mean nothing to readers.
         let is_absent = match field {
             Field::Id | Field::Stock => text.is_empty(),
             _ => is_placeholder(text),
@@ -119,11 +120,11 @@ impl Draft {
         }
     }
 
-    /// Takes a field by its value in JSON: a list of a category's names is a path, of other lists the first counts, and a
-    /// price may be `{"value": "12.99", "currency": "EUR"}`.
+    /// Sets a field to a value of JSON. A list of names of categories is a path; of other lists, the first element
+    /// counts. A price may be `{"value": "12.99", "currency": "EUR"}`.
     ///
     /// # Errors
-    /// The value is an object or a list that says nothing.
+    /// The value has the wrong type.
     pub fn set_json(&mut self, field: Field, value: &Value) -> Result<(), String> {
         let scalar = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
@@ -142,7 +143,7 @@ impl Draft {
                 self.set(field, 0, &number.to_string());
             }
             Value::Number(number) if matches!(field, Field::Price | Field::SalePrice) => {
-                // JSON has one decimal sign, which more digits than three make plain.
+                // In JSON the point is the decimal sign; six decimals leave one reading.
                 let number = number.as_f64().filter(|number| number.is_finite()).unwrap_or(-1.0);
                 self.set(field, 0, &if number < 1e-6 { number.to_string() } else { format!("{number:.6}") });
             }
@@ -177,7 +178,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The id, as far as there is one.
+    /// The id; empty if there is none.
     pub fn id(&self) -> &str {
         whole(self.get(Field::Id).unwrap_or(""))
     }
@@ -187,7 +188,7 @@ impl Draft {
         self.fields[field as usize].as_ref().map(|(_, text)| &**text)
     }
 
-    /// Takes note of how prices and dates are written.
+    /// Records how prices and dates are written.
     pub fn survey(&self, marks: &mut Marks, dates: &mut OrderSurvey) {
         for field in [Field::Price, Field::SalePrice] {
             if let Some(price) =
@@ -203,16 +204,16 @@ impl Draft {
         fields.into_iter().chain([from, until]).for_each(|text| dates.see(text));
     }
 
-    /// The item, and what of the row could not be read and was left out.
+    /// The item, and the fields that could not be read and were left out.
     ///
     /// # Errors
-    /// It has no id, or a field that an item cannot do without being read right is not: price, currency, sale.
+    /// There is no id, or a price, the currency or the sale cannot be read.
     pub fn finish(&self, reading: &Reading) -> Result<(Item, Vec<Wrong>), Wrong> {
         let id = self.id();
         match id {
             "" => return Err(Wrong::new("id", "missing")),
             id if is_placeholder(id) => {
-                return Err(Wrong::new("id", format!("'{}' stands for an id that is missing", shown(id))));
+                return Err(Wrong::new("id", format!("'{}' is a placeholder, not an id", shown(id))));
             }
             _ => {}
         }
@@ -264,7 +265,7 @@ impl Draft {
                         format!("is in {named}, the price in {}; left out", known.unwrap_or_default());
                     warnings.push(Wrong::new("sale_price", error));
                 }
-                // What many exports write where there is no sale.
+                // Many exports write 0 if there is no sale.
                 None if sale == 0.0 && item.price.is_some_and(|price| price > 0.0) => {
                     warnings.push(Wrong::new("sale_price", "is 0; left out"));
                 }
@@ -291,7 +292,7 @@ impl Draft {
         let time = |text: Option<&str>, name: &str, last: bool| -> Result<Option<Timestamp>, Wrong> {
             let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
             let at = times::read(text, reading.dates).ok_or_else(|| Wrong::new(name, no_time(text)))?;
-            // A sale that ends on a day goes on to the end of it.
+            // A sale that ends on a day lasts until the end of that day.
             Ok(Some(if last && times::is_date(text) { Timestamp(at.0.saturating_add(DAY_MS)) } else { at }))
         };
         item.sale_from = time(from, "sale_from", false)?;

@@ -1,4 +1,4 @@
-//! Feeds: many items at once, in the formats that shops have already. The format is told by the content.
+//! Feeds: many items at once, in the formats that shops already have. The content decides which format it is.
 //!
 //! | begins with | is |
 //! | --- | --- |
@@ -6,11 +6,11 @@
 //! | `{` | JSONL: an item a line |
 //! | else | delimited text with a header: Google Merchant's, Facebook's or Verge's names, or the product export of Shopify or WooCommerce |
 //!
-//! Plain, gzip or zstd, in any of the usual encodings. A row updates what it names of an item; what it leaves out or empty
-//! stays as it was, but for a sale, which is over when a price comes without one.
+//! Feeds are plain, gzip or zstd, in any of the usual encodings. A row changes the fields that it names; absent and
+//! empty fields keep their values, except that a price without a sale price ends the sale.
 //!
-//! A feed is read twice: first for how it writes prices and dates, which row of an id is its last, and whether it can be
-//! read to its end; then for its items.
+//! A feed is read twice. The first reading finds how it writes prices and dates, which row of an id is the last, and
+//! whether it is complete; the second one stores the items.
 
 use crate::catalogue::{
     Wrong,
@@ -31,26 +31,26 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Read};
 
-/// Rows that are told; the others are counted.
+/// Most rows that a report lists; the others are counted.
 const MAX_TOLD: usize = 100;
-/// Names of columns that are told, and their length.
+/// Most names of columns that a report lists, and the longest one, in characters.
 const MAX_NAMES: usize = 100;
 const MAX_NAME: usize = 60;
-/// Changes that a dry run shows.
+/// Most changes that a dry run shows.
 const MAX_SHOWN: usize = 20;
-/// Items a transaction: a kill loses at most so many, and nobody waits long for the store.
+/// Items in a transaction: a killed process loses at most this many, and other writers do not wait long.
 const GROUP: usize = 2_000;
 
-/// How a feed is taken.
+/// How a feed is imported.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// It names every item: others are removed.
+    /// The feed names every item; others are removed.
     pub full: bool,
-    /// Nothing is stored; the report tells what would be.
+    /// Store nothing, and report what would change.
     pub dry_run: bool,
     /// The largest share of the catalogue that it may remove.
     pub max_removed: f64,
-    /// The decimal sign of prices that can be two numbers, where the other prices of the feed do not show it.
+    /// The decimal sign of prices with two readings, if the other prices of the feed do not show it.
     pub decimal: Option<Decimal>,
     /// Currency of prices that name none.
     pub currency: Option<String>,
@@ -71,12 +71,12 @@ impl Default for Options {
     }
 }
 
-/// A row that was not taken, or a field of it that was left out, and why.
+/// A rejected row or a field that was left out, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadRow {
-    /// From 1; of XML, where the item begins.
+    /// Line number from 1; in XML, of the item's first line.
     pub line: u64,
-    /// The item's id, as far as it could be read.
+    /// The item's id, if it could be read.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub id: String,
     /// What is wrong.
@@ -89,15 +89,15 @@ pub struct BadRow {
 pub struct Shown {
     /// The item's id.
     pub id: String,
-    /// The item as it is; absent where it is new.
+    /// The stored item; absent if it is new.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Item>,
-    /// The item as it would be; absent where it would be removed.
+    /// The item after the change; absent if it would be removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Item>,
 }
 
-/// What became of a feed.
+/// The result of an import of a feed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// `xml`, `jsonl`, `tsv`, `csv`, `shopify` or `woocommerce`.
@@ -108,32 +108,32 @@ pub struct Report {
     pub changed: usize,
     /// Items that were removed, because a full feed does not name them.
     pub removed: usize,
-    /// Rows that were not taken.
+    /// Rows that were rejected.
     pub rejected: usize,
-    /// Rows that are no items: pictures, drafts, products that only hold variants.
+    /// Rows that are not items: images, drafts, products that only group variants.
     pub skipped: usize,
-    /// Rows whose id comes again further on: the last one counts.
+    /// Rows with an id that a later row has too: the last row counts.
     pub duplicates: usize,
     /// The first rejected rows, at most 100.
     pub errors: Vec<BadRow>,
-    /// Fields that were left out of rows that were taken, and duplicates; at most 100.
+    /// Fields that were left out of accepted rows, and duplicates; at most 100.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<BadRow>,
     /// Columns that are not read, at most 100.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ignored: Vec<String>,
-    /// Whether nothing was stored, as was asked for.
+    /// Whether this was a dry run, which stores nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
     /// The first changes that a dry run found, at most 20.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Shown>,
-    /// Why the feed was not read to its end, or the absent items were kept. A feed with a problem has failed.
+    /// Why the feed failed: it was not read to its end, or absent items were kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
-/// What a feed is, beside its rows.
+/// Properties of a feed other than its rows.
 #[derive(Debug, Default)]
 pub struct About {
     /// As in [`Report`].
@@ -144,7 +144,7 @@ pub struct About {
 }
 
 impl About {
-    /// Notes a column that is not read.
+    /// Records the name of a column that is not read.
     pub fn ignore(&mut self, name: &str) {
         if self.ignored.len() < MAX_NAMES && !name.is_empty() && !self.ignored.contains(name) {
             self.ignored.insert(name.chars().filter(|sign| !sign.is_control()).take(MAX_NAME).collect());
@@ -157,21 +157,21 @@ impl About {
 pub struct Row {
     /// From 1.
     pub line: u64,
-    /// What it names, as far as it could be read.
+    /// The fields that could be read.
     pub draft: Draft,
-    /// What is wrong with the row as a whole.
+    /// What is wrong with the whole row.
     pub fault: Option<Wrong>,
     /// Whether the file ends after it without a line end.
     pub is_unended: bool,
 }
 
-/// What the first reading finds.
+/// The result of the first reading.
 #[derive(Default)]
 struct Survey {
     marks: Marks,
     dates: OrderSurvey,
     hasher: RandomState,
-    /// The number and line of the last row of each id, which is kept as a hash.
+    /// By the hash of an id, the number and line of its last row.
     last: HashMap<u64, (u64, u64)>,
     rows: u64,
 }
@@ -181,7 +181,7 @@ impl Survey {
         self.rows += 1;
         if row.fault.is_none() && !row.draft.id().is_empty() {
             row.draft.survey(&mut self.marks, &mut self.dates);
-            // A row that will be refused does not replace one that is taken.
+            // A row that will be rejected does not replace an accepted one.
             let any = Reading { decimal: Some(Decimal::Dot), ..Reading::default() };
             if row.draft.finish(&any).is_ok()
                 || row.draft.finish(&Reading::default()).is_err_and(|wrong| wrong.field.contains("sale_"))
@@ -191,24 +191,24 @@ impl Survey {
         }
     }
 
-    /// The line of a later row of this id, that is taken instead of row `number`.
+    /// The line of a later row with this id, which replaces row `number`.
     fn later(&self, id: &str, number: u64) -> Option<u64> {
         self.last.get(&self.hasher.hash_one(id)).filter(|(last, _)| *last > number).map(|(_, line)| *line)
     }
 }
 
-/// Takes a feed over into the store; `open` opens it anew for each reading. With `full`, the items that it does not name
-/// are removed, but only if the feed was read to its end, has items, every row's id could be read, and no more than
-/// `max_removed` of the catalogue would go.
+/// Imports a feed into the store; `open` opens it for each reading. With `full`, items that it does not name are
+/// removed, but only if the feed is complete, has items, every row has a readable id, and at most the share
+/// `max_removed` of the catalogue would be removed.
 ///
 /// # Errors
-/// The store cannot be written. What is wrong with the feed is in the report.
+/// The store cannot be written. Errors in the feed are in the report.
 pub fn take(
     store: &mut Store,
     open: impl Fn() -> Result<Box<dyn Read>>,
     options: &Options,
 ) -> Result<Report> {
-    // The share that may be removed is that of the catalogue as it was: many new items do not make room.
+    // The share refers to the catalogue before the import, so that many new items do not permit more removals.
     let before = store.count_items()?;
     let mut survey = Survey::default();
     let mut first = About::default();
@@ -252,9 +252,9 @@ pub fn take(
         format!("line {line}: the last row has no line end and an unreadable field, so the feed may have been cut; no item was removed")
     });
     report.problem = match whole.and(again) {
-        Err(error) => Some(format!("{error:#}; rows before it were taken")),
+        Err(error) => Some(format!("{error:#}; rows before it were stored")),
         Ok(()) if options.full && nameless > 0 => {
-            Some(format!("{nameless} rows have no readable id, so no absent item was removed"))
+            Some(format!("{nameless} rows have no readable id, so no item was removed"))
         }
         Ok(()) if torn.is_some() => torn,
         Ok(()) if report.items == 0 => Some("the feed has no items".to_owned()),
@@ -322,7 +322,7 @@ impl Taking<'_> {
         }
         if let Some(later) = self.survey.later(&id, self.rows) {
             self.report.duplicates += 1;
-            let wrong = Wrong::new("id", format!("comes again in line {later}, which counts"));
+            let wrong = Wrong::new("id", format!("is in line {later} again; the last row counts"));
             tell(&mut self.report.warnings, BadRow { line, id, wrong });
             return Ok(());
         }

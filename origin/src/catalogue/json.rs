@@ -1,4 +1,4 @@
-//! JSONL: an item a line, by Verge's or Google Merchant's names, values as texts or as they are.
+//! JSONL: one item a line, with Verge's or Google Merchant's names. Values may be texts, numbers, booleans or lists.
 
 use crate::catalogue::{
     Wrong,
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 /// Reads a feed.
 ///
 /// # Errors
-/// The input cannot be read, or ends inside of a line; what was read before was handed out.
+/// The input cannot be read, or ends inside a line. Rows before that were passed on.
 pub(super) fn read(
     mut input: Input<'_>,
     id: Option<&str>,
@@ -47,7 +47,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// An item as an object names it, and the first of what is wrong with it; `ignore` is told the names that are not read.
+/// The texts of an object and its first error. `ignore` gets the names that are not read.
 pub(super) fn draft(
     object: &Map<String, Value>,
     id: Option<&str>,

@@ -1,4 +1,4 @@
-//! What an item may be, however it comes: by a request, a feed, or an imported log.
+//! Validation of items from requests, feeds and imported logs.
 
 mod availability;
 mod draft;
@@ -40,10 +40,10 @@ pub const FIELDS: [&str; 14] = [
 /// The longest address, in bytes.
 const MAX_ADDRESS: usize = 2_048;
 
-/// What is wrong with an item, and where.
+/// An error in an item, and its field.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Wrong {
-    /// The field at fault; empty when it is the row as a whole.
+    /// The invalid field; empty if the whole row is invalid.
     pub field: String,
     /// What is wrong and what is expected.
     pub error: String,
@@ -80,19 +80,19 @@ pub fn from_json(mut object: Map<String, Value>) -> Result<Item, Wrong> {
     check(item)
 }
 
-/// An item that was read, and what was not.
+/// An item, and what of its source was not read.
 #[derive(Debug)]
 pub struct ReadItem {
     /// The item.
     pub item: Item,
-    /// What could not be read and was left out.
+    /// Fields that could not be read and were left out.
     pub warnings: Vec<Wrong>,
     /// Names that are not read.
     pub ignored: Vec<String>,
 }
 
-/// Reads an item from JSON as feeds have it, by Verge's or Google Merchant's names. `decimal` decides between two readings
-/// of a price.
+/// Reads an item from JSON as feeds have it, by Verge's or Google Merchant's names. `decimal` decides between two
+/// readings of a price.
 ///
 /// # Errors
 /// The id, a price or a sale cannot be read.
@@ -106,16 +106,16 @@ pub fn from_feed_json(object: &Map<String, Value>, decimal: Option<Decimal>) -> 
     Ok(ReadItem { item, warnings, ignored })
 }
 
-/// The item with its texts made clean.
+/// The item with normalized texts.
 ///
 /// # Errors
-/// A field is out of bounds; the text tells them.
+/// A field is out of bounds.
 pub fn check(mut item: Item) -> Result<Item, Wrong> {
     if !is_printable(&item.id, MAX_ITEM_ID) {
         return Err(Wrong::new("id", format!("expected 1 to {MAX_ITEM_ID} printable bytes")));
     }
     if is_placeholder(&item.id) {
-        return Err(Wrong::new("id", format!("'{}' stands for an id that is missing", item.id)));
+        return Err(Wrong::new("id", format!("'{}' is a placeholder, not an id", item.id)));
     }
     for (field, price) in [("price", item.price), ("sale_price", item.sale_price)] {
         if price.is_some_and(|price| !(0.0..=1e12).contains(&price)) {

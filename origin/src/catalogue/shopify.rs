@@ -1,5 +1,5 @@
-//! Shopify's product export: rows of one `Handle` are a product, whose first row has what all its variants share. An item
-//! is a variant; rows with nothing but a picture are none, nor are products that are not active.
+//! Shopify's product export. The rows with one `Handle` are a product; its first row has the fields that all variants
+//! share. Each variant is an item. Rows with only an image and products that are not active are skipped.
 
 use crate::catalogue::{
     Wrong,
@@ -26,7 +26,7 @@ pub(super) struct Shopify {
     quantity: Option<usize>,
     policy: Option<usize>,
     tracker: Option<usize>,
-    /// What the first row of the product said.
+    /// The fields of the product's first row.
     product: Product,
 }
 
@@ -107,7 +107,7 @@ impl Shopify {
         draft.set(Field::Category, 0, &product.category);
         let variant_image = text(self.variant_image);
         draft.set(Field::Image, 0, if variant_image.is_empty() { &product.image } else { variant_image });
-        // The compare-at price is the regular one where it is the higher: Shopify shows it struck through.
+        // A higher compare-at price is the regular price, which Shopify shows struck through.
         match text(self.compare_at) {
             regular if amount(regular).zip(amount(price)).is_some_and(|(regular, price)| regular > price) => {
                 draft.set(Field::Price, 0, regular);
@@ -131,7 +131,7 @@ impl Shopify {
     }
 }
 
-/// A price, unless it can be two; spreadsheets rewrite the plain numbers of the export.
+/// A price with one reading. Shopify writes plain numbers, but spreadsheets rewrite them.
 fn amount(text: &str) -> Option<f64> {
     price::read(text, None).ok()?.number.resolve(None).ok()
 }

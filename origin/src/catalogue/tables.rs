@@ -21,12 +21,12 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Of these names.
+    /// A header with these names.
     pub(super) fn new(names: Vec<String>) -> Self {
         Self { used: vec![false; names.len()], names }
     }
 
-    /// The place of the first column that has one of these names, which are in lower case.
+    /// The index of the first column with one of these names in lower case.
     pub(super) fn find(&mut self, names: &[&str]) -> Option<usize> {
         let is = |name: &&str| self.names.iter().position(|known| known.trim().to_lowercase() == **name);
         let place = names.iter().find_map(is)?;
@@ -43,11 +43,11 @@ impl Header {
     }
 }
 
-/// What a row of a shop system's export is.
+/// A row of a shop system's export.
 pub(super) enum Shaped {
     /// An item.
     Item(Box<Draft>),
-    /// No item: an image, a draft, the product that variants belong to.
+    /// Not an item: an image, a draft, a product that only groups variants.
     Nothing,
 }
 
@@ -106,8 +106,7 @@ impl Layout {
 /// Reads a table.
 ///
 /// # Errors
-/// There is no header with an id, the input cannot be read, or it ends inside of a row; what was read before was handed
-/// out.
+/// There is no header with an id, the input cannot be read, or it ends inside a row. Rows before that were passed on.
 pub(super) fn read(
     mut input: Input<'_>,
     id: Option<&str>,
@@ -166,7 +165,7 @@ pub(super) fn read(
         };
         let fields = splitter.split(&record);
         let count = fields.len();
-        // Spreadsheets leave out empty fields at the end, or add some.
+        // Spreadsheets omit or add empty fields at the end.
         let extra = (columns..count).any(|place| !fields.get(place).trim().is_empty());
         match layout.shape(&fields) {
             Ok(Shaped::Item(draft)) => row.draft = *draft,

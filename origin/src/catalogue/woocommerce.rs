@@ -1,5 +1,5 @@
-//! WooCommerce's product export: a row a product or variation. A variable product is no item beside its variations, which
-//! take over what they do not say themselves; what the shop does not show is none either.
+//! WooCommerce's product export: one row for each product or variation. A variable product is not an item; its
+//! variations are, and inherit the fields that they do not have. Products that the shop does not show are skipped.
 
 use crate::catalogue::{
     Wrong,
@@ -30,7 +30,7 @@ pub(super) struct WooCommerce {
     brands: Option<usize>,
     images: Option<usize>,
     parent: Option<usize>,
-    /// Variable products by the name that `Parent` has for them.
+    /// Variable products by their names in the column `Parent`.
     parents: HashMap<String, Parent>,
 }
 
@@ -42,7 +42,7 @@ struct Parent {
 }
 
 impl WooCommerce {
-    /// Finds the columns; ids are those of `id`, else of the column `ID`, else the SKUs.
+    /// Finds the columns. The ids are in the column `id`, or by default in `ID` or `SKU`.
     ///
     /// # Errors
     /// There is no such column.
@@ -125,12 +125,12 @@ impl WooCommerce {
     }
 }
 
-/// A text without the `'` that WooCommerce writes before what a spreadsheet would take for a formula.
+/// A text without the `'` that WooCommerce writes before a text that looks like a formula to a spreadsheet.
 fn unescaped(text: &str) -> &str {
     text.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(text)
 }
 
-/// The first of a list with commas between; a comma inside of a name follows a backslash.
+/// The first element of a list that commas separate. A comma in a name has a backslash before it.
 fn first_of(list: &str) -> String {
     let mut first = String::new();
     let mut escaped = false;

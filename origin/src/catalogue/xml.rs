@@ -1,5 +1,5 @@
-//! Google Merchant's XML: RSS 2.0 `<item>` or Atom `<entry>`, its fields in Google's namespace or in none. Google's count
-//! first; fields of other namespaces, and fields inside fields, are not the item's.
+//! Google Merchant's XML: RSS 2.0 `<item>` or Atom `<entry>`, with fields in Google's namespace or in none. Google's
+//! fields have precedence. Fields of other namespaces and nested fields are ignored.
 
 use crate::catalogue::{
     Wrong,
@@ -20,12 +20,12 @@ use std::rc::Rc;
 
 /// The longest text of a field, in bytes.
 const MAX_TEXT: usize = 64 << 10;
-/// The most bytes of a tag or a text.
+/// The most bytes of a tag or text.
 const MAX_EVENT: u64 = 4 << 20;
 const GOOGLE: &str = "base.google.com/ns/1.0";
 const ATOM: &str = "www.w3.org/2005/Atom";
 
-/// Whose name an element has.
+/// The namespace of an element.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Space {
     Google,
@@ -48,7 +48,7 @@ struct Open {
 /// Reads a feed.
 ///
 /// # Errors
-/// It is not well-formed XML, or the input ends with an error; what was read before was handed out.
+/// It is not well-formed XML, or the input cannot be read to its end. Rows before that were passed on.
 pub(super) fn read(
     input: impl Read,
     about: &mut About,
@@ -87,7 +87,7 @@ pub(super) fn read(
             (Event::CData(text), Some(item)) => item.push(&text.xml10_content()),
             (Event::GeneralRef(name), Some(item)) => match name.resolve_char_ref().ok().flatten() {
                 Some(sign) => item.push(sign.encode_utf8(&mut [0; 4])),
-                // Entities that the feed defines are not expanded: a definition can be a bomb.
+                // Entities that the feed defines are not expanded, since they can expand to any size.
                 None => match resolve_html5_entity(name) {
                     Some(text) => item.push(text),
                     None => item.fault(format!("the entity '&{};' is not known", shown(name))),
@@ -122,7 +122,7 @@ fn space_of(space: &ResolveResult<'_>, tag: &BytesStart<'_>) -> Space {
         ResolveResult::Bound(name) if bound(name.as_ref(), ATOM) || tag.name().prefix().is_none() => {
             Space::Feed
         }
-        // A feed that forgot to declare it.
+        // Some feeds do not declare the namespace.
         ResolveResult::Unknown(prefix) if prefix == "g" => Space::Google,
         _ => Space::Other,
     }
@@ -142,7 +142,7 @@ impl Open {
             Space::Feed => 1,
             Space::Other => 0,
         };
-        // Atom's `<link>` is empty in most feeds; one with an `href` is read from that all the same.
+        // Atom's `<link>` is empty in most feeds. If it has an `href`, that is the address.
         if name == "link" && href(tag).is_some() {
             self.field = None;
             self.link(tag, space);
@@ -154,7 +154,7 @@ impl Open {
         }
     }
 
-    /// Atom's `<link href="…"/>`, if it is the page's.
+    /// Sets the URL to that of Atom's `<link href="…"/>`, if it is the item's page.
     fn link(&mut self, tag: &BytesStart<'_>, space: Space) {
         let is_page = || match attribute(tag, "rel") {
             None => true,
@@ -179,7 +179,7 @@ impl Open {
         }
     }
 
-    /// Notes what is wrong, if it is with a field that is read.
+    /// Records an error in a field that is read.
     fn fault(&mut self, error: String) {
         if self.depth == 1 && self.field.is_some() {
             self.row.fault.get_or_insert_with(|| Wrong::new("", error));
@@ -229,7 +229,7 @@ impl<R: BufRead> BufRead for Lines<R> {
     }
 
     fn consume(&mut self, amount: usize) {
-        // What is to be consumed is in the buffer: this reads nothing.
+        // The consumed bytes are in the buffer, so this does not read.
         if let Ok(buffer) = self.inner.fill_buf() {
             let ends = buffer.iter().take(amount).filter(|byte| **byte == b'\n').count();
             self.line.set(self.line.get() + ends as u64);

@@ -19,24 +19,24 @@ use std::{io::Write, path::PathBuf};
 const FORMATS: &str = "\
 FORMATS
   online-retail  InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
-                 (UCI Online Retail I and II). Every line is a purchase, an invoice a session. Rejected:
+                 (UCI Online Retail I and II). Each line is a purchase, each invoice a session. Rejected:
                    return         invoice C…, or a quantity below 1
                    adjustment     invoice A… (bad debt)
                    not a product  a code other than 5 digits and letters, or DCGS…: postage, carriage,
                                   manual lines, samples, discounts, bank and marketplace fees, vouchers
                    no price       unit price 0: stock corrections
-                 Lines without customer are kept: a basket is a basket. 85123a is 85123A. Of several
-                 descriptions of a code the most frequent is its name, of several prices the median is
-                 its price. Currency GBP; times are taken as UTC; categories: the file has none.
+                 Lines without a customer are kept. 85123a is 85123A. The name of a product is the most
+                 frequent description of its code, the price the median of its prices. The currency is
+                 GBP; times are UTC; there are no categories.
   rees46         event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session
-                 remove_from_cart is rejected: it takes back an interest, which no table can hold.
-  retailrocket   events.csv, item_properties*.csv and category_tree.csv, told apart by their headers; give
-                 all of them in one command. Visits are cut at 30 minutes of silence when learning.
+                 remove_from_cart is rejected: learning has no events that take an interest back.
+  retailrocket   events.csv, item_properties*.csv and category_tree.csv, recognized by their headers; give
+                 all of them in one command. Learning ends visits after 30 minutes without events.
   alibaba        tab separated: user item kind(1 click, 2 collect, 3 cart, 4 buy) yyyymmdd, and
-                 item top-category category brand price. Days, no times: a visitor's day is a session.
-  sessions       one session a line, item ids separated by white space, oldest first. There are no times in
-                 it: sessions are set --every seconds apart from --since on, clicks a second apart.
-  jsonl          one event a line, as POST /v1/events takes them but of any age, or one item a line:
+                 item top-category category brand price. There are no times: a visitor's day is a session.
+  sessions       one session a line, item ids separated by white space, oldest first. There are no times:
+                 sessions are set --every seconds apart from --since on, clicks a second apart.
+  jsonl          one event a line, as for POST /v1/events but of any age, or one item a line:
                    {\"id\":\"e1\",\"kind\":\"view\",\"item\":\"85123A\",\"visitor\":\"v1\",\"at\":\"2026-11-20T10:15:30Z\"}
                    {\"id\":\"85123A\",\"name\":\"Heart holder\",\"category\":\"Home > Candles\",\"price\":2.55}
   csv            any table with a header. --map names the columns:
@@ -49,23 +49,23 @@ FORMATS
                  built with the feature `parquet`. Structs, lists and maps in it are left out.
 
 TABLES (online-retail, rees46, retailrocket, csv): columns are found by the header, in any order; others are
-passed over. The delimiter is a comma, semicolon, tab or |. nan, NULL, None, \\N and empty fields are absent;
+ignored. The delimiter is a comma, semicolon, tab or |. nan, NULL, None, \\N and empty fields are absent;
 ids written as 101.0 are 101. Times: RFC 3339 with or without a zone (then UTC), RFC 2822, seconds,
 milliseconds, microseconds or nanoseconds since 1970, and dates such as 1.12.2010, 1/12/2010 or 12/1/2010,
 whose order of day and month all dates of the file decide, else --dates. Numbers with two readings such as
 1.299 are decided by the currency, the other prices of the file, then --decimal, and are otherwise rejected.
 
-FILES are plain, gzip or zstd, told by their content; - is standard input. Text is UTF-8, UTF-16 with a byte
-order mark, or else windows-1252.
+FILES are plain, gzip or zstd, recognized by their content; - is standard input. Text is UTF-8, UTF-16, or
+else windows-1252.
 
 IMPORTING TWICE changes nothing: the same file again, also one that has grown at its end, adds only what is
 new, and an interrupted import is completed by repeating it.
 
-REJECTED rows are counted by reason and all kept as they are, visitors' ids included, in
+REJECTED rows are counted by reason and kept unchanged, with visitors' ids, in
 DATA_DIR/rejects/NAME.csv (line, reason, row). Nothing is learned from them. A run that imports nothing ends
 with an error.
 
-VISITORS and sessions go into the store as keyed hashes only.
+VISITORS and sessions are stored as keyed hashes only.
 
 EXAMPLES
   verge import --format online-retail online_retail.csv.zst

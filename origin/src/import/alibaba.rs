@@ -1,10 +1,9 @@
 //! The Alibaba sample: clicks, collects, carts and purchases by the day, and the items' features.
 //!
-//! A line of four fields is an event (`user item kind yyyymmdd`), one of five an item (`item top-category
-//! category brand price`), separated by tabs. A click (1) opens the item's page and is a view; a collect (2)
-//! is a lesser wish than the cart and is a click. The log knows days only and does not keep the order inside a
-//! day or between days: every event is at 00:00 UTC of its day, in the order of the file, and a session is
-//! what a user did in a day. Brand 0 means none.
+//! A line of four fields is an event (`user item kind yyyymmdd`), one of five an item (`item top-category category
+//! brand price`), separated by tabs. A click (1) opens the item's page and is a view; a collect (2) is weaker than
+//! the cart and is a click. The log has days without times, in no order: each event is at 00:00 UTC of its day, in
+//! the order of the file, and a session is all events of a user in a day. Brand 0 means none.
 
 use crate::import::{Batch, Catalogue, Importer, Parsed, Row, event, item_id};
 use origin_data::Item;

@@ -1,7 +1,7 @@
 //! Country names as logs write them.
 
-/// The ISO 3166 code, lower-case, of a country's English name; the lower-case name itself where it is none
-/// that is known here; `None` where the log says that it does not know.
+/// The lower-case ISO 3166 code of a country's English name, or the lower-case name if it is not in this list; `None`
+/// if the log has no country.
 pub(super) fn code_of(name: &str) -> Option<String> {
     let lower = name.to_lowercase();
     if matches!(lower.as_str(), "" | "unspecified" | "unknown" | "european community") {

@@ -1,8 +1,8 @@
 //! Verge's own format: one JSON value a line, events as `POST /v1/events` takes them, and items.
 //!
-//! A line is an item if it is an object that has an `id` and nothing that makes an event. Events may be of any
-//! age, but have to say when they happened. Of a line with several events (an order of several items, an
-//! array), the valid ones are taken; notes say what was refused, changed or left out, and which names are not read.
+//! A line is an item if it is an object with an `id` and without fields of events. Events may be of any age, but need
+//! a time. Of a line with several events (an order of several items, an array), the valid ones are taken; notes say
+//! what was refused, changed or left out, and which names are not read.
 
 use crate::catalogue;
 use crate::import::{Batch, Catalogue, Importer, Parsed, Row, item_id};
@@ -13,7 +13,7 @@ use snapshots::event::{Kind, parse_history};
 use snapshots::time::Timestamp;
 use std::collections::BTreeMap;
 
-/// Events of one line; more is no event but a file in the wrong format.
+/// Most events of one line; a line with more is a file in the wrong format.
 const MAX_EVENTS: usize = 10_000;
 /// Notes that are kept, and the length of a field's name in them.
 const MAX_NOTES: usize = 100;
@@ -24,12 +24,13 @@ pub(super) struct Jsonl {
     catalogue: Catalogue,
     now: Timestamp,
     decimal: Option<Decimal>,
-    /// What of valid rows was refused, changed or left out, by kind of note and field: how often, and the first.
+    /// What was rejected, changed or left out in accepted rows, by kind of note and field: the number and the first
+    /// case.
     notes: BTreeMap<(&'static str, String), (u64, String)>,
 }
 
 impl Jsonl {
-    /// Events later than `now` are refused; `decimal` decides between two readings of an item's price.
+    /// Events later than `now` are rejected. `decimal` decides between two readings of an item's price.
     pub(super) fn new(now: Timestamp, decimal: Option<Decimal>) -> Self {
         Self { catalogue: Catalogue::default(), now, decimal, notes: BTreeMap::new() }
     }
@@ -59,7 +60,7 @@ impl Jsonl {
 
 impl Importer for Jsonl {
     fn row(&mut self, row: Row<'_>, events: &mut Batch<'_>) -> Result<Parsed, Reject> {
-        // Spares the events, which are nearly all of a log, being read twice.
+        // Most lines are events with a kind; this avoids parsing them twice.
         if !row.text.contains("\"kind\"")
             && let Ok(Value::Object(object)) = serde_json::from_str(row.text)
             && is_item(&object)

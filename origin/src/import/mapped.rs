@@ -15,13 +15,13 @@ use snapshots::{
 };
 use std::str::FromStr;
 
-/// What a column can hold.
+/// The fields that a column can be mapped to.
 const TARGETS: [&str; 15] = [
     "item", "at", "kind", "visitor", "session", "quantity", "price", "currency", "area", "id", "name",
     "category", "brand", "image", "url",
 ];
 
-/// Where a field comes from.
+/// The source of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum From {
     Column(String),
@@ -29,7 +29,7 @@ enum From {
     Constant(String),
 }
 
-/// Fields of events and items, and where each comes from: `item=sku,at=ts,kind=event`, or `kind='purchase'` for all rows.
+/// The source of each field of events and items: `item=sku,at=ts,kind=event`, or `kind='purchase'` for all rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping([Option<From>; TARGETS.len()]);
 
@@ -89,7 +89,7 @@ pub struct Mapped {
 }
 
 impl Mapped {
-    /// By a mapping; without one, columns are called as the fields are.
+    /// An importer with a mapping. If it is empty, columns have the names of the fields.
     pub fn new(mapping: Mapping) -> Self {
         Self {
             mapping,

@@ -1,13 +1,13 @@
 //! `verge import`: a shop's log into the store.
 //!
-//! A log is read row by row and never held whole. Every format is one small module that turns a row into events, an
-//! addition to the catalogue, or a [`Reject`]; all else is shared: decompression and encodings ([`origin_data::input`]),
+//! A log is read row by row. Each format is a module that turns a row into events, an addition to the catalogue, or a
+//! [`Reject`]. The rest is shared: decompression and encodings ([`origin_data::input`]),
 //! delimiters, quotes and columns ([`table`]), transactions and identity ([`pipeline`]), accounting ([`report`]).
 //!
-//! **Importing twice.** An event without an id of its own is named by its source and line. A source is known by how its
-//! content begins (its first KiB), not by the file's name: the same file again, moved, compressed otherwise, or grown by
-//! lines at its end, adds only what is new. An import that was interrupted is completed by running it again. A file whose
-//! *earlier* lines were changed is another source: import it into a new store.
+//! **Importing twice.** The id of an event without one is made of its source and line. A source is identified by its
+//! first KiB of content, not by the name of the file, so that the same file, also renamed, compressed or with lines
+//! added at its end, adds only the new events. An interrupted import is completed by running it again. A file whose
+//! *earlier* lines changed is another source: import it into a new store.
 
 mod alibaba;
 mod countries;
@@ -52,13 +52,13 @@ pub enum Format {
     Sessions,
     /// Verge's own events and items, one JSON object a line
     Jsonl,
-    /// Any table with a header; --map tells its columns
+    /// Any table with a header; --map names its columns
     #[value(alias = "parquet")]
     Csv,
 }
 
 impl Format {
-    /// Its name, as `--format` takes it.
+    /// Its name in `--format`.
     pub fn name(self) -> &'static str {
         match self {
             Self::OnlineRetail => "online-retail",
@@ -72,12 +72,12 @@ impl Format {
     }
 }
 
-/// A row of a log and where it stands.
+/// A row of a log and its position.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     /// Short name of the source, the same at every import of it.
     pub source: &'a str,
-    /// From 1; of a row of several lines its first.
+    /// Number of its first line, from 1.
     pub line: u64,
     /// Without the line's end.
     pub text: &'a str,
@@ -94,7 +94,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// How a file writes what can be read in two ways.
+/// How a file writes dates and numbers that have two readings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
     /// The order of day and month.
@@ -103,17 +103,17 @@ pub struct Reading {
     pub decimal: Option<Decimal>,
 }
 
-/// What a row was.
+/// The content of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// One event or more, which were pushed.
+    /// One event or more, which were added to the batch.
     Events,
-    /// Something about items, kept until [`Importer::items`].
+    /// Data of items, kept until [`Importer::items`].
     Catalogue,
 }
 
-/// The events of rows that are not stored yet. An event that cannot be taken is refused when it is pushed, before anything
-/// is learned from its row.
+/// The events of rows that are not stored yet. An invalid event is rejected when it is pushed, before the importer
+/// keeps anything of its row.
 pub struct Batch<'a> {
     events: Vec<Event>,
     defaults: &'a Defaults,
@@ -125,7 +125,7 @@ impl<'a> Batch<'a> {
         Self { events: Vec::new(), defaults }
     }
 
-    /// Adds an event, with what it leaves out.
+    /// Adds an event, and completes it by the defaults.
     ///
     /// # Errors
     /// It is from before 1970 or from the future.
@@ -136,58 +136,58 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Where the columns of a table are that the pipeline looks at.
+/// The columns of a table that the pipeline reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Watched {
     /// Times: dates by number have an order that the whole file decides.
     pub time: Option<usize>,
     /// Prices: their decimal sign is that of the whole file.
     pub price: Option<usize>,
-    /// The order of day and month where no date of the file shows it.
+    /// The order of day and month if no date of the file shows it.
     pub default_order: Option<DateOrder>,
 }
 
 /// One format. An importer sees all rows of all files of a run, in order.
 pub trait Importer {
-    /// Of a format that is a table, told the header of each file; which columns are to be watched. `None`: the format is
-    /// read by lines, and this is its first.
+    /// Receives the header of each file of a table, and returns the columns that the pipeline reads. `None` if the
+    /// format is read by lines.
     ///
     /// # Errors
-    /// The file is not of this format; what was expected instead.
+    /// The file is not of this format; the error says what was expected.
     fn header(&mut self, columns: &Columns) -> Result<Option<Watched>> {
         let _ = columns;
         Ok(None)
     }
 
-    /// Names of columns that tell how the header is delimited, in lower case without blanks and signs; none of a format that
-    /// is read by lines.
+    /// Names of columns, of letters and digits in lower case, by which the delimiter is found. Empty if the format is
+    /// read by lines.
     fn names(&self) -> &[&str] {
         &[]
     }
 
-    /// Reads a row. Events with an empty id are named by the caller; all of a refused row are dropped, and nothing may have
-    /// been learned from it.
+    /// Reads a row. The caller sets ids that are empty. It drops the events of a rejected row, of which the importer
+    /// must not have kept anything.
     fn row(&mut self, row: Row<'_>, events: &mut Batch<'_>) -> Result<Parsed, Reject>;
 
     /// The items of all rows read.
     fn items(&mut self) -> Vec<Item>;
 
-    /// What the report should say of the lines that were taken, for example which fields were left out.
+    /// Notes for the report on accepted rows, such as fields that were left out.
     fn notes(&mut self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// What an importer of a format needs beside the files.
+/// Options of importers.
 #[derive(Clone, Debug, Default)]
 pub struct ImporterOptions {
     /// `sessions`: time of the first session.
     pub since: Timestamp,
     /// `sessions`: seconds from one session to the next.
     pub every: u32,
-    /// Events from later than this are refused.
+    /// Later events are rejected.
     pub now: Timestamp,
-    /// `csv`: what its columns are.
+    /// `csv`: the mapping of its columns.
     pub map: mapped::Mapping,
     /// The decimal sign of prices of items that can be two numbers.
     pub decimal: Option<Decimal>,
@@ -206,7 +206,7 @@ pub fn importer(format: Format, options: ImporterOptions) -> Box<dyn Importer> {
     }
 }
 
-/// An event with nothing but the necessary; the caller of [`Importer::row`] supplies the id.
+/// An event with the required fields only. The caller of [`Importer::row`] sets the id.
 fn event(kind: Kind, item: &str, at: Timestamp) -> Result<Event, Reject> {
     Ok(Event {
         id: String::new(),
@@ -230,10 +230,7 @@ fn event(kind: Kind, item: &str, at: Timestamp) -> Result<Event, Reject> {
 
 fn item_id(text: &str) -> Result<&str, Reject> {
     if is_placeholder(text) {
-        return Err(Reject::new(
-            "bad item id",
-            format!("'{}' stands for an id that is missing", shown(text)),
-        ));
+        return Err(Reject::new("bad item id", format!("'{}' is a placeholder, not an id", shown(text))));
     }
     if is_printable(text, MAX_ITEM_ID) {
         return Ok(text);
@@ -241,7 +238,7 @@ fn item_id(text: &str) -> Result<&str, Reject> {
     Err(Reject::new("bad item id", format!("expected 1 to {MAX_ITEM_ID} printable bytes")))
 }
 
-/// What is known of each item so far, the latest last.
+/// The latest known fields of each item.
 #[derive(Default)]
 struct Catalogue(HashMap<String, Item>);
 

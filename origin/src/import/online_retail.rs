@@ -1,22 +1,22 @@
-//! UCI Online Retail I and II: the invoices of a UK gift shop, a line an item bought.
+//! UCI Online Retail I and II: the invoices of a UK gift shop, one line for each item bought.
 //!
-//! What the file holds besides purchases, and what is done with it:
-//! - **Returns**: invoices `C…`, or a quantity below 1. Refused.
-//! - **Adjustments** of bad debt: invoices `A…`. Refused.
+//! Lines that are not plain purchases:
+//! - **Returns**: invoices `C…`, or a quantity below 1. Rejected.
+//! - **Adjustments** of bad debt: invoices `A…`. Rejected.
 //! - **Codes that are no products**: `POST`, `DOT`, `C2` (carriage), `M` (manual), `D` (discount), `S` (samples),
 //!   `BANK CHARGES`, `AMAZONFEE`, `CRUK`, `PADS`, `B`, vouchers `gift_0001_20`. A product's code is five digits
-//!   with up to three letters, or `DCGS` and more (the sister shop's goods: `DCGS0003`, `DCGSSBOY`). All else is
-//!   refused, so that a fee this list has not met cannot be recommended either.
-//! - **Unit price 0**: stock written off or found, described as `damaged`, `?` or `ebay`. Refused, and with it
-//!   the junk descriptions.
-//! - **No customer** (a quarter of the lines): kept; the invoice stands for the visitor.
+//!   with up to three letters, or `DCGS` and more (the sister shop's goods: `DCGS0003`, `DCGSSBOY`). All others
+//!   are rejected, so that an unknown fee cannot be recommended.
+//! - **Unit price 0**: stock written off or found, described as `damaged`, `?` or `ebay`. Rejected with
+//!   these descriptions.
+//! - **No customer** (a quarter of the lines): kept, with the invoice as the visitor.
 //! - **Codes in two spellings**: `85123a` is `85123A`.
-//! - **Several descriptions a code**: the most frequent is the name, of equals the alphabetically first.
-//! - **Several prices a code** (retail, wholesale by quantity): the median of the lines is the price.
-//! - **Times** are local to the UK and taken as UTC; hours do not matter to what is learned. Copies of the file write them
-//!   in many ways; where no date of a file shows whether the day or the month comes first, `/` stands after the month, as
-//!   in the original, and `-` and `.` after the day.
-//! - **The same line twice** on an invoice: the shop typed it twice; both are kept.
+//! - **Several descriptions of a code**: the most frequent is the name; of equals, the alphabetically first.
+//! - **Several prices of a code** (retail, wholesale): the median of the lines is the price.
+//! - **Times** are local to the UK and read as UTC; the hour does not matter for learning. Copies of the file write
+//!   them in many ways. If no date of a file shows whether the day or the month comes first, dates with `/` have the
+//!   month first, as in the original, and dates with `-` and `.` have the day first.
+//! - **The same line twice** on an invoice: both are kept, since the shop entered them twice.
 
 use crate::import::countries::code_of;
 use crate::import::{
@@ -157,7 +157,7 @@ impl Importer for OnlineRetail {
     }
 }
 
-/// Whether an upper-case code names something one can buy.
+/// Whether an upper-case code is that of a product.
 fn is_product(code: &str) -> bool {
     if let Some(rest) = code.strip_prefix("DCGS") {
         return !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -166,7 +166,7 @@ fn is_product(code: &str) -> bool {
     digits.iter().all(u8::is_ascii_digit) && letters.len() <= 3 && letters.iter().all(u8::is_ascii_alphabetic)
 }
 
-/// The middle price of all lines; of two in the middle the lower one.
+/// The median price of all lines; of two, the lower one.
 fn median(prices: &BTreeMap<i64, u32>) -> i64 {
     let lines: u64 = prices.values().map(|&count| u64::from(count)).sum();
     let mut before = 0;
@@ -180,7 +180,7 @@ fn median(prices: &BTreeMap<i64, u32>) -> i64 {
 }
 
 fn most_frequent(names: BTreeMap<String, u32>) -> Option<String> {
-    // `max_by_key` gives the last of equals; in reverse that is the alphabetically first.
+    // `max_by_key` returns the last of equals, which in reverse order is the alphabetically first.
     names.into_iter().rev().max_by_key(|(_, count)| *count).map(|(name, _)| name)
 }
 

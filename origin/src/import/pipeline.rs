@@ -19,13 +19,13 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Events that are made durable together: enough that committing costs nothing, few enough to be no burden.
+/// Events in a commit: enough that its cost does not matter, few enough for memory.
 const BATCH: usize = 50_000;
 
-/// Rows that a dry run shows.
+/// Most rows that a dry run shows.
 const SHOWN: usize = 10;
 
-/// What holds for all files of a run.
+/// Options for all files of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Defaults {
     /// Name of the format.
@@ -34,9 +34,9 @@ pub struct Defaults {
     pub area: Option<String>,
     /// Currency of prices without one.
     pub currency: Option<String>,
-    /// Later events are refused.
+    /// Later events are rejected.
     pub now: Timestamp,
-    /// The order of day and month, where it is told.
+    /// The order of day and month, if it is given.
     pub dates: Option<DateOrder>,
     /// The decimal sign of numbers with two readings that the file does not decide.
     pub decimal: Option<Decimal>,
@@ -102,13 +102,13 @@ pub fn preview(
     Ok((lines, report))
 }
 
-/// Where rows go.
+/// Where the rows of a file go.
 enum Kept<'a> {
     Stored {
         store: &'a mut Store,
         rejects: Box<Rejects>,
     },
-    /// Nowhere: the first of them are shown.
+    /// A dry run: the first rows are shown.
     Shown(Vec<String>),
 }
 
@@ -150,7 +150,7 @@ impl<'a> FileRun<'a> {
         if is_table { self.table(path, &source) } else { self.lines(path, &source) }
     }
 
-    /// A format by lines.
+    /// Imports a file of a format that is read by lines.
     fn lines(&mut self, path: &Path, source: &Source) -> Result<()> {
         let mut input = source.open()?;
         let mut progress = Progress::new(short_name(path), input.size);
@@ -182,7 +182,7 @@ impl<'a> FileRun<'a> {
         self.store_rows()
     }
 
-    /// A format with columns.
+    /// Imports a table.
     fn table(&mut self, path: &Path, source: &Source) -> Result<()> {
         let mut input = source.open()?;
         let mut progress = Progress::new(short_name(path), input.size);
@@ -222,7 +222,7 @@ impl<'a> FileRun<'a> {
                     Some("a quoted field does not end")
                 }
             };
-            // Not sooner: a header alone does not tell one log from another.
+            // Not before: sources with the same header differ in their rows only.
             if self.source.is_empty() {
                 self.name_source(records.input())?;
             }
@@ -297,7 +297,7 @@ impl<'a> FileRun<'a> {
         Ok(())
     }
 
-    /// After each row; whether it was the last one that is wanted.
+    /// Updates progress and stores a full batch after a row. Returns whether to stop.
     fn go_on(&mut self, progress: &mut Progress, input: &Input<'_>, number: u64) -> Result<bool> {
         if number.is_multiple_of(4096) {
             progress.at(input.position(), number);
@@ -377,7 +377,7 @@ impl<'a> FileRun<'a> {
     }
 }
 
-/// The file's own name, which leaves room for the bar.
+/// The name of the file without its folder, short enough for the progress bar.
 fn short_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
@@ -392,7 +392,7 @@ fn name(event: &mut Event, source: &str, line: u64, position: usize) {
     }
 }
 
-/// Fills in the defaults, and refuses times that cannot be.
+/// Fills in the defaults, and rejects impossible times.
 pub fn complete(event: &mut Event, defaults: &Defaults) -> Result<(), Reject> {
     if event.at.0 < 0 {
         return Err(Reject::new("bad date", format!("{} is before 1970", event.at)));
@@ -414,7 +414,7 @@ pub(crate) mod tests {
     use super::*;
     use origin_data::Item;
 
-    /// The events of a table, and why rows were refused.
+    /// The events of a table, and the reasons of rejected rows.
     pub(crate) fn read_table(importer: &mut dyn Importer, text: &str) -> (Vec<Event>, Vec<&'static str>) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.csv");

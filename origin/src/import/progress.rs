@@ -1,14 +1,14 @@
-//! How far an import is: a bar for people at a terminal, a line now and then for a log.
+//! The progress of an import: a bar on a terminal, otherwise a line from time to time.
 
 use crate::import::report::grouped;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// From one line to the next where there is no terminal.
+/// Time between two lines without a terminal.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Progress through one log, told on standard error.
+/// Progress through one log, on standard error.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     name: String,
@@ -18,7 +18,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins with a log of `size` bytes.
+    /// Starts with a log of `size` bytes.
     pub(super) fn new(name: String, size: Option<u64>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let template = match size {
@@ -33,7 +33,7 @@ impl Progress {
         Self { bar, name, size, started: now, told: now }
     }
 
-    /// Tells where it is: bytes of the file, rows.
+    /// Updates the position: bytes of the file, rows.
     pub(super) fn at(&mut self, bytes: u64, rows: u64) {
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = rows as f64 / seconds.max(0.001);

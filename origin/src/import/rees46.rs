@@ -8,7 +8,7 @@ use origin_data::Item;
 use origin_data::fields::{self, Reject, filled, shown, whole};
 use snapshots::event::{Event, Kind};
 
-/// Items as their latest event shows them.
+/// Items by their latest events.
 #[derive(Default)]
 pub(super) struct Rees46 {
     catalogue: Catalogue,
@@ -73,7 +73,7 @@ impl Importer for Rees46 {
         };
         let item = item_id(whole(row.fields.get(item).trim()))?;
         let at = table::time(row.fields.get(time), row.reading)?;
-        // The log writes 0 where it does not know, and a few returns below it.
+        // The log has 0 for an unknown price, and negative prices of a few returns.
         let price = table::price(optional(price).unwrap_or(""), row.reading, None)?;
         let (price, currency) = price.filter(|(price, _)| *price > 0.0).unzip();
         let currency = currency.flatten().map(str::to_owned);
@@ -85,7 +85,8 @@ impl Importer for Rees46 {
             currency: currency.clone(),
             ..event(kind, item, at)?
         })?;
-        // A path is written with dots. The id stands where there is none; one that went through a float is lost.
+        // A path has dots between its names. Without a path the id is the category, unless a float has changed its
+        // digits.
         let id = optional(category_id).map(whole).filter(|id| !id.contains(['e', 'E', '.']));
         let category = optional(category_code).map(|path| path.replace('.', " > "));
         self.catalogue.update(Item {

@@ -1,4 +1,4 @@
-//! The rejects file: every line that was not taken, and why, to be mended and imported again.
+//! The file of rejected rows with their reasons, to be corrected and imported again.
 
 use anyhow::{Context, Result};
 use origin_data::files::create_private_dir;
@@ -13,7 +13,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder if it is missing.
+    /// Creates the folder if it is missing.
     pub fn open(data_dir: &Path) -> Result<Self> {
         let dir = data_dir.join("rejects");
         create_private_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;

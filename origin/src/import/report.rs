@@ -1,4 +1,4 @@
-//! The account of an import: every row is in exactly one of its counts.
+//! The report of an import. Each row is counted exactly once.
 
 use crate::store::Totals;
 use origin_data::fields::Reject;
@@ -11,27 +11,27 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What became of the rows of all files of a run.
+/// The counts of all files of a run.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     format: &'static str,
     /// Lines that were neither empty nor a header.
     pub rows: u64,
-    /// Rows of which at least one event is new.
+    /// Rows with at least one new event.
     pub imported: u64,
-    /// Rows of which all events were stored before.
+    /// Rows whose events were all stored before.
     pub already_there: u64,
-    /// Rows that say something of an item.
+    /// Rows with data of items.
     pub catalogue: u64,
-    /// Rows that were refused.
+    /// Rejected rows.
     pub rejected: u64,
-    /// The refused by reason.
+    /// Rejected rows by reason.
     pub reasons: BTreeMap<&'static str, Reason>,
     /// Events stored now; a row may hold several.
     pub events_new: u64,
-    /// Items of which this run taught something new.
+    /// Items that this run added or changed.
     pub items_changed: usize,
-    /// Distinct items in the rows that were taken.
+    /// Distinct items in accepted rows.
     pub items: usize,
     /// Distinct visitors in them.
     pub visitors: usize,
@@ -39,11 +39,11 @@ pub struct Report {
     pub first: Option<Timestamp>,
     /// Time of the latest.
     pub last: Option<Timestamp>,
-    /// What was found out about the files, such as the order of day and month, and what was changed or left out in rows
-    /// that were taken.
+    /// What was found about the files, such as the order of day and month, and what was changed or left out in
+    /// accepted rows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// Files with the refused rows.
+    /// Files with the rejected rows.
     pub rejects: Vec<PathBuf>,
     /// Seconds the run took.
     pub seconds: f64,
@@ -57,26 +57,26 @@ pub struct Report {
     seen_visitors: HashSet<u64>,
 }
 
-/// The rows refused for one reason.
+/// The rows rejected for one reason.
 #[derive(Debug, Serialize)]
 pub struct Reason {
     /// How many.
     pub rows: u64,
     /// The first of them, `file:line`.
     pub first: String,
-    /// What was wrong with it.
+    /// Its error.
     pub detail: String,
     /// How it begins.
     pub excerpt: String,
 }
 
 impl Report {
-    /// An empty account.
+    /// An empty report.
     pub fn new(format: &'static str) -> Self {
         Self { format, ..Self::default() }
     }
 
-    /// Notes the events of a row that was taken.
+    /// Counts the events of an accepted row.
     pub fn saw(&mut self, events: &[Event]) {
         for event in events {
             self.seen_items.insert(digest(&event.item));
@@ -88,7 +88,7 @@ impl Report {
         }
     }
 
-    /// Notes a row that was refused.
+    /// Counts a rejected row.
     pub fn reject(&mut self, reject: &Reject, file: &str, line: u64, row: &str) {
         self.rejected += 1;
         let first = || Reason {
@@ -100,7 +100,7 @@ impl Report {
         self.reasons.entry(reject.reason).or_insert_with(first).rows += 1;
     }
 
-    /// Completes the account.
+    /// Completes the report.
     pub fn finish(&mut self, items_changed: usize, store: Totals, took: Duration) {
         self.items = self.seen_items.len();
         self.visitors = self.seen_visitors.len();
@@ -110,7 +110,7 @@ impl Report {
         self.rows_per_second = (self.rows as f64 / took.as_secs_f64().max(0.001)) as u64;
     }
 
-    /// Whether every row is accounted for.
+    /// Whether every row is counted once.
     pub fn adds_up(&self) -> bool {
         let reasons: u64 = self.reasons.values().map(|reason| reason.rows).sum();
         reasons == self.rejected && self.accounted() == self.rows
@@ -121,7 +121,7 @@ impl Report {
     }
 }
 
-/// Counting distinct names must not keep them all.
+/// Distinct names are counted without keeping them.
 fn digest(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);

@@ -1,9 +1,9 @@
 //! RetailRocket: events, the items' properties over time, and the tree of categories, each a file of its own.
 //!
-//! The files are told apart by their headers and may come in any order, in one command. Of the properties only
-//! `categoryid` and `available` have names; the others are hashed by the publisher and are passed over. A
-//! property holds from its time on, so that the latest counts. Without the tree a category is its number,
-//! with it the path down to it. The log has no sessions: learning cuts visits at 30 minutes of silence.
+//! The files are recognized by their headers and may be given in any order, in one command. Of the properties only
+//! `categoryid` and `available` have names; the publisher hashed the others, which are ignored. The latest value of a
+//! property counts. A category is the path to it in the tree, or its number without the tree. The log has no
+//! sessions: learning ends visits after 30 minutes without events.
 
 use crate::import::{
     Batch, Importer, Parsed, Row, Watched, event, item_id,
@@ -15,10 +15,10 @@ use origin_data::fields::{Reject, filled, shown, whole};
 use snapshots::event::{Event, Kind};
 use std::collections::HashMap;
 
-/// Deeper paths are cut: a tree may have been damaged into a ring.
+/// Deeper paths are cut, since a damaged tree may contain a cycle.
 const MAX_DEPTH: usize = 12;
 
-/// What the files said of items and categories so far.
+/// The items and categories of the files so far.
 #[derive(Default)]
 pub(super) struct RetailRocket {
     file: File,
@@ -40,7 +40,7 @@ impl Default for File {
     }
 }
 
-/// Values with the time from which they hold.
+/// Values and their times.
 #[derive(Default)]
 struct Properties {
     category: Option<(i64, String)>,

@@ -1,9 +1,8 @@
 //! One session a line: item ids separated by white space, the oldest session and the oldest click first.
 //!
-//! Such a file has no times, but learning wants an order and forgets with age. So the n-th line of a run
-//! begins at `since + n · every`, its clicks a second apart. That depends on nothing that comes later: a file
-//! that has grown gives its earlier lines the times that they had. A session longer than `every` overlaps the
-//! next, which does not matter, since neither loses its own order.
+//! Such a file has no times, but learning needs an order and weighs events by age. So the n-th line of a run begins
+//! at `since + n · every`, with its clicks a second apart. Lines that are added to the file later do not change these
+//! times. A session longer than `every` overlaps the next; both keep their own order.
 
 use crate::import::{Batch, Importer, Parsed, Row, event};
 use origin_data::Item;
@@ -11,10 +10,10 @@ use origin_data::fields::Reject;
 use snapshots::event::{Event, Kind};
 use snapshots::time::Timestamp;
 
-/// Longer lines are no sessions of a person.
+/// Most items of a session of a person.
 const MAX_CLICKS: usize = 9_999;
 
-/// Counts the sessions to give them times.
+/// Counts the sessions, which sets their times.
 pub(super) struct Sessions {
     next: Timestamp,
     every_ms: i64,

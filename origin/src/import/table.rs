@@ -1,4 +1,4 @@
-//! Tables: columns by their header, whatever their order and delimiter, and what a whole file says of its dates and prices.
+//! Tables: columns by their header in any order and with any delimiter, and how a whole file writes dates and prices.
 
 use crate::import::{Format, Reading, Watched, parquet};
 use anyhow::{Context, Result, bail};
@@ -20,7 +20,7 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Of a header.
+    /// The columns of a header.
     pub fn new(fields: &Fields<'_>) -> Self {
         Self { names: fields.iter().map(plain).collect() }
     }
@@ -30,15 +30,15 @@ impl Columns {
         self.names.len()
     }
 
-    /// The place of the first column with one of these names, in lower case without blanks and signs.
+    /// The index of the first column with one of these names, of letters and digits in lower case.
     pub fn find(&self, names: &[&str]) -> Option<usize> {
         names.iter().find_map(|name| self.names.iter().position(|known| known == name))
     }
 
-    /// The same, of a column that is needed.
+    /// The same for a required column.
     ///
     /// # Errors
-    /// There is none; the text names those that there are.
+    /// There is none; the error lists the columns of the file.
     pub fn need(&self, names: &[&str]) -> Result<usize> {
         let Some(place) = self.find(names) else {
             let known: Vec<String> = self.names.iter().take(20).map(|name| shown(name)).collect();
@@ -125,7 +125,7 @@ impl Source {
     }
 }
 
-/// The first line with something in it, its number, and the delimiter that a line `sep=;` before it names.
+/// The first line that is not blank, its number, and the delimiter that a line `sep=;` before it names.
 ///
 /// # Errors
 /// The input cannot be read.
@@ -147,7 +147,7 @@ pub(super) fn first_line(input: &mut Input<'_>) -> Result<Option<(String, u64, O
     }
 }
 
-/// What the rows of a file say so far of its dates and prices; the whole file is asked once, where they leave it open.
+/// How the rows so far write dates and prices. The whole file is read once if a row has two readings.
 #[derive(Default)]
 pub(super) struct Habits {
     marks: Marks,
@@ -155,7 +155,7 @@ pub(super) struct Habits {
 }
 
 impl Habits {
-    /// How a row is to be read. `survey` reads the whole file.
+    /// How to read a row. `survey` reads the whole file.
     ///
     /// # Errors
     /// The file cannot be read, or its dates contradict each other.
@@ -195,10 +195,10 @@ impl Habits {
     }
 }
 
-/// Reads all rows of a file for the order of its dates and its decimal sign; `told` is what was found, to be reported.
+/// Reads all rows of a file to find the order of its dates and its decimal sign. Adds notes for the report to `told`.
 ///
 /// # Errors
-/// The file cannot be read, or its dates are in no one order.
+/// The file cannot be read, or its dates contradict each other or have two readings.
 pub(super) fn survey(
     source: &Source,
     delimiter: u8,
@@ -238,7 +238,7 @@ pub(super) fn survey(
             )
         }
         (None, times::Found::Undecided) => match watched.default_order {
-            // Nobody writes the month first with a dash after it.
+            // A dash is not used in dates with the month first.
             Some(_) if example.contains('-') => Some(DateOrder::DayFirst),
             Some(order) => Some(order),
             None => {
@@ -253,7 +253,7 @@ pub(super) fn survey(
     Ok(Reading { dates, decimal: marks.decimal() })
 }
 
-/// A plain number, whose decimal sign is out of question.
+/// A plain number with one reading.
 fn simple(text: &str) -> Option<f64> {
     let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
@@ -263,7 +263,7 @@ fn simple(text: &str) -> Option<f64> {
 /// Reads a price, and the currency that it names; `None` when it is missing. `currency` is that of the row or the file.
 ///
 /// # Errors
-/// It is no price, or can be two.
+/// It is not a price, or has two readings.
 pub(super) fn price(
     text: &str,
     reading: Reading,
@@ -282,7 +282,7 @@ pub(super) fn price(
 /// Reads a quantity, which may be negative; `None` when it is missing.
 ///
 /// # Errors
-/// It is no number, or can be two.
+/// It is not a number, or has two readings.
 pub(super) fn quantity(text: &str, reading: Reading) -> Result<Option<f64>, Reject> {
     let Some(text) = filled(text) else { return Ok(None) };
     if let Ok(number) = text.parse::<i64>() {
