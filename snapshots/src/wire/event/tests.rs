@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
+mod senders;
 mod shops;
 
 const NOW: Timestamp = Timestamp(1_795_000_000_000);
@@ -12,6 +13,30 @@ fn parse(body: &str) -> Batch {
         format!("made-{made}")
     })
     .unwrap()
+}
+
+fn at_edge(body: &str, sender: EdgeSender<'_>) -> Batch {
+    parse_edge(body.as_bytes(), 20, NOW, sender, || "made".to_owned()).unwrap()
+}
+
+/// The only event of a body.
+fn one(body: &str) -> Event {
+    let batch = parse(body);
+    assert!(batch.rejected.is_empty() && batch.events.len() == 1, "{body}: {batch:?}");
+    batch.events[0].clone()
+}
+
+/// The only event of a body that nothing was changed in.
+fn clean(body: &str) -> Event {
+    assert_eq!(parse(body).warnings, [], "{body}");
+    one(body)
+}
+
+/// The only event of a body and the only field of its warnings.
+fn warned(body: &str) -> (Event, &'static str) {
+    let warnings = parse(body).warnings;
+    assert_eq!(warnings.len(), 1, "{body}: {warnings:?}");
+    (one(body), warnings[0].field)
 }
 
 #[test]
