@@ -202,7 +202,7 @@ impl Attributes {
 /// The sections of attributes that a snapshot may have besides [`NAME`].
 pub const OPTIONAL: [&str; 2] = [sales::NAME, groups::NAME];
 
-/// The sections of all items' attributes: [`write`], and those of [`OPTIONAL`] that are not empty.
+/// The sections of all items' attributes: [`write()`], and those of [`OPTIONAL`] that are not empty.
 pub fn sections(currency: &str, ids: &[&str], items: &[Item<'_>]) -> Vec<Section> {
     let sales = sales::write(items).map(|bytes| Section::new(sales::NAME, sales::VERSION, bytes));
     let columns = Section::new(NAME, VERSION, write(currency, ids, items));
