@@ -110,9 +110,13 @@ pub struct Kv {
 pub struct Serve {
     /// Address and port to listen on.
     pub listen: SocketAddr,
+    /// PEM file of the certificate chain, for TLS in the service itself. A relative path in the file is relative to the file.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file of the certificate's key.
+    pub tls_key: Option<PathBuf>,
     /// Addresses of the proxies that clients reach the service through, over TLS: their header `X-Forwarded-For` is believed.
-    /// An address other than a loopback one can be listened on only behind a proxy, because keys and cookies would travel in
-    /// clear text.
+    /// An address other than a loopback one can be listened on only with TLS or behind a proxy, because keys and cookies
+    /// would travel in clear text.
     pub behind_proxy: Networks,
     /// Rate limit of an API key in requests per second, with bursts of one second; 0 for no limit.
     pub requests_per_second: u32,
@@ -143,6 +147,8 @@ impl Default for Serve {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls_certificate: None,
+            tls_key: None,
             behind_proxy: Networks::default(),
             requests_per_second: 50_000,
             connections: 4_096,
@@ -170,6 +176,11 @@ impl Serve {
             Ok(())
         }
         parse_into("VERGE_LISTEN", variable("VERGE_LISTEN"), &mut self.listen)?;
+        for (name, field) in
+            [("VERGE_TLS_CERTIFICATE", &mut self.tls_certificate), ("VERGE_TLS_KEY", &mut self.tls_key)]
+        {
+            *field = variable(name).map(PathBuf::from).or(field.take());
+        }
         parse_into("VERGE_BEHIND_PROXY", variable("VERGE_BEHIND_PROXY"), &mut self.behind_proxy)?;
         let name = "VERGE_REQUESTS_PER_SECOND";
         parse_into(name, variable(name), &mut self.requests_per_second)?;
@@ -305,6 +316,9 @@ impl Config {
         }
         if let Some(base) = file.parent() {
             config.data_dir = base.join(&config.data_dir);
+            for file in [&mut config.serve.tls_certificate, &mut config.serve.tls_key].into_iter().flatten() {
+                *file = base.join(&file);
+            }
             for feed in config.feeds.iter_mut().filter(|feed| !feed.is_address()) {
                 feed.from = base.join(&feed.from).to_string_lossy().into_owned();
             }

@@ -225,8 +225,9 @@ mod tests {
     const ITEMS: u32 = 40;
 
     fn row() -> impl proptest::strategy::Strategy<Value = Vec<(u32, f32)>> {
-        proptest::collection::btree_map(0..ITEMS, 0.01f32..5.0, 0..12)
-            .prop_map(|row| row.into_iter().collect())
+        // proptest's sampler of f32 ranges fails an assertion of its own now and then.
+        let weight = (10u16..5_000).prop_map(|weight| f32::from(weight) / 1_000.0);
+        proptest::collection::btree_map(0..ITEMS, weight, 0..12).prop_map(|row| row.into_iter().collect())
     }
 
     proptest! {

@@ -113,3 +113,39 @@ fn a_log_that_nobody_reads_stops_nothing() {
     let killed = std::process::Command::new("kill").arg(service.id().to_string()).status().unwrap();
     assert!(killed.success() && service.wait().unwrap().success(), "SIGTERM stops it");
 }
+
+#[test]
+fn the_service_speaks_tls_and_takes_over_a_new_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str| {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), name.to_owned()]).unwrap();
+        std::fs::write(dir.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(dir.path().join("cert.pem"), made.cert.pem()).unwrap();
+        made.cert.pem()
+    };
+    let first = write("a.example");
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let config =
+        format!("[serve]\ntls_certificate = {:?}\ntls_key = {:?}\n", file("cert.pem"), file("key.pem"));
+    assert!(
+        Service::refused(&format!("[serve]\ntls_key = {:?}\n", file("key.pem"))).contains("tls_certificate")
+    );
+    let service = Service::start_with(&config, &[]);
+    let port = service.address().rsplit(':').next().unwrap().to_owned();
+    let trusts = |certificate: &str| {
+        let certificate = ureq::tls::Certificate::from_pem(certificate.as_bytes()).unwrap();
+        let tls = ureq::tls::TlsConfig::builder()
+            .root_certs(ureq::tls::RootCerts::new_with_certs(&[certificate]))
+            .build();
+        let agent: ureq::Agent = ureq::Agent::config_builder().tls_config(tls).build().into();
+        agent.get(format!("https://localhost:{port}/healthz")).call().is_ok()
+    };
+    assert!(trusts(&first), "an answer over TLS");
+    assert!(ureq::get(format!("http://127.0.0.1:{port}/healthz")).call().is_err(), "no answer in clear text");
+    let second = write("b.example");
+    until("the new certificate", || trusts(&second));
+    assert!(!trusts(&first));
+    std::fs::write(dir.path().join("cert.pem"), "damaged").unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(trusts(&second), "the certificate in use stays");
+}

@@ -96,7 +96,9 @@ fn by_definition(snapshot: &Snapshot, strategy: &Strategy, seeds: &[Seed]) -> Ha
 }
 
 fn table() -> impl proptest::strategy::Strategy<Value = fixture::Table> {
-    let row = proptest::collection::btree_map(0..fixture::ITEMS, 0.01f32..5.0, 0..8).prop_map(|row| {
+    // proptest's sampler of f32 ranges fails an assertion of its own now and then.
+    let weight = (10u16..5_000).prop_map(|weight| f32::from(weight) / 1_000.0);
+    let row = proptest::collection::btree_map(0..fixture::ITEMS, weight, 0..8).prop_map(|row| {
         let mut row: Vec<(u32, f32)> = row.into_iter().collect();
         row.sort_by(|a, b| b.1.total_cmp(&a.1));
         row

@@ -109,7 +109,9 @@ pub(crate) async fn read_json<T: DeserializeOwned + Serialize>(
 fn parse_json<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| named(&error));
-    json.end().map_err(|error| Problem::bad_request("body", error.to_string()))?;
+    if parsed.is_ok() {
+        json.end().map_err(|error| Problem::bad_request("body", error.to_string()))?;
+    }
     let mut sent = serde_json::from_slice(bytes).unwrap_or(Value::Null);
     let parsed: T = match parsed {
         Err(problem) if !whole_numbers(&mut sent) => return Err(problem),

@@ -1,6 +1,6 @@
 //! Accepts connections, serves them, and drains them when the service stops.
 
-use crate::serve::state::{lock, service::Shared};
+use crate::serve::state::{lock, service::Shared, tls::Tls};
 use anyhow::{Context, Result, bail};
 use axum::Router;
 use hyper::{
@@ -75,11 +75,11 @@ impl Drop for Slot {
 /// It is in use, or not an address of this machine.
 pub(crate) async fn bind(service: &Shared) -> Result<TcpListener> {
     let address = service.config.serve.listen;
-    if !address.ip().is_loopback() && service.config.serve.behind_proxy.is_empty() {
+    if !address.ip().is_loopback() && !service.is_encrypted() {
         bail!(
-            "cannot listen on {address}: other machines can reach it, and keys would travel in clear text. Put a proxy with \
-             TLS in front and name its addresses in `behind_proxy` under [serve], or VERGE_BEHIND_PROXY (`private` for all \
-             private addresses), or listen on 127.0.0.1"
+            "cannot listen on {address}: other machines can reach it, and keys would travel in clear text. Set \
+             `tls_certificate` and `tls_key` under [serve]; or put a proxy with TLS in front and name its addresses in \
+             `behind_proxy`, or VERGE_BEHIND_PROXY (`private` for all private addresses); or listen on 127.0.0.1"
         );
     }
     TcpListener::bind(address)
@@ -126,10 +126,19 @@ pub(crate) async fn serve(service: &Shared, listener: TcpListener, router: Route
             request.extensions_mut().insert(peer);
             routes.call(request)
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), handler));
+        let (http, watcher, acceptor) =
+            (http.clone(), graceful.watcher(), service.tls.as_ref().map(Tls::acceptor));
         tokio::spawn(async move {
             // An error is the client's: it disconnected, or did not send HTTP.
-            let _ = connection.await;
+            match acceptor {
+                None => drop(watcher.watch(http.serve_connection(TokioIo::new(stream), handler)).await),
+                Some(acceptor) => {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await
+                    {
+                        drop(watcher.watch(http.serve_connection(TokioIo::new(stream), handler)).await);
+                    }
+                }
+            }
             drop((permit, slot));
         });
     }

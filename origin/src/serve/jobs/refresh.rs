@@ -17,6 +17,13 @@ pub(crate) async fn run(service: Shared) {
         let reader = service.clone();
         let refreshed = service.blocking(move || reader.refresh()).await;
         service.set_unready("store", refreshed.err().map(|error| format!("{error:#}")));
+        if let Some(tls) = &service.tls {
+            let refreshed = tls.refresh();
+            if matches!(refreshed, Ok(true)) {
+                tracing::info!("the certificate changed");
+            }
+            service.set_unready("tls", refreshed.err().map(|error| format!("{error:#}")));
+        }
         if stored_at.elapsed() < USES_INTERVAL {
             continue;
         }

@@ -15,6 +15,7 @@ pub(crate) mod publishing;
 pub(crate) mod rate_limit;
 pub(crate) mod service;
 pub(crate) mod sessions;
+pub(crate) mod tls;
 pub(crate) mod traces;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -3,11 +3,12 @@
 use crate::config::Config;
 use crate::serve::state::{
     body_memory::BodyMemory, feeds::Feeds, history::History, keys::Keys, live_tables::LiveTables, lock,
-    metrics::Metrics, order_keys::OrderKeys, publishing::Publishing, sessions::Sessions, traces::Traces,
+    metrics::Metrics, order_keys::OrderKeys, publishing::Publishing, sessions::Sessions, tls::Tls,
+    traces::Traces,
 };
 use crate::store::{Change, Store, StoreError};
 use crate::stream::checkpoint;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use origin_data::clock;
 use origin_log::{GroupCommit, Record, Segment};
 use snapshots::time::Timestamp;
@@ -21,6 +22,8 @@ use tokio::sync::{Semaphore, watch};
 pub(crate) struct Service {
     /// The configuration that the service was started with.
     pub(crate) config: Config,
+    /// The certificate and key; `None` without TLS.
+    pub(crate) tls: Option<Tls>,
     /// The keys of order tokens.
     pub(crate) order_keys: OrderKeys,
     /// The metrics.
@@ -69,6 +72,11 @@ impl Service {
     /// The store or the log cannot be used, or a key is too short.
     pub(crate) fn open(config: Config) -> Result<Shared> {
         let order_keys = OrderKeys::new(config.serve.order_key.as_ref())?;
+        let tls = match (&config.serve.tls_certificate, &config.serve.tls_key) {
+            (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
+            (None, None) => None,
+            _ => bail!("tls_certificate and tls_key go together; one of them is missing under [serve]"),
+        };
         let store = Store::open(&config.data_dir)?;
         let keys = Keys::new(store.keys()?, None);
         let version = store.catalogue_version()?;
@@ -89,6 +97,7 @@ impl Service {
         let traces = Traces::start(config.serve.traces_to.as_deref(), metrics.trace_spans_lost.clone())?;
         Ok(Arc::new(Self {
             traces,
+            tls,
             order_keys,
             config,
             metrics,
@@ -166,6 +175,11 @@ impl Service {
         }
         self.set_catalogue_version(version, items);
         Ok(())
+    }
+
+    /// Whether clients reach the service over TLS: its own, or that of a proxy.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.tls.is_some() || !self.config.serve.behind_proxy.is_empty()
     }
 
     /// Publishes the version and the size of the catalogue to subscribers and metrics.

@@ -10,7 +10,9 @@ fn read(table: &Rows, item: u32) -> Row {
 }
 
 fn row(items: u32) -> impl Strategy<Value = Row> {
-    proptest::collection::btree_map(0..items, 1e-4f32..50.0, 0..60).prop_map(|row| row.into_iter().collect())
+    // proptest's sampler of f32 ranges fails an assertion of its own now and then.
+    let weight = (1u32..500_000).prop_map(|weight| weight as f32 / 1e4);
+    proptest::collection::btree_map(0..items, weight, 0..60).prop_map(|row| row.into_iter().collect())
 }
 
 /// Whether a weight is within the error of the encoding: half a step of the row's scale, and one level.

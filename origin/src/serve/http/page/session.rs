@@ -35,8 +35,7 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn set_cookie(service: &Service, value: &str, seconds: u64) -> String {
-    // A proxy with TLS is in front of the service: the cookie must not travel over plain HTTP.
-    let secure = if service.config.serve.behind_proxy.is_empty() { "" } else { "; Secure" };
+    let secure = if service.is_encrypted() { "; Secure" } else { "" };
     format!("{COOKIE}={value}; Path=/admin; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
