@@ -94,8 +94,8 @@ pub struct LogEvent {
     pub quantity: u32,
     /// What it counts for.
     pub standing: Standing,
-    /// Bucket of the sender's address, below [`snapshots::event::BUCKETS`]; only of public events.
-    pub bucket: Option<u16>,
+    /// Whether it is held back: it is beyond what its visitor, place or minute may add, and teaches nothing.
+    pub held: bool,
 }
 
 const _: () = assert!(size_of::<LogEvent>() == 40);

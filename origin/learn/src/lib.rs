@@ -22,6 +22,7 @@ mod alias;
 pub mod als;
 pub mod blend;
 pub mod bought;
+pub mod caps;
 mod cells;
 pub mod choose;
 pub mod config;

@@ -30,7 +30,9 @@ pub struct Order {
 /// session are an order; without purchases its cart is taken. Unconfirmed ones are neither.
 pub fn split(events: &[LogEvent], index: &[u32]) -> Vec<Order> {
     let is_believed = |event: &LogEvent| {
-        matches!(event.kind, Kind::Cart | Kind::Purchase) && event.standing != Standing::Unconfirmed
+        matches!(event.kind, Kind::Cart | Kind::Purchase)
+            && event.standing != Standing::Unconfirmed
+            && !event.held
     };
     let order = |run: Vec<u32>| {
         let all = || run.iter().map(|place| &events[*place as usize]);
@@ -138,7 +140,7 @@ mod tests {
             area: 0,
             quantity: 1,
             standing: Standing::Confirmed,
-            bucket: None,
+            held: false,
         }
     }
 

@@ -90,10 +90,10 @@ pub struct PopularityCounts<'a> {
 }
 
 impl Counts {
-    /// Counts a log.
+    /// Counts a log without what is held.
     pub fn new(events: &[LogEvent]) -> Self {
         let mut counts = Self::default();
-        for event in events {
+        for event in events.iter().filter(|event| !event.held) {
             counts.add(event.at, event.kind, event.standing, event.item, event.area);
         }
         counts
@@ -219,7 +219,7 @@ mod tests {
             area,
             quantity: 1,
             standing: Standing::Confirmed,
-            bucket: None,
+            held: false,
         }
     }
 

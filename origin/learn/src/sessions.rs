@@ -60,12 +60,13 @@ pub fn split(events: &[LogEvent], includes: impl Fn(&LogEvent) -> bool) -> Vec<V
 
 impl Sessions {
     /// Splits events, ordered by time, into sessions. `index` maps the log's items to item indices; impressions are ignored,
-    /// and confirmations of what is in the session already.
+    /// what is held, and confirmations of what is in the session already.
     pub fn from_events(events: &[LogEvent], index: &[u32]) -> Self {
         let mut sessions = Self::default();
-        for run in
-            split(events, |event| event.kind != Kind::Impression && event.standing != Standing::Confirming)
-        {
+        let is_click = |event: &LogEvent| {
+            event.kind != Kind::Impression && event.standing != Standing::Confirming && !event.held
+        };
+        for run in split(events, is_click) {
             let at = events[run[run.len() - 1] as usize].at;
             sessions.push(run.iter().map(|place| index[events[*place as usize].item as usize]), at);
         }
@@ -147,7 +148,7 @@ mod tests {
             area: 0,
             quantity: 1,
             standing: Standing::Confirmed,
-            bucket: None,
+            held: false,
         }
     }
 
@@ -190,5 +191,7 @@ mod tests {
         assert!(sessions(&[impression]).is_empty());
         let confirmation = LogEvent { standing: Standing::Confirming, ..event(5, 1, 1, 0) };
         assert_eq!(sessions(&[event(0, 1, 1, 0), confirmation]), [[0]]);
+        let held = LogEvent { held: true, ..event(5, 1, 1, 1) };
+        assert_eq!(sessions(&[event(0, 1, 1, 0), held, event(6, 1, 1, 2)]), [[0, 2]]);
     }
 }

@@ -38,7 +38,7 @@ impl Sender {
     }
 
     /// Who vouched for the events of a name.
-    pub(crate) fn trust_of(name: &str) -> Trust {
+    pub fn trust_of(name: &str) -> Trust {
         match name.as_bytes().first() {
             Some(b'e') => Trust::Public,
             Some(b't') => Trust::Order,

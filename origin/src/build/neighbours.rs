@@ -89,7 +89,7 @@ mod tests {
             area: 0,
             quantity: 1,
             standing: Standing::Confirmed,
-            bucket: None,
+            held: false,
         };
         Dataset {
             events: (0..ids.len() as u32).map(event).collect(),

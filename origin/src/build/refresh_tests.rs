@@ -36,7 +36,7 @@ fn log(events: u32) -> Dataset {
         area: (number % 3) as u16,
         quantity: 1,
         standing: Standing::Confirmed,
-        bucket: None,
+        held: false,
     };
     Dataset {
         events: (0..events).map(event).collect(),

@@ -28,7 +28,7 @@ fn log(items: u32) -> Dataset {
         area: 0,
         quantity: 1,
         standing: Standing::Confirmed,
-        bucket: None,
+        held: false,
     };
     Dataset {
         events: (0..items * 20).map(click).collect(),

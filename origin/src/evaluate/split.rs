@@ -60,7 +60,9 @@ impl Split {
             }
         };
         let place = log.events.partition_point(|event| event.at < first);
-        let later = log.events.split_off(place);
+        let mut later = log.events.split_off(place);
+        // A test is of what visitors did, whatever may be learned from it.
+        later.iter_mut().for_each(|event| event.held = false);
         if log.events.is_empty() {
             bail!("all {} events are in the test; choose a shorter test", later.len());
         }
@@ -91,7 +93,7 @@ impl Split {
                     area: 0,
                     quantity: 1,
                     standing: Standing::Confirmed,
-                    bucket: None,
+                    held: false,
                 });
             }
         }
@@ -145,7 +147,7 @@ mod tests {
             area: 0,
             quantity: 1,
             standing: Standing::Confirmed,
-            bucket: None,
+            held: false,
         };
         Dataset { events: hours.iter().map(event).collect(), items: vec![Item::default()], areas: vec![] }
     }

@@ -18,7 +18,7 @@ fn log(days: i64) -> Dataset {
         area: 0,
         quantity: 1,
         standing: Standing::Confirmed,
-        bucket: None,
+        held: false,
     };
     let item = |number: u32| Item { id: format!("item-{number:02}"), ..Item::default() };
     Dataset {

@@ -42,10 +42,10 @@ impl Regions {
     }
 
     /// One region for every country or subdivision with at least `min_events` events. Other areas are names of configured
-    /// regions, or made up.
+    /// regions, or made up. Events that are held do not count.
     pub fn automatic(events: &[LogEvent], areas: &[String], min_events: usize) -> Self {
         let mut counts = vec![0usize; areas.len()];
-        for event in events {
+        for event in events.iter().filter(|event| !event.held) {
             counts[usize::from(event.area)] += 1;
         }
         let mut large: Vec<(usize, &String)> = counts
@@ -105,7 +105,7 @@ mod tests {
             area,
             quantity: 1,
             standing: Standing::Confirmed,
-            bucket: None,
+            held: false,
         };
         let events: Vec<_> = [0, 0, 0, 1, 1, 2].map(event).into();
         let areas = ["", "fr", "gb"].map(String::from);

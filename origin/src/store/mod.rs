@@ -32,7 +32,7 @@ use std::time::Duration;
 pub use catalogue::Change;
 pub use error::StoreError;
 pub use keys::{Key, KeyHash, Role};
-pub use read::Totals;
+pub use read::{Totals, arrival};
 pub use write::AppendSummary;
 
 /// Name of the SQLite file in the data directory.

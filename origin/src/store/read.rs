@@ -5,9 +5,10 @@ use crate::{
     store::{Store, StoreError, error::Result},
 };
 use origin_data::{Dataset, Item, LogEvent, areas};
-use origin_log::{GlobalNames, LocalNames, Reader};
+use origin_learn::caps::{Arrival, Caps};
+use origin_log::{GlobalNames, LocalNames, Reader, Record, Sender};
 use rusqlite::{Connection, Row};
-use snapshots::time::Timestamp;
+use snapshots::{event::Trust, time::Timestamp};
 use std::collections::HashMap;
 
 /// The most items that are read from the log; events of further ones are ignored.
@@ -22,6 +23,21 @@ pub struct Totals {
     pub items: u64,
 }
 
+/// An event of the log as the caps see it.
+pub fn arrival<'a>(record: &Record<'a>) -> Arrival<'a> {
+    Arrival {
+        at: record.at,
+        kind: record.kind,
+        standing: record.standing,
+        is_public: Sender::trust_of(record.sender) == Trust::Public,
+        bucket: record.bucket,
+        visitor: record.visitor,
+        session: record.session,
+        item: record.item,
+        area: record.area,
+    }
+}
+
 impl Store {
     /// Reads all events, items and areas. They are consistent with each other, even while another process appends.
     ///
@@ -32,7 +48,9 @@ impl Store {
         let mut items = GlobalNames::new(catalogue.iter().map(|item| &item.id).collect());
         let mut area_names = GlobalNames::new([""].into_iter().collect());
         let mut events = Vec::new();
+        let mut caps = Caps::default();
         Reader::new(&self.log, 0).read(|record, LocalNames { segment, item, area }| {
+            let held = !caps.pass(&arrival(record));
             let Some(item) = items.resolve(segment, item, record.item, |_| MAX_ITEMS) else { return };
             let area = area_names.resolve(segment, area, record.area, areas::room).unwrap_or_default();
             events.push(LogEvent {
@@ -44,7 +62,7 @@ impl Store {
                 area: area as u16,
                 quantity: record.quantity,
                 standing: record.standing,
-                bucket: record.bucket,
+                held,
             });
         })?;
         let mut known: HashMap<Box<str>, Item> =

@@ -7,7 +7,10 @@ use crate::config::StreamOptions;
 use crate::stream::{StreamTables, Trends, VisitorRecents, recents::Recent, trends};
 use anyhow::{Context, Result};
 use origin_data::files::replace_file;
-use origin_learn::popularity::{Cell, CellKey, Counts};
+use origin_learn::{
+    caps::{Caps, SavedCaps},
+    popularity::{Cell, CellKey, Counts},
+};
 use origin_log::{GlobalNames, Reader, segments};
 use serde::{Deserialize, Serialize};
 use snapshots::time::Timestamp;
@@ -16,7 +19,7 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Increment it with every change of the format or of what the tables count.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Name of the file in the data directory.
 pub const FILE: &str = "tables.checkpoint";
 
@@ -33,6 +36,7 @@ struct Checkpoint {
     cells: Vec<(CellKey, Cell)>,
     recents: (u64, Vec<(u64, Vec<Recent>)>),
     trends: trends::SavedTrends,
+    caps: SavedCaps,
     events: [u64; 5],
 }
 
@@ -52,6 +56,7 @@ pub fn write(tables: &StreamTables, reader: &Reader, log: &Path, options: Stream
         cells: tables.counts.cells(),
         recents: tables.recents.save(),
         trends: tables.trends.save(),
+        caps: tables.caps.save(),
         events: tables.events,
     };
     let body = rmp_serde::to_vec(&checkpoint).context("cannot serialise the tables")?;
@@ -109,6 +114,7 @@ fn read(data_dir: &Path, log: &Path, options: StreamOptions) -> Result<(StreamTa
         counts: Counts::from_cells(saved.cells),
         recents: VisitorRecents::load(options.visitors, saved.recents),
         trends: Trends::load(saved.trends),
+        caps: Caps::load(saved.caps),
         events: saved.events,
     };
     Ok((tables, saved.position))

@@ -5,6 +5,8 @@
 //! log. Popularity is counted in integers ([`Counts`]) and therefore equals that of an offline build of the same log, bit
 //! for bit.
 //!
+//! What the [`Caps`] hold back is not counted, in either.
+//!
 //! The co-view table is not maintained here, because each of its weights depends on the time span of the whole log: one
 //! event changes every row. Pair counts would take ten times the memory of the sessions, or would be approximate and
 //! differ from an offline build. It is relearnt from the log instead.
@@ -15,10 +17,13 @@ pub mod checkpoint;
 mod recents;
 mod trends;
 
-use crate::config::StreamOptions;
+use crate::{config::StreamOptions, store::arrival};
 use anyhow::Result;
 use origin_data::{Standing, areas};
-use origin_learn::popularity::{Counts, PopularityCounts};
+use origin_learn::{
+    caps::Caps,
+    popularity::{Counts, PopularityCounts},
+};
 use origin_log::{GlobalNames, LocalNames, Reader, Record};
 use snapshots::{event::Kind, time::Timestamp};
 use std::path::Path;
@@ -33,6 +38,7 @@ pub struct StreamTables {
     areas: GlobalNames,
     newest: Timestamp,
     counts: Counts,
+    caps: Caps,
     /// Each visitor's latest items.
     pub recents: VisitorRecents,
     /// Event counts of the last hour.
@@ -50,16 +56,19 @@ impl StreamTables {
 
     /// Adds an event.
     pub fn add(&mut self, record: &Record<'_>, LocalNames { segment, item, area }: LocalNames) {
+        let passes = self.caps.pass(&arrival(record));
         let Some(item) = self.items.resolve(segment, item, record.item, |_| usize::MAX) else { return };
         let area = self.areas.resolve(segment, area, record.area, areas::room).unwrap_or_default();
         self.events[record.kind as usize] += 1;
         self.newest = self.newest.max(record.at);
-        self.counts.add(record.at, record.kind, record.standing, item, area as u16);
+        if passes {
+            self.counts.add(record.at, record.kind, record.standing, item, area as u16);
+        }
         if record.kind != Kind::Impression {
             self.recents.add(record.visitor, item, record.at);
         }
         // The event that a confirmation is of was counted.
-        if record.kind != Kind::Impression && record.standing != Standing::Confirming {
+        if passes && record.kind != Kind::Impression && record.standing != Standing::Confirming {
             self.trends.add(record.at, item);
         }
     }
