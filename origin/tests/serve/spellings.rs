@@ -43,6 +43,10 @@ fn events_of_other_products_are_stored_as_they_are_meant() {
             r#"{"event":"transactionComplete","visitor":"$V","ecommerce":{"purchase":{"actionField":{"id":"T1"},"products":[{"id":"A","price":"3"},{"id":"B"}]}}}"#,
             &["purchase A 3.0 - x1", "purchase B null - x1"],
         ),
+        (
+            r#"{"event":"transaction","visitor":"$V","transactionId":"T2","transactionProducts":[{"sku":"A","price":{"amount":"3,50","currencyCode":"SEK"}}]}"#,
+            &["purchase A 3.5 SEK x1"],
+        ),
         // The arguments of `gtag`, as a list, as an object, and several of them.
         (r#"["event","view_item",{"user_id":"$V","currency":"SEK","items":[{"item_id":"MUG-2"}]}]"#, &["view MUG-2 null SEK x1"]),
         (r#"{"0":"event","1":"select_item","2":{"user_id":"$V","items":{"item_id":"MUG-2"}}}"#, &["click MUG-2 null - x1"]),
@@ -163,6 +167,11 @@ fn a_time_is_the_same_in_every_spelling() {
     let at = Timestamp(seconds * 1_000).to_string();
     let (date, clock) = at.trim_end_matches('Z').split_once('T').unwrap();
     let [year, month, day] = *date.split('-').collect::<Vec<_>>() else { panic!("{at}") };
+    // 1970-01-01 was a Thursday.
+    let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][(seconds / 86_400 % 7) as usize];
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let year_last =
+        format!("{weekday} {} {day} {clock} UTC {year}", months[month.parse::<usize>().unwrap() - 1]);
     let ahead = Timestamp((seconds + 5_400) * 1_000).to_string();
     let ahead = ahead.trim_end_matches('Z');
     let body = |time: Value| json!({"kind": "view", "item": "A", "visitor": "$V", "at": time}).to_string();
@@ -179,6 +188,7 @@ fn a_time_is_the_same_in_every_spelling() {
         json!(format!("{ahead}+01:30")),
         json!(format!("{ahead}+0130")),
         json!(format!("{day}.{month}.{year} {clock}")),
+        json!(year_last),
         json!(format!("{year}{month}{day}T{}Z", clock.replace(':', ""))),
     ]
     .map(body);

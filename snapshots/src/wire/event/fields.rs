@@ -177,23 +177,34 @@ fn two_readings(value: &Json<'_>, (one, other): (f64, f64)) -> String {
     format!("left out: {} can be read as {one} or {other}; send a number, or two decimals", shown(value))
 }
 
-/// A price, and the code of its currency if the text has one. `currency` is that of the event.
-pub(super) fn price(value: &Json<'_>, currency: Option<&str>) -> Result<(f64, Option<&'static str>), String> {
+/// A price, and the code of its currency if the value has one. `of_event` is the currency of the event.
+pub(super) fn price(value: &Json<'_>, of_event: Option<&str>) -> Result<(f64, Option<String>), String> {
     let wrong = |why: &str| format!("left out: {} {why}", shown(value));
+    let is_other = |of_price: &str| of_event.is_some_and(|of_event| of_event != of_price);
+    let other = || wrong(&format!("has another currency than the event's {}", of_event.unwrap_or_default()));
     match value {
         Json::Number(number) => {
             let number = number.as_f64().filter(|price| (0.0..=MAX_PRICE).contains(price));
             number.map(|price| (price, None)).ok_or_else(|| wrong("is not a number from 0 to 1e12"))
         }
         Json::Text(text) => {
-            let price = price::read(text, currency).map_err(|error| wrong(&error.to_string()))?;
-            if let (Some(of_price), Some(of_event)) = (price.currency, currency)
-                && of_price != of_event
-            {
-                return Err(wrong(&format!("has another currency than the event's {of_event}")));
+            let price = price::read(text, of_event).map_err(|error| wrong(&error.to_string()))?;
+            if price.currency.is_some_and(is_other) {
+                return Err(other());
             }
             let number = price.number.resolve(None).map_err(|readings| two_readings(value, readings))?;
-            Ok((number, price.currency))
+            Ok((number, price.currency.map(str::to_owned)))
+        }
+        // `{"amount": "12.99", "currencyCode": "EUR"}`, as Shopify's pixels send it.
+        Json::Object(parts) => {
+            let amount = member(parts, &["amount", "value"]).filter(|amount| amount.as_object().is_none());
+            let amount = amount.ok_or_else(|| wrong("has no amount"))?;
+            let of_price = member(parts, &["currencyCode", "currency"]).and_then(currency);
+            if of_price.as_deref().is_some_and(is_other) {
+                return Err(other());
+            }
+            let (number, named) = self::price(amount, of_price.as_deref().or(of_event))?;
+            Ok((number, of_price.or(named)))
         }
         _ => Err(wrong("is not a number from 0 to 1e12")),
     }

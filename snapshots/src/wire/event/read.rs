@@ -113,7 +113,10 @@ fn find_items<'b, 'a>(places: &Places<'b, 'a>, name: &Name<'b, 'a>) -> Option<It
         return Some(Items::One(item));
     }
     let list = || {
-        let list = name.list.or_else(|| places.find(&["items", "products"])).and_then(values)?;
+        let list = name
+            .list
+            .or_else(|| places.find(&["items", "products", "transactionProducts"]))
+            .and_then(values)?;
         (!list.is_empty()).then_some(Items::List(list))
     };
     let one = || {
@@ -319,7 +322,7 @@ impl Reading<'_> {
         match price.map(|value| fields::price(value, event.currency.as_deref())) {
             Some(Ok((price, code))) => {
                 event.price = Some(price);
-                event.currency = event.currency.or_else(|| code.map(str::to_owned));
+                event.currency = event.currency.or(code);
             }
             Some(Err(detail)) => self.out.warn(number, "price", detail),
             None => {}

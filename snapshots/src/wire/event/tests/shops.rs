@@ -201,6 +201,11 @@ fn prices_with_one_reading_are_taken_and_others_left_out() {
             warned(&format!(r#"{{"kind":"cart","item":"a","currency":"EUR","price":{price}}}"#));
         assert_eq!((event.price, event.currency.as_deref(), field), (None, Some("EUR"), "price"), "{price}");
     }
+    let money = r#"{"kind":"cart","item":"a","price":{"amount":"2.499,00","currencyCode":"EUR"}}"#;
+    let event = clean(money);
+    assert_eq!((event.price, event.currency.as_deref()), (Some(2499.0), Some("EUR")));
+    let other = money.replace("\"price\"", "\"currency\":\"GBP\",\"price\"");
+    assert_eq!(warned(&other).0.price, None);
     let (event, field) = warned(r#"{"kind":"cart","item":"a","currency":"POUND","price":3}"#);
     assert_eq!((event.price, event.currency, field), (None, None, "currency"));
     let both = parse(r#"{"kind":"purchase","currency":"USD","price":9,"quantity":4,"items":["a","b"]}"#);
