@@ -9,7 +9,7 @@ use crate::{
     audit::{Durability, Entry, append, command_line_user},
     commands::{
         audit, build, evaluate, feed, generate, health, import, inspect, keys, models, publish, recommend,
-        rules, serve, tune,
+        rules, serve, surge, tune,
     },
     config::Config,
 };
@@ -63,6 +63,7 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     Tune(tune::TuneArgs),
     Serve(serve::ServeArgs),
+    Surge(surge::SurgeArgs),
     Keys(keys::KeysArgs),
     Audit(audit::AuditArgs),
     Health(health::HealthArgs),
@@ -114,6 +115,7 @@ impl Command {
             Self::Models(args) => args.audited(),
             Self::Rules(args) => args.audited(),
             Self::Keys(args) => args.audited(),
+            Self::Surge(args) => args.audited(),
             _ => None,
         }
     }
@@ -133,6 +135,7 @@ impl Command {
             Self::Tune(args) => tune::run(&args, config),
             Self::Evaluate(args) => evaluate::run(&args, config),
             Self::Serve(args) => serve::run(&args, config),
+            Self::Surge(args) => surge::run(&args, config),
             Self::Keys(args) => keys::run(&args, config),
             Self::Audit(args) => audit::run(&args, config),
             Self::Health(args) => health::run(&args, config),

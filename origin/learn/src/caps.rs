@@ -22,11 +22,13 @@
 //! Without a visitor, the session stands in for it; without both, the bucket and the minute bound public events alone. A sender
 //! with a key vouches for its events, so that a server or an import, which has one address and no minutes, is not bounded by
 //! them. Days and minutes of public events are those of the newest public event before, not of the time that the event
-//! names: an event may be 30 days late, and nobody shall have 30 days at once.
+//! names: an event may be 30 days late, and nobody shall have 30 days at once. What all of these let pass, the surge guard
+//! (`surge.rs`) compares with the history of the item.
 //!
 //! Memory: at most [`ROOM`] keys in each of two generations, of visitors and of public places: 4 · 13 MB.
 
 mod counters;
+mod surge;
 
 use counters::{Generations, Windowed};
 use origin_data::Standing;
@@ -35,6 +37,8 @@ use snapshots::{
     event::{BUCKETS, Kind},
     time::{DAY_MS, Timestamp},
 };
+use surge::{Guard, Judged};
+pub use surge::{Release, Surge};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Events of one kind that a visitor may send about an item in a day before they count less. In YooChoose 99 % of the
@@ -85,6 +89,7 @@ pub struct Arrival<'a> {
 pub struct Caps {
     visitors: Generations<Windowed>,
     places: Generations<Windowed>,
+    guard: Guard,
     /// Time of the newest public event.
     clock: Timestamp,
     /// Events held so far.
@@ -96,15 +101,24 @@ pub struct Caps {
 pub struct SavedCaps {
     visitors: counters::Saved<Windowed>,
     places: counters::Saved<Windowed>,
+    guard: surge::SavedGuard,
     clock: i64,
     held: u64,
 }
 
 impl Default for Caps {
     fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl Caps {
+    /// The beginning of a log, with the items that an operator released.
+    pub fn new(releases: Vec<Release>) -> Self {
         Self {
             visitors: Generations::new(ROOM),
             places: Generations::new(ROOM),
+            guard: Guard::new(releases),
             clock: Timestamp(0),
             held: 0,
         }
@@ -129,7 +143,9 @@ impl Caps {
         if event.is_public {
             self.clock = self.clock.max(event.at);
         }
-        let passes = self.visitor_passes(event) && (!event.is_public || self.place_passes(event));
+        let passes = self.visitor_passes(event)
+            && (!event.is_public || self.place_passes(event))
+            && self.guard_passes(event);
         self.held += u64::from(!passes);
         passes
     }
@@ -137,6 +153,21 @@ impl Caps {
     /// Number of events held so far.
     pub fn held(&self) -> u64 {
         self.held
+    }
+
+    /// The latest surges that were held, oldest first.
+    pub fn surges(&self) -> &[Surge] {
+        self.guard.surges()
+    }
+
+    /// Number of surges that were held so far.
+    pub fn surge_count(&self) -> u64 {
+        self.guard.count()
+    }
+
+    /// The releases that this was started with.
+    pub fn releases(&self) -> &[Release] {
+        self.guard.releases()
     }
 
     fn visitor_passes(&mut self, event: &Arrival<'_>) -> bool {
@@ -173,6 +204,24 @@ impl Caps {
             )
     }
 
+    fn guard_passes(&mut self, event: &Arrival<'_>) -> bool {
+        let (item, area) = (hash(event.item), hash(event.area));
+        let at = if event.is_public { self.clock } else { event.at };
+        let bucket = u64::from(event.bucket.unwrap_or(BUCKETS));
+        let is_new_bucket = event.is_public && {
+            let own = self.places.entry(key(20, [bucket, item, area])).at(window(at, DAY_MS));
+            own.seen() == 1
+        };
+        self.guard.pass(&Judged {
+            key: key(30, [item, area, 0]),
+            item: event.item,
+            area: event.area,
+            at,
+            is_public: event.is_public,
+            is_new_bucket,
+        })
+    }
+
     /// Passes an event of the group `part` of the group `whole`: beside `free`, as many are free as one part in `share` of
     /// what counted of the others.
     fn share_passes(&mut self, part: u64, whole: u64, window: u32, free: u32, share: u32) -> bool {
@@ -187,15 +236,22 @@ impl Caps {
 
     /// The content for a checkpoint. Equal states give equal content.
     pub fn save(&self) -> SavedCaps {
-        let Self { visitors, places, clock, held } = self;
-        SavedCaps { visitors: visitors.save(), places: places.save(), clock: clock.0, held: *held }
+        let Self { visitors, places, guard, clock, held } = self;
+        SavedCaps {
+            visitors: visitors.save(),
+            places: places.save(),
+            guard: guard.save(),
+            clock: clock.0,
+            held: *held,
+        }
     }
 
     /// Restores what [`Self::save`] returned.
-    pub fn load(SavedCaps { visitors, places, clock, held }: SavedCaps) -> Self {
+    pub fn load(SavedCaps { visitors, places, guard, clock, held }: SavedCaps) -> Self {
         Self {
             visitors: Generations::load(ROOM, visitors),
             places: Generations::load(ROOM, places),
+            guard: Guard::load(guard),
             clock: Timestamp(clock),
             held,
         }

@@ -16,4 +16,5 @@ pub mod publish;
 pub mod recommend;
 pub mod rules;
 pub mod serve;
+pub mod surge;
 pub mod tune;

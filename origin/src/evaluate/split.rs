@@ -6,6 +6,7 @@ use origin_data::{
     encoding::text,
     input::{Input, Line},
 };
+use origin_learn::caps::{Arrival, Caps};
 use snapshots::{
     event::Kind,
     time::{DAY_MS, Timestamp},
@@ -79,7 +80,8 @@ impl Split {
     pub fn from_files(train: &Path, test: &Path) -> Result<Self> {
         let (train_lines, test_lines) = (lines(train)?, lines(test)?);
         let known: BTreeSet<&str> = train_lines.iter().flatten().map(String::as_str).collect();
-        let items = known.iter().map(|id| Item { id: (*id).to_owned(), ..Item::default() }).collect();
+        let items: Vec<Item> =
+            known.iter().map(|id| Item { id: (*id).to_owned(), ..Item::default() }).collect();
         let numbers: HashMap<&str, u32> = known.into_iter().zip(0..).collect();
         let mut events = Vec::new();
         for (session, ids) in (0i64..).zip(&train_lines) {
@@ -96,6 +98,20 @@ impl Split {
                     held: false,
                 });
             }
+        }
+        let mut caps = Caps::default();
+        for event in &mut events {
+            event.held = !caps.pass(&Arrival {
+                at: event.at,
+                kind: event.kind,
+                standing: event.standing,
+                is_public: false,
+                bucket: None,
+                visitor: event.visitor,
+                session: event.session,
+                item: &items[event.item as usize].id,
+                area: "",
+            });
         }
         events.sort_by_key(|event| event.at);
         let known_of = |ids: &Vec<String>| ids.iter().filter_map(|id| numbers.get(&**id).copied()).collect();

@@ -70,6 +70,14 @@ pub enum StoreError {
         /// The error, which names line and key.
         source: toml::de::Error,
     },
+    /// The releases of surges are not JSON, or not of this form.
+    #[error("in the releases {}", path.display())]
+    Releases {
+        /// Path of the file.
+        path: PathBuf,
+        /// The error, which names the line.
+        source: serde_json::Error,
+    },
     /// A recipe cannot be written as TOML.
     #[error("cannot write the recipe")]
     UnwritableRecipe(#[from] toml::ser::Error),

@@ -15,6 +15,7 @@ mod error;
 mod keys;
 mod read;
 pub mod recipe;
+pub mod releases;
 mod sources;
 mod write;
 

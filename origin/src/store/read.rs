@@ -2,14 +2,14 @@
 
 use crate::{
     config::ItemsFrom,
-    store::{Store, StoreError, error::Result},
+    store::{Store, StoreError, error::Result, releases},
 };
 use origin_data::{Dataset, Item, LogEvent, areas};
 use origin_learn::caps::{Arrival, Caps};
 use origin_log::{GlobalNames, LocalNames, Reader, Record, Sender};
 use rusqlite::{Connection, Row};
 use snapshots::{event::Trust, time::Timestamp};
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 /// The most items that are read from the log; events of further ones are ignored.
 const MAX_ITEMS: usize = 4_000_000;
@@ -48,7 +48,7 @@ impl Store {
         let mut items = GlobalNames::new(catalogue.iter().map(|item| &item.id).collect());
         let mut area_names = GlobalNames::new([""].into_iter().collect());
         let mut events = Vec::new();
-        let mut caps = Caps::default();
+        let mut caps = Caps::new(releases::load(self.path.parent().unwrap_or(Path::new(".")))?);
         Reader::new(&self.log, 0).read(|record, LocalNames { segment, item, area }| {
             let held = !caps.pass(&arrival(record));
             let Some(item) = items.resolve(segment, item, record.item, |_| MAX_ITEMS) else { return };

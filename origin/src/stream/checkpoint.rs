@@ -3,8 +3,8 @@
 //! A checkpoint only saves time. If it is missing, damaged, of another version, or older than a rewrite of the log
 //! (erasure, retention), it is ignored and the tables are rebuilt from the whole log.
 
-use crate::config::StreamOptions;
 use crate::stream::{StreamTables, Trends, VisitorRecents, recents::Recent, trends};
+use crate::{config::StreamOptions, store::releases};
 use anyhow::{Context, Result};
 use origin_data::files::replace_file;
 use origin_learn::{
@@ -76,17 +76,24 @@ pub fn save(bytes: &[u8], data_dir: &Path) -> Result<()> {
 /// empty, the reader is at the beginning of the log, and the text says why.
 ///
 /// # Errors
-/// None at present; an unusable checkpoint is not an error.
+/// The releases of surges cannot be read. An unusable checkpoint is not an error.
 pub fn load(
     data_dir: &Path,
     log: &Path,
     options: StreamOptions,
 ) -> Result<(StreamTables, Reader, Option<String>)> {
-    let (tables, reader, reason) = match read(data_dir, log, options) {
+    let releases = releases::load(data_dir)?;
+    let read = read(data_dir, log, options).and_then(|(tables, position)| {
+        anyhow::ensure!(tables.caps.releases() == releases, "surges were released since the checkpoint");
+        Ok((tables, position))
+    });
+    Ok(match read {
         Ok((tables, position)) => (tables, Reader::new(log, position), None),
-        Err(error) => (StreamTables::new(options), Reader::new(log, 0), Some(format!("{error:#}"))),
-    };
-    Ok((tables, reader, reason))
+        Err(error) => {
+            let tables = StreamTables::new(options).with_releases(releases);
+            (tables, Reader::new(log, 0), Some(format!("{error:#}")))
+        }
+    })
 }
 
 fn read(data_dir: &Path, log: &Path, options: StreamOptions) -> Result<(StreamTables, u64)> {

@@ -21,7 +21,7 @@ use crate::{config::StreamOptions, store::arrival};
 use anyhow::Result;
 use origin_data::{Standing, areas};
 use origin_learn::{
-    caps::Caps,
+    caps::{Caps, Release},
     popularity::{Counts, PopularityCounts},
 };
 use origin_log::{GlobalNames, LocalNames, Reader, Record};
@@ -38,7 +38,8 @@ pub struct StreamTables {
     areas: GlobalNames,
     newest: Timestamp,
     counts: Counts,
-    caps: Caps,
+    /// What is held back.
+    pub caps: Caps,
     /// Each visitor's latest items.
     pub recents: VisitorRecents,
     /// Event counts of the last hour.
@@ -52,6 +53,12 @@ impl StreamTables {
     pub fn new(options: StreamOptions) -> Self {
         let areas = GlobalNames::new([""].into_iter().collect());
         Self { areas, recents: VisitorRecents::new(options.visitors), ..Self::default() }
+    }
+
+    /// The same with items whose surges an operator released.
+    #[must_use]
+    pub fn with_releases(self, releases: Vec<Release>) -> Self {
+        Self { caps: Caps::new(releases), ..self }
     }
 
     /// Adds an event.

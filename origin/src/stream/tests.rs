@@ -2,12 +2,12 @@ use super::*;
 use crate::{
     build,
     pack::{PackOptions, refresh::Refresher, regions::Regions},
-    store::Store,
+    store::{Store, releases},
 };
 use origin_learn::config::Recipe;
 use origin_log as log;
-use origin_log::{Fsync, LogOptions, Writer};
-use snapshots::event::Event;
+use origin_log::{Fsync, LogOptions, Sender, Writer};
+use snapshots::event::{Event, Trust};
 use std::fs;
 
 const KINDS: [Kind; 4] = [Kind::View, Kind::Click, Kind::Cart, Kind::Purchase];
@@ -130,10 +130,61 @@ fn an_unusable_checkpoint_is_ignored() {
     assert_ne!(tables, good);
 }
 
+/// A flood of public events: few visitors, few addresses, few items, times of a month.
+fn flood(shop: &mut Shop, count: u32) {
+    let edge = Sender::of_key("602c94bf");
+    for number in 0..count {
+        shop.writer.add_from(
+            &edge,
+            &Event {
+                id: format!("public {number}"),
+                item: format!("item-{}", number % 3),
+                kind: KINDS[number as usize % 4],
+                visitor: (number % 2 == 0).then(|| format!("bot {}", number % 9)),
+                at: Timestamp(1_700_050_000_000 - i64::from(number % 30) * 86_400_000),
+                trust: Some(Trust::Public),
+                bucket: Some(number as u16 % 5),
+                ..event(number)
+            },
+        );
+    }
+    shop.writer.commit().unwrap();
+}
+
+#[test]
+fn what_is_held_in_live_tables_is_held_in_a_build() {
+    let mut shop = Shop::new();
+    shop.write(0..200);
+    let (mut tables, mut reader) = StreamTables::rebuild(&shop.log(), OPTIONS).unwrap();
+    checkpoint::save(&shop.bytes(&tables, &reader), shop.dir.path()).unwrap();
+    flood(&mut shop, 700);
+    reader.read(|record, names| tables.add(record, names)).unwrap();
+    assert_eq!(shop.restart(), (shop.bytes(&tables, &reader), None));
+    let log = Store::open(shop.dir.path()).unwrap().log().unwrap();
+    let held = log.events.iter().filter(|event| event.held).count();
+    assert_eq!(tables.caps.held(), held as u64);
+    assert!((150..700).contains(&held), "{held}");
+    live_equals_built(&shop);
+}
+
+#[test]
+fn a_checkpoint_before_a_release_is_ignored() {
+    let mut shop = Shop::new();
+    shop.write(0..100);
+    checkpoint::save(&shop.rebuilt(), shop.dir.path()).unwrap();
+    releases::release(shop.dir.path(), "item-1", Timestamp(1_700_000_000_000)).unwrap();
+    let reason = shop.restart().1;
+    assert!(reason.as_ref().is_some_and(|reason| reason.contains("released")), "{reason:?}");
+}
+
 #[test]
 fn live_popularity_equals_that_of_a_build() {
     let mut shop = Shop::new();
     shop.write(0..500);
+    live_equals_built(&shop);
+}
+
+fn live_equals_built(shop: &Shop) {
     let (tables, _) = StreamTables::rebuild(&shop.log(), OPTIONS).unwrap();
     let store = Store::open(shop.dir.path()).unwrap();
     let log = store.log().unwrap();

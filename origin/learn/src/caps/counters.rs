@@ -60,6 +60,11 @@ impl Windowed {
         self
     }
 
+    /// Events that were seen.
+    pub(super) fn seen(&self) -> u32 {
+        self.seen
+    }
+
     /// Events that counted.
     pub(super) fn counted(&self) -> u32 {
         self.counted

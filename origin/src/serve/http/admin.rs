@@ -10,7 +10,7 @@ use crate::serve::state::{
     publishing::PublishingStatus,
     service::{Service, Shared},
 };
-use crate::store::{Store, recipe, snapshots_dir};
+use crate::store::{Store, recipe, releases, snapshots_dir};
 use crate::{
     models::{self, Model, ModelComparison, ModelsError, Registry},
     pack::SnapshotSet,
@@ -22,14 +22,14 @@ use axum::{
     http::{StatusCode, Uri},
 };
 use origin_data::clock;
-use origin_learn::config::Recipe;
+use origin_learn::{caps::Surge, config::Recipe};
 use serde::{Deserialize, Serialize};
 use snapshots::{
     event::{MAX_FIELD, is_printable},
     manifest::{Manifest, WORLD},
     rules::Rules,
     strategy::{self, Strategy},
-    time::Timestamp,
+    time::{DAY_MS, Timestamp},
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,6 +59,10 @@ pub(crate) struct Status {
     pub(crate) regions: Vec<Region>,
     /// The last outcome of each feed.
     pub(crate) feeds: Vec<Outcome>,
+    /// Public events that caps held back, since the beginning of the log.
+    pub(crate) held: u64,
+    /// Items that were held in the last day, the latest last.
+    pub(crate) surges: Vec<Surge>,
 }
 
 /// The snapshot of a region.
@@ -133,6 +137,12 @@ pub(crate) async fn read_models(service: &Shared) -> Result<Models> {
 /// The store or a model cannot be read.
 pub(crate) async fn read_status(service: &Shared, regions: Vec<Region>) -> Result<Status> {
     let items = service.with_store(|store| store.count_items()).await?;
+    let since = clock::now().0 - DAY_MS;
+    let (held, surges) = {
+        let tables = service.tables.lock();
+        let recent = tables.caps.surges().iter().filter(|surge| surge.to.0 > since);
+        (tables.caps.held(), recent.cloned().collect())
+    };
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         started_at: service.started_at,
@@ -142,6 +152,8 @@ pub(crate) async fn read_status(service: &Shared, regions: Vec<Region>) -> Resul
         publishing: service.publishing.status(),
         regions,
         feeds: service.feeds.outcomes(),
+        held,
+        surges,
     })
 }
 
@@ -259,6 +271,29 @@ pub(crate) fn request_publish(service: &Service) -> Result<()> {
 pub(crate) async fn learn(State(service): State<Shared>) -> StatusCode {
     service.publishing.learn_requested.notify_one();
     StatusCode::ACCEPTED
+}
+
+/// `POST /v1/admin/surges/{id}/release`: the item is not held for a week, and what was held since yesterday counts within
+/// seconds.
+///
+/// # Errors
+/// 500 if the releases cannot be read or written.
+pub(crate) async fn release_surge(State(service): State<Shared>, PathId(item): PathId) -> Result<StatusCode> {
+    release_item(&service, item).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Releases an item.
+///
+/// # Errors
+/// As for [`release_surge`].
+pub(crate) async fn release_item(service: &Shared, item: String) -> Result<()> {
+    // With the store, so that two releases do not overwrite each other.
+    let writer = Arc::clone(service);
+    service
+        .with_store(move |_| releases::release(&writer.config.data_dir, &item, clock::now()))
+        .await
+        .map_err(|error| Problem::damaged(&anyhow::Error::from(error)))
 }
 
 /// The models, and which of them serves.

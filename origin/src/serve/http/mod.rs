@@ -53,6 +53,7 @@ pub(crate) fn router(service: &Shared) -> Router {
         .route("/v1/admin/publish", post(admin::publish))
         .route("/v1/admin/learn", post(admin::learn))
         .route("/v1/admin/rollback", post(admin::roll_back))
+        .route("/v1/admin/surges/{id}/release", post(admin::release_surge))
         .route("/v1/admin/models", get(admin::models))
         .route("/v1/admin/models/compare", get(admin::compare))
         .route("/v1/admin/models/{id}/promote", post(admin::promote))

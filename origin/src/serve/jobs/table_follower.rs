@@ -2,8 +2,14 @@
 
 use crate::serve::jobs::thread;
 use crate::serve::state::service::{Service, Shared};
-use crate::stream::{StreamTables, checkpoint};
+use crate::{
+    config::Config,
+    store::releases,
+    stream::{StreamTables, checkpoint},
+};
 use anyhow::Result;
+use origin_data::clock;
+use origin_learn::caps::{Caps, Surge};
 use origin_log::Reader;
 use snapshots::event::Kind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +20,9 @@ use std::time::{Duration, Instant};
 const IDLE_WAIT: Duration = Duration::from_secs(1);
 /// The delay before a log that cannot be read is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(30);
+
+/// A surge whose last event is this old is not told when tables are rebuilt, in milliseconds.
+const TOLD_MS: i64 = 60 * 60_000;
 
 /// Starts the thread. It ends when the service stops, after counting all events.
 ///
@@ -81,29 +90,57 @@ struct Follower<'a> {
     saved_position: u64,
     /// Events by kind that the metrics include.
     processed: [u64; Kind::ALL.len()],
+    /// Surges that were told.
+    surges: u64,
+}
+
+/// The surges after the first `told`, but none of which the last event is long ago: those were told before a restart.
+fn new_surges(caps: &Caps, told: &mut u64) -> Vec<Surge> {
+    let new = usize::try_from(caps.surge_count() - *told).unwrap_or(usize::MAX);
+    *told = caps.surge_count();
+    let since = clock::now().0 - TOLD_MS;
+    caps.surges().iter().rev().take(new).filter(|surge| surge.to.0 > since).cloned().collect()
 }
 
 impl<'a> Follower<'a> {
     fn new(service: &'a Service) -> Self {
         let reader = service.tables.take_reader();
         let saved_position = reader.position();
-        let processed = service.tables.lock().events;
-        Self { service, reader, saved_at: Instant::now(), saved_position, processed }
+        let (processed, surges) = {
+            let tables = service.tables.lock();
+            (tables.events, tables.caps.surge_count())
+        };
+        Self { service, reader, saved_at: Instant::now(), saved_position, processed, surges }
     }
 
     /// Counts the events that the log holds by now.
     fn catch_up(&mut self) -> Result<()> {
         let tables = &self.service.tables;
-        if tables.take_rebuild_request() {
-            *tables.lock() = StreamTables::new(self.service.config.stream);
+        let rebuilding = tables.take_rebuild_request();
+        if rebuilding {
+            let Config { data_dir, stream, .. } = &self.service.config;
+            let rebuilt = releases::load(data_dir).map(|of| StreamTables::new(*stream).with_releases(of));
+            *tables.lock() = rebuilt.inspect_err(|_| tables.request_rebuild())?;
             self.reader = Reader::new(tables.log(), 0);
-            (self.processed, self.saved_position) = ([0; 5], 0);
+            (self.processed, self.saved_position, self.surges) = ([0; 5], 0, 0);
         }
         loop {
             let mut current = tables.lock();
             let more = self.reader.read_some(|record, place| current.add(record, place));
             let events = current.events;
+            let surges = new_surges(&current.caps, &mut self.surges);
             drop(current);
+            for surge in surges {
+                self.service.metrics.surges_held.inc();
+                let Surge { item, area, bound, .. } = surge;
+                tracing::warn!(
+                    item,
+                    area,
+                    bound,
+                    "an item has more events than its history makes likely and is held; if they are honest, run verge \
+                     surge release"
+                );
+            }
             for ((kind, now), before) in Kind::ALL.into_iter().zip(events).zip(self.processed) {
                 let processed = self.service.metrics.events_processed.get_or_create(&kind.into());
                 processed.inc_by(now.saturating_sub(before));
@@ -111,6 +148,7 @@ impl<'a> Follower<'a> {
             self.processed = events;
             tables.position.send_replace(self.reader.position());
             if !more? {
+                tables.rebuilds.fetch_add(u64::from(rebuilding), Ordering::Release);
                 return Ok(());
             }
         }

@@ -6,7 +6,7 @@ use crate::stream::{StreamTables, checkpoint};
 use anyhow::Result;
 use origin_log::Reader;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
@@ -15,6 +15,8 @@ pub(crate) struct LiveTables {
     tables: Mutex<StreamTables>,
     /// Position in the log up to which events are in the tables.
     pub(crate) position: watch::Sender<u64>,
+    /// How often they were rebuilt from the whole log, which may change them without changing their position.
+    pub(crate) rebuilds: AtomicU64,
     rebuild: AtomicBool,
     reader: Mutex<Option<Reader>>,
     log: PathBuf,
@@ -36,6 +38,7 @@ impl LiveTables {
         Ok(Self {
             tables: Mutex::new(tables),
             position: watch::Sender::new(reader.position()),
+            rebuilds: AtomicU64::new(0),
             rebuild: AtomicBool::new(false),
             reader: Mutex::new(Some(reader)),
             log,

@@ -77,6 +77,8 @@ pub(crate) struct Metrics {
     pub(crate) events_unconfirmed: Family<KindLabel, Counter>,
     /// Tokens for lines of orders.
     pub(crate) order_tokens: Family<TokenLabel, Counter>,
+    /// Surges that were held.
+    pub(crate) surges_held: Counter,
     /// Events in the tables, by kind.
     pub(crate) events_processed: Family<KindLabel, Counter>,
     /// Events that were rejected as invalid or could not be stored.
@@ -117,6 +119,7 @@ impl Default for Metrics {
             events_ingested: Family::default(),
             events_unconfirmed: Family::default(),
             order_tokens: Family::default(),
+            surges_held: Counter::default(),
             events_processed: Family::default(),
             event_processing_errors: Counter::default(),
             log_commit: Histogram::new(SECONDS),
@@ -142,6 +145,8 @@ impl Default for Metrics {
         registry.register("events_unconfirmed", help, unconfirmed);
         let tokens = metrics.order_tokens.clone();
         registry.register("order_tokens", "Tokens for lines of orders, by outcome", tokens);
+        let help = "Items held because they had more public events than their history makes likely";
+        registry.register("surges_held", help, metrics.surges_held.clone());
         registry.register(
             "events_processed",
             "Events added to the tables, including those added again after a restart",

@@ -6,7 +6,7 @@ use crate::serve::state::{
     metrics::Metrics, order_keys::OrderKeys, publishing::Publishing, sessions::Sessions, tls::Tls,
     traces::Traces,
 };
-use crate::store::{Change, Store, StoreError};
+use crate::store::{Change, Store, StoreError, releases};
 use crate::stream::checkpoint;
 use anyhow::{Context, Result, bail};
 use origin_data::clock;
@@ -158,7 +158,7 @@ impl Service {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads what other processes changed in the store: keys (`verge keys`) and items (`verge import`).
+    /// Reads what other processes changed in the store: keys (`verge keys`), items (`verge import`) and releases of surges.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -174,6 +174,10 @@ impl Service {
             tracing::info!("keys changed");
         }
         self.set_catalogue_version(version, items);
+        if self.tables.lock().caps.releases() != releases::load(&self.config.data_dir)? {
+            tracing::info!("a surge was released: the tables are rebuilt");
+            self.tables.request_rebuild();
+        }
         Ok(())
     }
 

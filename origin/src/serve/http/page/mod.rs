@@ -48,6 +48,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/admin/publish", post(publish))
         .route("/admin/learn", post(learn))
         .route("/admin/rollback", post(roll_back))
+        .route("/admin/surges/{id}/release", post(release_surge))
         .route("/admin/style.css", get(style))
         .layer(map_response(with_security_headers))
 }
@@ -210,6 +211,19 @@ async fn roll_back(State(service): State<Shared>, operator: Operator, request: R
     let outcome = admin::roll_back_model(&service).await;
     let message = |now: admin::Serving| format!("Rolled back: {} serves again.", now.serving);
     Ok(redirect(&service, &operator, ("roll back the model", "/admin/models"), outcome, message).await)
+}
+
+async fn release_surge(
+    State(service): State<Shared>,
+    operator: Operator,
+    PathId(item): PathId,
+    request: Request,
+) -> Result<Redirect> {
+    operator.check_form(&service, request).await?;
+    let action = format!("release the surge of {item}");
+    let outcome = admin::release_item(&service, item.clone()).await;
+    let message = |()| format!("Released: what was held of '{item}' counts within seconds.");
+    Ok(redirect(&service, &operator, (&action, "/admin"), outcome, message).await)
 }
 
 async fn promote(

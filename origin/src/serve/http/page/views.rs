@@ -12,6 +12,7 @@ use crate::serve::http::{
 use crate::serve::state::history::{INTERVAL, Point};
 use maud::{DOCTYPE, Markup, html};
 use origin_data::clock::now;
+use origin_learn::caps::Surge;
 use snapshots::{
     Snapshot,
     answer::{self, Answer, Call, Recommended, Request},
@@ -163,6 +164,7 @@ pub(crate) fn overview(frame: &Frame<'_>, overview: &Overview<'_>) -> Markup {
         @for feed in &status.feeds {
             @if let Some(problem) = &feed.problem { (alert(&format!("The feed '{}' failed", feed.name), problem)) }
         }
+        @for surge in &status.surges { (held(frame, surge)) }
         (tiles(status, history, *destination))
         section.plots {
             (plot("Events per second", &series(|point| point.events)))
@@ -224,6 +226,22 @@ fn snapshots(regions: &[Region]) -> Markup {
                 td { @if region.areas.is_empty() { "all" } @else { (region.areas.join(", ")) } }
             } } }
         } }
+    }
+}
+
+/// An item that is held, with the way to release it.
+fn held(frame: &Frame<'_>, surge: &Surge) -> Markup {
+    let area = if surge.area.is_empty() { "an unknown region" } else { &surge.area };
+    let reason = format!(
+        "{} events from {area} do not count, the last {}; it may have {} an hour.",
+        surge.held,
+        ago(surge.to),
+        surge.bound
+    );
+    let item = percent_encoding::utf8_percent_encode(&surge.item, percent_encoding::NON_ALPHANUMERIC);
+    html! {
+        (alert(&format!("'{}' has more events than its history makes likely", surge.item), &reason))
+        (frame.button(&format!("/admin/surges/{item}/release"), "They are honest: release it", "plain"))
     }
 }
 

@@ -26,6 +26,7 @@ use snapshots::{
 };
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -195,6 +196,7 @@ impl<'a> Publisher<'a> {
             catalogue: *self.service.catalogue.borrow(),
             rules: rules::version(data_dir)?,
             position: *self.service.tables.position.borrow(),
+            rebuilds: self.service.tables.rebuilds.load(Ordering::Acquire),
         })
     }
 
@@ -229,7 +231,8 @@ impl<'a> Publisher<'a> {
             let tables = service.tables.lock();
             model.popularity(&tables.popularity_counts())?;
             drop(tables);
-            self.inputs.applied.position = current.position;
+            (self.inputs.applied.position, self.inputs.applied.rebuilds) =
+                (current.position, current.rebuilds);
             let top_items = model.favourites(TOP_ITEMS)?;
             self.inputs.record_change(Instant::now(), top_items != self.top_items);
             self.top_items = top_items;

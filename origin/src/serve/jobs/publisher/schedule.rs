@@ -75,6 +75,8 @@ pub(super) struct CurrentVersions {
     pub(super) rules: Option<SystemTime>,
     /// Position of the live tables in the log.
     pub(super) position: u64,
+    /// How often the live tables were rebuilt.
+    pub(super) rebuilds: u64,
 }
 
 /// The versions that the model in memory contains.
@@ -88,6 +90,8 @@ pub(super) struct AppliedVersions {
     pub(super) rules: Option<SystemTime>,
     /// Position of the live tables when popularity was applied; 0 until it is.
     pub(super) position: u64,
+    /// How often they had been rebuilt by then.
+    pub(super) rebuilds: u64,
 }
 
 /// The configured intervals; zero disables learning.
@@ -270,7 +274,7 @@ impl Inputs {
             model: is_other_model,
             catalogue: applied.catalogue != Some(current.catalogue),
             rules: applied.rules != current.rules,
-            popularity: applied.position != current.position
+            popularity: (applied.position, applied.rebuilds) != (current.position, current.rebuilds)
                 && current.position.saturating_add(MAX_TABLE_LAG) >= self.stored,
         }
     }

@@ -11,6 +11,7 @@ fn versions() -> CurrentVersions {
         catalogue: 3,
         rules: None,
         position: 1_000,
+        rebuilds: 0,
     }
 }
 
@@ -20,6 +21,7 @@ fn applied(current: &CurrentVersions) -> AppliedVersions {
         catalogue: Some(current.catalogue),
         rules: current.rules,
         position: current.position,
+        rebuilds: current.rebuilds,
     }
 }
 
