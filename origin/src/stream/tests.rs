@@ -163,7 +163,7 @@ fn what_is_held_in_live_tables_is_held_in_a_build() {
     let log = Store::open(shop.dir.path()).unwrap().log().unwrap();
     let held = log.events.iter().filter(|event| event.held).count();
     assert_eq!(tables.caps.held(), held as u64);
-    assert!((150..700).contains(&held), "{held}");
+    assert!((50..700).contains(&held), "{held}");
     live_equals_built(&shop);
 }
 

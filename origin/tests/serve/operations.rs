@@ -128,7 +128,7 @@ fn alerts_and_dashboard_name_existing_metrics() {
     let alerts = std::fs::read_to_string(ops().join("alerts.yml")).unwrap();
     let rules: Vec<&str> =
         alerts.split("expr:").skip(1).map(|rule| rule.split("for:").next().unwrap()).collect();
-    assert_eq!(rules.len(), 10);
+    assert_eq!(rules.len(), 11);
     expressions.extend(rules.iter().map(|rule| rule.replace('|', " ")));
     for expression in &expressions {
         let names = names(expression);

@@ -36,13 +36,13 @@ fn later(event: Arrival<'_>, ms: i64) -> Arrival<'_> {
 #[test]
 fn one_visitor_is_not_five_hundred_shoppers() {
     for of in [keyed(1), Arrival { visitor: 0, session: 9, ..keyed(0) }] {
-        assert_eq!(alone(vec![of; 300]), 25);
+        assert_eq!(alone(vec![of; 300]), 74);
     }
     assert_eq!(alone((1..=500).map(keyed)), 500);
-    let kinds = [Kind::View, Kind::Cart, Kind::Purchase].map(|kind| vec![Arrival { kind, ..keyed(1) }; 5]);
-    assert_eq!(alone(kinds.concat()), 15, "many views do not hold back a purchase");
+    let kinds = [Kind::View, Kind::Cart, Kind::Purchase].map(|kind| vec![Arrival { kind, ..keyed(1) }; 20]);
+    assert_eq!(alone(kinds.concat()), 60, "many views do not hold back a purchase");
     assert_eq!(alone(vec![Arrival { kind: Kind::Impression, ..keyed(1) }; 99]), 99);
-    assert_eq!(alone((0..10).flat_map(|day| [later(keyed(1), day * DAY_MS); 5])), 50);
+    assert_eq!(alone((0..10).flat_map(|day| [later(keyed(1), day * DAY_MS); 20])), 200);
 }
 
 #[test]
