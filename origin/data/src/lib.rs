@@ -100,6 +100,14 @@ pub struct LogEvent {
 
 const _: () = assert!(size_of::<LogEvent>() == 40);
 
+impl LogEvent {
+    /// A confirmed event about one piece of an item, in the first area and without a session.
+    pub fn new(at: Timestamp, kind: Kind, item: u32, visitor: u64) -> Self {
+        let standing = Standing::Confirmed;
+        Self { at, kind, item, visitor, session: 0, area: 0, quantity: 1, standing, held: false }
+    }
+}
+
 /// An item. One that occurs in events but not in the catalogue has only an id.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Item {

@@ -131,17 +131,7 @@ mod tests {
     use super::*;
 
     fn event(day: i64, visitor: u64, kind: Kind, item: u32) -> LogEvent {
-        LogEvent {
-            at: Timestamp(day * DAY_MS),
-            kind,
-            item,
-            visitor,
-            session: 0,
-            area: 0,
-            quantity: 1,
-            standing: Standing::Confirmed,
-            held: false,
-        }
+        LogEvent::new(Timestamp(day * DAY_MS), kind, item, visitor)
     }
 
     #[test]

@@ -210,17 +210,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn event(day: i64, kind: Kind, item: u32, area: u16) -> LogEvent {
-        LogEvent {
-            at: Timestamp(day * DAY_MS),
-            kind,
-            item,
-            visitor: 0,
-            session: 0,
-            area,
-            quantity: 1,
-            standing: Standing::Confirmed,
-            held: false,
-        }
+        LogEvent { area, ..LogEvent::new(Timestamp(day * DAY_MS), kind, item, 0) }
     }
 
     #[test]

@@ -139,17 +139,7 @@ mod tests {
 
     fn event(at_min: i64, visitor: u64, session: u64, item: u32) -> LogEvent {
         let at = Timestamp(at_min * 60_000);
-        LogEvent {
-            at,
-            kind: Kind::View,
-            item,
-            visitor,
-            session,
-            area: 0,
-            quantity: 1,
-            standing: Standing::Confirmed,
-            held: false,
-        }
+        LogEvent { session, ..LogEvent::new(at, Kind::View, item, visitor) }
     }
 
     fn sessions(events: &[LogEvent]) -> Vec<Vec<u32>> {

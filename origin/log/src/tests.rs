@@ -9,21 +9,9 @@ use std::iter::once;
 fn event(id: &str) -> Event {
     Event {
         id: id.to_owned(),
-        kind: Kind::View,
-        item: format!("item-{}", id.len()),
         visitor: Some(format!("visitor-{}", id.len() % 3)),
-        session: None,
-        at: Timestamp(1_000 * id.len() as i64),
-        quantity: None,
-        price: None,
-        currency: None,
         region: Some("GB".to_owned()),
-        placement: None,
-        request: None,
-        order: None,
-        order_token: None,
-        trust: None,
-        bucket: None,
+        ..Event::new(Kind::View, format!("item-{}", id.len()), Timestamp(1_000 * id.len() as i64))
     }
 }
 

@@ -76,21 +76,11 @@ pub fn load(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use origin_data::{Item, LogEvent, Standing};
+    use origin_data::{Item, LogEvent};
     use snapshots::{event::Kind, time::Timestamp};
 
     fn log(ids: &[&str]) -> Dataset {
-        let event = |item: u32| LogEvent {
-            at: Timestamp(i64::from(item)),
-            kind: Kind::View,
-            item,
-            visitor: 1,
-            session: 0,
-            area: 0,
-            quantity: 1,
-            standing: Standing::Confirmed,
-            held: false,
-        };
+        let event = |item: u32| LogEvent::new(Timestamp(i64::from(item)), Kind::View, item, 1);
         Dataset {
             events: (0..ids.len() as u32).map(event).collect(),
             items: ids.iter().map(|id| Item { id: (*id).to_owned(), ..Item::default() }).collect(),

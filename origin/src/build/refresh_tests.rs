@@ -4,7 +4,7 @@ use crate::{
     build,
     pack::{PackOptions, SnapshotSet, lite, refresh::Refresher, regions::Regions},
 };
-use origin_data::{Dataset, Interner, Item, LogEvent, Standing};
+use origin_data::{Dataset, Interner, Item, LogEvent};
 use origin_learn::{
     config::Recipe,
     popularity::{Counts, PopularityCounts},
@@ -28,15 +28,13 @@ fn log(events: u32) -> Dataset {
         ..Item::default()
     };
     let event = |number: u32| LogEvent {
-        at: Timestamp(1_700_000_000_000 + i64::from(number) * 60_000),
-        kind: [Kind::View, Kind::Click, Kind::Purchase][number as usize % 3],
-        item: (number * 7_919 % 40).min(number * 104_729 % 40),
-        visitor: u64::from(number / 6) + 1,
-        session: 0,
         area: (number % 3) as u16,
-        quantity: 1,
-        standing: Standing::Confirmed,
-        held: false,
+        ..LogEvent::new(
+            Timestamp(1_700_000_000_000 + i64::from(number) * 60_000),
+            [Kind::View, Kind::Click, Kind::Purchase][number as usize % 3],
+            (number * 7_919 % 40).min(number * 104_729 % 40),
+            u64::from(number / 6) + 1,
+        )
     };
     Dataset {
         events: (0..events).map(event).collect(),

@@ -1,6 +1,6 @@
 use super::*;
 use crate::pack::lite;
-use origin_data::{Item, LogEvent, Standing};
+use origin_data::{Item, LogEvent};
 use snapshots::{
     Snapshot,
     answer::{Answer, Call, Request, answer},
@@ -18,17 +18,10 @@ fn log(items: u32) -> Dataset {
         name: Some(format!("Thing {number}")),
         ..Item::default()
     };
-    let click = |number: u32| LogEvent {
-        at: Timestamp(i64::from(number) * 1_000),
-        kind: Kind::Click,
+    let click = |number: u32| {
         // Items with higher numbers are viewed less often.
-        item: (number * 7_919 % items).min(number * 104_729 % items),
-        visitor: u64::from(number / 6) + 1,
-        session: 0,
-        area: 0,
-        quantity: 1,
-        standing: Standing::Confirmed,
-        held: false,
+        let item = (number * 7_919 % items).min(number * 104_729 % items);
+        LogEvent::new(Timestamp(i64::from(number) * 1_000), Kind::Click, item, u64::from(number / 6) + 1)
     };
     Dataset {
         events: (0..items * 20).map(click).collect(),

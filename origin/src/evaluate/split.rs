@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use origin_data::{
-    Dataset, Item, LogEvent, Standing,
+    Dataset, Item, LogEvent,
     encoding::text,
     input::{Input, Line},
 };
@@ -87,15 +87,13 @@ impl Split {
         for (session, ids) in (0i64..).zip(&train_lines) {
             for (place, id) in (0i64..).zip(ids) {
                 events.push(LogEvent {
-                    at: Timestamp(session * SESSION_INTERVAL_MS + place),
-                    kind: Kind::View,
-                    item: numbers[&**id],
-                    visitor: 0,
                     session: session.cast_unsigned() + 1,
-                    area: 0,
-                    quantity: 1,
-                    standing: Standing::Confirmed,
-                    held: false,
+                    ..LogEvent::new(
+                        Timestamp(session * SESSION_INTERVAL_MS + place),
+                        Kind::View,
+                        numbers[&**id],
+                        0,
+                    )
                 });
             }
         }
@@ -154,17 +152,7 @@ mod tests {
     use super::*;
 
     fn log(hours: &[i64]) -> Dataset {
-        let event = |at: &i64| LogEvent {
-            at: Timestamp(at * DAY_MS / 24),
-            kind: Kind::View,
-            item: 0,
-            visitor: 1,
-            session: 0,
-            area: 0,
-            quantity: 1,
-            standing: Standing::Confirmed,
-            held: false,
-        };
+        let event = |at: &i64| LogEvent::new(Timestamp(at * DAY_MS / 24), Kind::View, 0, 1);
         Dataset { events: hours.iter().map(event).collect(), items: vec![Item::default()], areas: vec![] }
     }
 

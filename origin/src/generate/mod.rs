@@ -112,22 +112,10 @@ impl<'a> EventBuilder<'a> {
         let name = format!("{items} {sessions} {seed} {days} {until}");
         let tag = format!("g{}", &blake3::hash(name.as_bytes()).to_hex()[..7]);
         let event = Event {
-            id: String::new(),
-            kind: Kind::View,
-            item: String::new(),
             visitor: Some(String::new()),
             session: Some(String::new()),
-            at: Timestamp(0),
-            quantity: None,
-            price: None,
-            currency: None,
             region: Some(String::new()),
-            placement: None,
-            request: None,
-            order: None,
-            order_token: None,
-            trust: None,
-            bucket: None,
+            ..Event::new(Kind::View, String::new(), Timestamp(0))
         };
         Self { catalogue, tag, event, count: 0 }
     }

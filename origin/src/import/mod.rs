@@ -208,24 +208,7 @@ pub fn importer(format: Format, options: ImporterOptions) -> Box<dyn Importer> {
 
 /// An event with the required fields only. The caller of [`Importer::row`] sets the id.
 fn event(kind: Kind, item: &str, at: Timestamp) -> Result<Event, Reject> {
-    Ok(Event {
-        id: String::new(),
-        kind,
-        item: item_id(item)?.to_owned(),
-        visitor: None,
-        session: None,
-        at,
-        quantity: None,
-        price: None,
-        currency: None,
-        region: None,
-        placement: None,
-        request: None,
-        order: None,
-        order_token: None,
-        trust: None,
-        bucket: None,
-    })
+    Ok(Event::new(kind, item_id(item)?.to_owned(), at))
 }
 
 fn item_id(text: &str) -> Result<&str, Reject> {

@@ -3,22 +3,19 @@ use crate::{
     build,
     pack::{PackOptions, regions::Regions},
 };
-use origin_data::{Item, LogEvent, Standing};
+use origin_data::{Item, LogEvent};
 use snapshots::{event::Kind, time::DAY_MS};
 
 /// `days` days of 100 sessions with four clicks each. A session walks along a ring of items, so that the next item is
 /// predictable.
 fn log(days: i64) -> Dataset {
-    let click = |session: i64, step: i64| LogEvent {
-        at: Timestamp(session * DAY_MS / 100 + step * 1_000),
-        kind: Kind::View,
-        item: ((session * 17 + step) % 40) as u32,
-        visitor: session.cast_unsigned() + 1,
-        session: 0,
-        area: 0,
-        quantity: 1,
-        standing: Standing::Confirmed,
-        held: false,
+    let click = |session: i64, step: i64| {
+        LogEvent::new(
+            Timestamp(session * DAY_MS / 100 + step * 1_000),
+            Kind::View,
+            ((session * 17 + step) % 40) as u32,
+            session.cast_unsigned() + 1,
+        )
     };
     let item = |number: u32| Item { id: format!("item-{number:02}"), ..Item::default() };
     Dataset {

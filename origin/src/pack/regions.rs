@@ -91,22 +91,11 @@ impl Regions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use origin_data::Standing;
     use snapshots::{event::Kind, time::Timestamp};
 
     #[test]
     fn large_areas_become_automatic_regions() {
-        let event = |area| LogEvent {
-            at: Timestamp(0),
-            kind: Kind::View,
-            item: 0,
-            visitor: 0,
-            session: 0,
-            area,
-            quantity: 1,
-            standing: Standing::Confirmed,
-            held: false,
-        };
+        let event = |area| LogEvent { area, ..LogEvent::new(Timestamp(0), Kind::View, 0, 0) };
         let events: Vec<_> = [0, 0, 0, 1, 1, 2].map(event).into();
         let areas = ["", "fr", "gb"].map(String::from);
         let regions = Regions::automatic(&events, &areas, 2);

@@ -8,21 +8,12 @@ use snapshots::{
 fn event(id: &str, item: &str, at: i64) -> Event {
     Event {
         id: id.to_owned(),
-        kind: Kind::View,
-        item: item.to_owned(),
         visitor: Some("anna".to_owned()),
         session: Some("s1".to_owned()),
-        at: Timestamp(at),
-        quantity: None,
         price: Some(2.55),
         currency: Some("GBP".to_owned()),
         region: Some("GB".to_owned()),
-        placement: None,
-        request: None,
-        order: None,
-        order_token: None,
-        trust: None,
-        bucket: None,
+        ..Event::new(Kind::View, item.to_owned(), Timestamp(at))
     }
 }
 

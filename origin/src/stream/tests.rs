@@ -15,25 +15,17 @@ const KINDS: [Kind; 4] = [Kind::View, Kind::Click, Kind::Cart, Kind::Purchase];
 fn event(number: u32) -> Event {
     Event {
         id: number.to_string(),
-        kind: KINDS[number as usize % 4],
-        item: format!("item-{}", (number * 7_919 % 40).min(number * 104_729 % 40)),
         visitor: Some(format!("v{}", number / 7)),
-        session: None,
-        // Every eleventh event arrives late.
-        at: Timestamp(
-            1_700_000_000_000
-                + i64::from(if number.is_multiple_of(11) { number / 2 } else { number }) * 90_000,
-        ),
-        quantity: None,
-        price: None,
-        currency: None,
         region: Some(["gb", "fr"][number as usize % 2].to_owned()),
-        placement: None,
-        request: None,
-        order: None,
-        order_token: None,
-        trust: None,
-        bucket: None,
+        ..Event::new(
+            KINDS[number as usize % 4],
+            format!("item-{}", (number * 7_919 % 40).min(number * 104_729 % 40)),
+            // Every eleventh event arrives late.
+            Timestamp(
+                1_700_000_000_000
+                    + i64::from(if number.is_multiple_of(11) { number / 2 } else { number }) * 90_000,
+            ),
+        )
     }
 }
 

@@ -136,6 +136,30 @@ pub struct Event {
     pub bucket: Option<u16>,
 }
 
+impl Event {
+    /// An event with the required fields only. Its id is empty.
+    pub fn new(kind: Kind, item: String, at: Timestamp) -> Self {
+        Self {
+            id: String::new(),
+            kind,
+            item,
+            visitor: None,
+            session: None,
+            at,
+            quantity: None,
+            price: None,
+            currency: None,
+            region: None,
+            placement: None,
+            request: None,
+            order: None,
+            order_token: None,
+            trust: None,
+            bucket: None,
+        }
+    }
+}
+
 /// An invalid event, or an invalid line of an event with several items, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rejected {
