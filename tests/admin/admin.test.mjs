@@ -80,7 +80,7 @@ describe("the operators' page", { skip, timeout: 120_000 }, () => {
       await screenshot(page, "login");
       await page.getByLabel("Admin key").fill("verge_made_up");
       await page.getByRole("button", { name: "Log in" }).click();
-      assert.match(await page.getByRole("alert").innerText(), /not known/);
+      assert.match(await page.getByRole("alert").innerText(), /not valid/);
       assert.deepEqual(await context.cookies(), []);
     }));
 

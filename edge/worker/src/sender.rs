@@ -88,10 +88,12 @@ impl<'a> Sender<'a> {
     pub fn check_page(&self, config: &Config, head: &Head<'_>) -> Result<(), Problem> {
         // Browsers hide the origin of a beacon from a page with `Referrer-Policy: no-referrer`.
         let is_hidden = matches!(head.origin, "" | "null");
-        let is_ours = if is_hidden && !self.fetch_site.is_empty() {
-            matches!(self.fetch_site, "same-origin" | "none")
-        } else {
-            cors::is_ours(config, head)
+        let is_ours = match self.fetch_site {
+            // No page can set the header. With another `Origin`, a proxy of the storefront, such as a rewrite of Next.js, is
+            // between.
+            "same-origin" => true,
+            "none" if is_hidden => true,
+            fetch_site => (!is_hidden || fetch_site.is_empty()) && cors::is_ours(config, head),
         };
         if is_ours {
             return Ok(());
@@ -188,7 +190,9 @@ mod tests {
             ("https://blog.shop.example", "same-site", false),
             ("http://shop.example", "cross-site", false),
             ("https://shop.example.evil.example", "cross-site", false),
-            ("https://evil.example", "same-origin", false),
+            ("http://127.0.0.1:3000", "same-origin", true), // Behind a proxy of the storefront.
+            ("https://evil.example", "none", false),
+            ("https://evil.example", "", false),
         ] {
             let head = Head { url: "https://shop.example/v1/events", origin, ..Head::default() };
             let outcome = Sender { fetch_site, ..Sender::default() }.check_page(&config, &head);
