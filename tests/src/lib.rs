@@ -9,10 +9,12 @@ mod edge;
 mod live;
 mod node;
 mod peer;
+mod suite;
 mod verge;
 
 pub use edge::{Edge, Reply, Request, wrangler_config};
 pub use live::Live;
 pub use node::{Server, node_tests};
 pub use peer::{Peer, Received, events_of, receipts};
+pub use suite::{Test, get_or_start, run};
 pub use verge::{Service, Verge, binary};

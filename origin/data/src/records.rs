@@ -292,6 +292,28 @@ pub fn delimiter_of(header: &str, known: impl Fn(&str) -> bool) -> u8 {
     b"|\t;,".iter().copied().max_by_key(|delimiter| rate(*delimiter)).unwrap_or(b',')
 }
 
+/// The first line that is not blank, its number, and the delimiter that a line `sep=;` before it names.
+///
+/// # Errors
+/// The input cannot be read.
+pub fn first_line(input: &mut Input<'_>) -> anyhow::Result<Option<(String, u64, Option<u8>)>> {
+    let (mut line, mut number, mut named) = (Vec::new(), 0, None);
+    loop {
+        number += 1;
+        match input.next_line(&mut line)? {
+            Line::End => return Ok(None),
+            Line::TooLong => anyhow::bail!("line {number} has more than 4 MiB"),
+            Line::Full => {}
+        }
+        let text = String::from_utf8_lossy(&line).into_owned();
+        match named_delimiter(&text) {
+            Some(delimiter) if named.is_none() => named = Some(delimiter),
+            _ if text.trim().is_empty() => {}
+            _ => return Ok(Some((text, number, named))),
+        }
+    }
+}
+
 /// The delimiter that a first line `sep=;` names, as spreadsheets write it.
 pub fn named_delimiter(line: &str) -> Option<u8> {
     let line = line.trim_matches(['"', '\r', '\n', '\u{feff}']);

@@ -13,7 +13,7 @@ use snapshots::time::{DAY_MS, Timestamp};
 
 /// A field of an item in a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub(super) enum Field {
     Id,
     Name,
     Category,
@@ -40,7 +40,7 @@ impl Field {
     const COUNT: usize = 17;
 
     /// The field with one of Verge's, Google Merchant's or Facebook's names.
-    pub fn of(name: &str) -> Option<Self> {
+    pub(super) fn of(name: &str) -> Option<Self> {
         Some(match &*field_name(name) {
             "id" => Self::Id,
             "name" | "title" => Self::Name,
@@ -85,25 +85,25 @@ pub(super) fn field_name(name: &str) -> String {
 
 /// How the texts of a feed are read.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
+pub(super) struct Reading {
     /// The decimal sign of prices that can be two numbers.
-    pub decimal: Option<Decimal>,
+    pub(super) decimal: Option<Decimal>,
     /// The order of day and month.
-    pub dates: Option<DateOrder>,
+    pub(super) dates: Option<DateOrder>,
     /// Currency of prices that name none.
-    pub currency: Option<String>,
+    pub(super) currency: Option<String>,
 }
 
 /// The texts of a row, by field.
 #[derive(Clone, Debug, Default)]
-pub struct Draft {
+pub(super) struct Draft {
     fields: [Option<(u8, String)>; Field::COUNT],
 }
 
 impl Draft {
     /// Sets a field, unless the text is empty or a placeholder. The text of the highest rank counts; of equals, the
     /// first.
-    pub fn set(&mut self, field: Field, rank: u8, text: &str) {
+    pub(super) fn set(&mut self, field: Field, rank: u8, text: &str) {
         let text = text.trim();
         // An id's placeholder is kept for the error message, and `none` may be a word for stock. Google's category
         // numbers mean nothing to readers.
@@ -125,7 +125,7 @@ impl Draft {
     ///
     /// # Errors
     /// The value has the wrong type.
-    pub fn set_json(&mut self, field: Field, value: &Value) -> Result<(), String> {
+    pub(super) fn set_json(&mut self, field: Field, value: &Value) -> Result<(), String> {
         let scalar = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
             Value::Bool(yes) => Some(yes.to_string()),
@@ -179,17 +179,17 @@ impl Draft {
     }
 
     /// The id; empty if there is none.
-    pub fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         whole(self.get(Field::Id).unwrap_or(""))
     }
 
     /// The text of a field.
-    pub fn get(&self, field: Field) -> Option<&str> {
+    pub(super) fn get(&self, field: Field) -> Option<&str> {
         self.fields[field as usize].as_ref().map(|(_, text)| &**text)
     }
 
     /// Records how prices and dates are written.
-    pub fn survey(&self, marks: &mut Marks, dates: &mut OrderSurvey) {
+    pub(super) fn survey(&self, marks: &mut Marks, dates: &mut OrderSurvey) {
         for field in [Field::Price, Field::SalePrice] {
             if let Some(price) =
                 self.get(field).and_then(|text| price::read(text, self.get(Field::Currency)).ok())
@@ -208,7 +208,7 @@ impl Draft {
     ///
     /// # Errors
     /// There is no id, or a price, the currency or the sale cannot be read.
-    pub fn finish(&self, reading: &Reading) -> Result<(Item, Vec<Wrong>), Wrong> {
+    pub(super) fn finish(&self, reading: &Reading) -> Result<(Item, Vec<Wrong>), Wrong> {
         let id = self.id();
         match id {
             "" => return Err(Wrong::new("id", "missing")),

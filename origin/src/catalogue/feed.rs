@@ -14,8 +14,10 @@
 
 use crate::catalogue::{
     Wrong,
-    draft::{Draft, Reading},
-    json, tables, xml,
+    draft::Reading,
+    json,
+    row::{About, Row},
+    tables, xml,
 };
 use crate::{config::MAX_REMOVED, store::Store};
 use anyhow::{Result, bail};
@@ -27,15 +29,12 @@ use origin_data::{
     times::{Found, OrderSurvey},
 };
 use serde::Serialize;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Read};
 
 /// Most rows that a report lists; the others are counted.
 const MAX_TOLD: usize = 100;
-/// Most names of columns that a report lists, and the longest one, in characters.
-const MAX_NAMES: usize = 100;
-const MAX_NAME: usize = 60;
 /// Most changes that a dry run shows.
 const MAX_SHOWN: usize = 20;
 /// Items in a transaction: a killed process loses at most this many, and other writers do not wait long.
@@ -133,38 +132,6 @@ pub struct Report {
     pub problem: Option<String>,
 }
 
-/// Properties of a feed other than its rows.
-#[derive(Debug, Default)]
-pub struct About {
-    /// As in [`Report`].
-    pub format: &'static str,
-    /// As in [`Report`].
-    pub skipped: usize,
-    ignored: BTreeSet<String>,
-}
-
-impl About {
-    /// Records the name of a column that is not read.
-    pub fn ignore(&mut self, name: &str) {
-        if self.ignored.len() < MAX_NAMES && !name.is_empty() && !self.ignored.contains(name) {
-            self.ignored.insert(name.chars().filter(|sign| !sign.is_control()).take(MAX_NAME).collect());
-        }
-    }
-}
-
-/// A row of a feed.
-#[derive(Debug, Default)]
-pub struct Row {
-    /// From 1.
-    pub line: u64,
-    /// The fields that could be read.
-    pub draft: Draft,
-    /// What is wrong with the whole row.
-    pub fault: Option<Wrong>,
-    /// Whether the file ends after it without a line end.
-    pub is_unended: bool,
-}
-
 /// The result of the first reading.
 #[derive(Default)]
 struct Survey {
@@ -247,7 +214,7 @@ pub fn take(
     taking.store_group()?;
     let Taking { store, mut report, present, nameless, torn, .. } = taking;
     (report.format, report.skipped) = (about.format, about.skipped);
-    report.ignored = about.ignored.into_iter().collect();
+    report.ignored = about.into_ignored().collect();
     let torn = torn.filter(|_| options.full).map(|line| {
         format!("line {line}: the last row has no line end and an unreadable field, so the feed may have been cut; no item was removed")
     });

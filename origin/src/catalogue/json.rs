@@ -3,7 +3,7 @@
 use crate::catalogue::{
     Wrong,
     draft::{Draft, Field},
-    feed::{About, Row},
+    row::{About, Row},
 };
 use anyhow::{Result, bail};
 use origin_data::{

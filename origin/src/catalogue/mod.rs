@@ -3,7 +3,9 @@
 mod availability;
 mod draft;
 pub mod feed;
+mod header;
 mod json;
+mod row;
 mod shopify;
 mod tables;
 mod woocommerce;

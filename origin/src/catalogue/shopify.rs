@@ -4,7 +4,7 @@
 use crate::catalogue::{
     Wrong,
     draft::{Draft, Field},
-    tables::{Header, Shaped},
+    header::{Header, Shaped},
 };
 use origin_data::{price, records::Fields};
 

@@ -3,53 +3,17 @@
 use crate::catalogue::{
     Wrong,
     draft::{Draft, Field},
-    feed::{About, Row},
+    header::{Header, Shaped},
+    row::{About, Row},
     shopify::Shopify,
     woocommerce::WooCommerce,
 };
 use anyhow::{Result, bail};
 use origin_data::{
     fields::shown,
-    input::{Input, Line},
+    input::Input,
     records::{self, Fields, Records, Splitter},
 };
-
-/// The header of a table, and which of its columns are read.
-pub(super) struct Header {
-    names: Vec<String>,
-    used: Vec<bool>,
-}
-
-impl Header {
-    /// A header with these names.
-    pub(super) fn new(names: Vec<String>) -> Self {
-        Self { used: vec![false; names.len()], names }
-    }
-
-    /// The index of the first column with one of these names in lower case.
-    pub(super) fn find(&mut self, names: &[&str]) -> Option<usize> {
-        let is = |name: &&str| self.names.iter().position(|known| known.trim().to_lowercase() == **name);
-        let place = names.iter().find_map(is)?;
-        self.used[place] = true;
-        Some(place)
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known.trim().to_lowercase() == name)
-    }
-
-    fn unread(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().zip(&self.used).filter(|(_, used)| !**used).map(|(name, _)| name.trim())
-    }
-}
-
-/// A row of a shop system's export.
-pub(super) enum Shaped {
-    /// An item.
-    Item(Box<Draft>),
-    /// Not an item: an image, a draft, a product that only groups variants.
-    Nothing,
-}
 
 /// How rows become items.
 enum Layout {
@@ -71,7 +35,7 @@ impl Layout {
             about.format = "woocommerce";
             return Ok(Self::WooCommerce(Box::new(WooCommerce::new(header, id)?)));
         }
-        let mut fields: Vec<_> = header.names.iter().map(|name| Field::of(name)).collect();
+        let mut fields: Vec<_> = header.names().iter().map(|name| Field::of(name)).collect();
         if let Some(id) = id {
             let Some(place) = header.find(&[&id.to_lowercase()]) else {
                 bail!("line 1: there is no column '{}' to take ids from", shown(id));
@@ -80,9 +44,9 @@ impl Layout {
             fields[place] = Some(Field::Id);
         }
         if !fields.contains(&Some(Field::Id)) {
-            bail!("line 1: the header names no `id`; it names {}", shown(&header.names.join(", ")));
+            bail!("line 1: the header names no `id`; it names {}", shown(&header.names().join(", ")));
         }
-        header.used = fields.iter().map(Option::is_some).collect();
+        header.set_used(fields.iter().map(Option::is_some));
         Ok(Self::Names(fields))
     }
 
@@ -113,22 +77,7 @@ pub(super) fn read(
     about: &mut About,
     mut each: impl FnMut(Row) -> Result<()>,
 ) -> Result<()> {
-    let (mut line, mut number) = (Vec::new(), 0);
-    let mut named = None;
-    let first = loop {
-        number += 1;
-        match input.next_line(&mut line)? {
-            Line::End => bail!("the feed is empty"),
-            Line::TooLong => bail!("line {number}: a line of more than 4 MiB"),
-            Line::Full => {}
-        }
-        let text = String::from_utf8_lossy(&line).into_owned();
-        match records::named_delimiter(&text) {
-            Some(delimiter) if named.is_none() => named = Some(delimiter),
-            _ if text.trim().is_empty() => {}
-            _ => break text,
-        }
-    };
+    let Some((first, number, named)) = records::first_line(&mut input)? else { bail!("the feed is empty") };
     let known = |name: &str| {
         Field::of(name).is_some()
             || ["handle", "url handle", "type", "sku"].contains(&&*name.trim().to_lowercase())
@@ -139,7 +88,7 @@ pub(super) fn read(
     let mut header = Header::new(splitter.split(&first).iter().map(str::to_owned).collect());
     let mut layout = Layout::of(&mut header, id, about)?;
     header.unread().for_each(|name| about.ignore(name));
-    let columns = header.names.len();
+    let columns = header.names().len();
     let mut records = Records::new(input, delimiter, number);
     let mut record = String::new();
     loop {

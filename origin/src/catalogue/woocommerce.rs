@@ -4,7 +4,7 @@
 use crate::catalogue::{
     Wrong,
     draft::{Draft, Field},
-    tables::{Header, Shaped},
+    header::{Header, Shaped},
 };
 use anyhow::{Result, bail};
 use origin_data::{fields::shown, records::Fields};

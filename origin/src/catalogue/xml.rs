@@ -4,7 +4,7 @@
 use crate::catalogue::{
     Wrong,
     draft::Field,
-    feed::{About, Row},
+    row::{About, Row},
 };
 use anyhow::{Context, Result};
 use origin_data::fields::shown;

@@ -186,7 +186,7 @@ impl<'a> FileRun<'a> {
     fn table(&mut self, path: &Path, source: &Source) -> Result<()> {
         let mut input = source.open()?;
         let mut progress = Progress::new(short_name(path), input.size);
-        let first = table::first_line(&mut input);
+        let first = records::first_line(&mut input);
         let Some((header, number, named)) = self.undamaged(first, 0)? else { return Ok(()) };
         let names: Vec<String> = self.importer.names().iter().map(|name| (*name).to_owned()).collect();
         let known = |name: &str| names.contains(&table::plain(name));
@@ -422,7 +422,7 @@ pub(crate) mod tests {
         let defaults = Defaults { now: Timestamp(1_800_000_000_000), format: "test", ..Defaults::default() };
         let source = Source::new(&path, true).unwrap();
         let mut input = source.open().unwrap();
-        let (header, number, named) = table::first_line(&mut input).unwrap().unwrap();
+        let (header, number, named) = records::first_line(&mut input).unwrap().unwrap();
         let names: Vec<String> = importer.names().iter().map(|name| (*name).to_owned()).collect();
         let delimiter = named
             .unwrap_or_else(|| records::delimiter_of(&header, |name| names.contains(&table::plain(name))));

@@ -4,7 +4,7 @@ use crate::import::{Format, Reading, Watched, parquet};
 use anyhow::{Context, Result, bail};
 use origin_data::{
     fields::{Reject, filled, shown},
-    input::{Input, Line},
+    input::Input,
     price::{self, Marks, Number},
     records::{self, Fields, Found, Records, Splitter},
     times::{self, DateOrder, OrderSurvey},
@@ -125,28 +125,6 @@ impl Source {
     }
 }
 
-/// The first line that is not blank, its number, and the delimiter that a line `sep=;` before it names.
-///
-/// # Errors
-/// The input cannot be read.
-pub(super) fn first_line(input: &mut Input<'_>) -> Result<Option<(String, u64, Option<u8>)>> {
-    let (mut line, mut number, mut named) = (Vec::new(), 0, None);
-    loop {
-        number += 1;
-        match input.next_line(&mut line)? {
-            Line::End => return Ok(None),
-            Line::TooLong => bail!("line {number} has more than 4 MiB"),
-            Line::Full => {}
-        }
-        let text = String::from_utf8_lossy(&line).into_owned();
-        match records::named_delimiter(&text) {
-            Some(delimiter) if named.is_none() => named = Some(delimiter),
-            _ if text.trim().is_empty() => {}
-            _ => return Ok(Some((text, number, named))),
-        }
-    }
-}
-
 /// How the rows so far write dates and prices. The whole file is read once if a row has two readings.
 #[derive(Default)]
 pub(super) struct Habits {
@@ -207,7 +185,7 @@ pub(super) fn survey(
     told: &mut Vec<String>,
 ) -> Result<Reading> {
     let mut input = source.open()?;
-    let line = first_line(&mut input)?.map_or(0, |(_, line, _)| line);
+    let line = records::first_line(&mut input)?.map_or(0, |(_, line, _)| line);
     let mut records = Records::new(input, delimiter, line);
     let (mut record, mut splitter) = (String::new(), Splitter::new(delimiter));
     let (mut dates, mut marks) = (OrderSurvey::default(), Marks::default());

@@ -6,7 +6,7 @@
 use snapshots::{
     Bytes, Snapshot,
     answer::{Call, Request, answer},
-    attributes::{Attributes, Item},
+    attributes::Attributes,
     cursor::{Cursor, MAX_SHOWN},
     envelope::Envelope,
     event::{EdgeSender, Kind, MAX_WARNINGS, Trust, parse_batch, parse_edge, parse_history},
@@ -251,11 +251,10 @@ pub fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let rules = rules.write().expect("the rules can be written");
     let next = Cursor::default().after(["item-1", "item-2"], ["a"]).unwrap_or_default();
     let sale = Some(Sale { price: 150, from: 0, until: 1_795_000_000 });
-    let variants = [Item { sale, group: "shirt", ..Item::default() }, Item { group: "shirt", ..Item::default() }];
-    let groups = [vec![2], groups::write(&variants).unwrap_or_default()].concat();
+    let groups = [vec![2], groups::write(&["shirt", "shirt"]).unwrap_or_default()].concat();
     vec![
         ("snapshot", whole.collect()),
-        ("sales", sales::write(&variants).into_iter().collect()),
+        ("sales", sales::write(&[sale, None]).into_iter().collect()),
         ("groups", vec![groups]),
         ("ids", section("ids")),
         ("shard", vec![GOLDEN[1].to_vec(), GOLDEN[2].to_vec()]),

@@ -2,7 +2,6 @@ mod ruled;
 
 use super::*;
 use crate::fixture::{self, NOW};
-use crate::format::attributes;
 use crate::format::groups;
 use crate::format::sales::{self, Sale};
 use crate::format::signal::Signal;
@@ -129,10 +128,7 @@ fn similar_starts_with_the_row_and_never_contains_the_item() {
 /// The shop with this sale of item-4, which costs 4.00, and of item-7, which costs 7.00.
 fn on_sale(sale: Sale) -> Snapshot {
     let mut shop = shop();
-    let sales = (0..30).map(|item| attributes::Item {
-        sale: [4, 7].contains(&item).then_some(sale),
-        ..attributes::Item::default()
-    });
+    let sales = (0..30).map(|item| [4, 7].contains(&item).then_some(sale));
     let section = sales::write(&sales.collect::<Vec<_>>()).unwrap();
     shop.attributes.sales = sales::Sales::open(&section.into()).unwrap();
     shop
@@ -177,8 +173,7 @@ fn a_sale_price_that_is_the_regular_one_is_no_sale() {
 pub(super) fn with_variants(mut shop: Snapshot) -> Snapshot {
     let names: Vec<String> =
         (0..30).map(|item| if item < 18 { format!("g{}", item / 3) } else { String::new() }).collect();
-    let items = names.iter().map(|group| attributes::Item { group, ..attributes::Item::default() });
-    let section = groups::write(&items.collect::<Vec<_>>()).unwrap();
+    let section = groups::write(&names.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
     shop.attributes.groups = groups::Groups::open(&section.into(), 30).unwrap();
     shop
 }

@@ -204,14 +204,16 @@ pub const OPTIONAL: [&str; 2] = [sales::NAME, groups::NAME];
 
 /// The sections of all items' attributes: [`write()`], and those of [`OPTIONAL`] that are not empty.
 pub fn sections(currency: &str, ids: &[&str], items: &[Item<'_>]) -> Vec<Section> {
-    let sales = sales::write(items).map(|bytes| Section::new(sales::NAME, sales::VERSION, bytes));
+    let sales = sales::write(&items.iter().map(|item| item.sale).collect::<Vec<_>>());
+    let sales = sales.map(|bytes| Section::new(sales::NAME, sales::VERSION, bytes));
     let columns = Section::new(NAME, VERSION, write(currency, ids, items));
-    let groups = groups::write(items).map(|bytes| Section::new(groups::NAME, groups::VERSION, bytes));
+    let groups = groups::write(&items.iter().map(|item| item.group).collect::<Vec<_>>());
+    let groups = groups.map(|bytes| Section::new(groups::NAME, groups::VERSION, bytes));
     [Some(columns), sales, groups].into_iter().flatten().collect()
 }
 
-/// Encodes the attributes of all items, in index order, with their ids, without sales and groups. A name or URL that contains the id is stored
-/// without it.
+/// Encodes the attributes of all items, in index order, with their ids, without sales and groups. A name or URL that
+/// contains the id is stored without it.
 pub fn write(currency: &str, ids: &[&str], items: &[Item<'_>]) -> Vec<u8> {
     let listed = |field: for<'a> fn(&'a Item<'_>) -> &'a str| {
         let mut entries: Vec<&str> = items.iter().map(field).filter(|entry| !entry.is_empty()).collect();

@@ -3,7 +3,6 @@
 //! The shop's ids of the groups, sorted, and by item the index of its group plus one, or 0.
 
 use super::{
-    attributes::Item,
     error::Error,
     layout::{Column, Strings, join, split},
 };
@@ -51,14 +50,13 @@ impl Groups {
     }
 }
 
-/// Encodes the groups of items, in index order; `None` if there are none.
-pub fn write(items: &[Item<'_>]) -> Option<Vec<u8>> {
-    let mut names: Vec<&str> =
-        items.iter().map(|item| item.group).filter(|group| !group.is_empty()).collect();
+/// Encodes the shop's id of each item's group, in index order; an empty one stands for no group. `None` if there are none.
+pub fn write(groups: &[&str]) -> Option<Vec<u8>> {
+    let mut names: Vec<&str> = groups.iter().copied().filter(|group| !group.is_empty()).collect();
     names.sort_unstable();
     names.dedup();
-    let place = |item: &Item<'_>| names.binary_search(&item.group).map_or(0, |place| place as u32 + 1);
-    let group = Column::write(&items.iter().map(place).collect::<Vec<_>>());
+    let place = |group: &&str| names.binary_search(group).map_or(0, |place| place as u32 + 1);
+    let group = Column::write(&groups.iter().map(place).collect::<Vec<_>>());
     (!names.is_empty()).then(|| join(&[&Strings::write(names.iter().map(|name| name.as_bytes())), &group]))
 }
 
@@ -68,7 +66,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn section(groups: &[String]) -> Option<Vec<u8>> {
-        write(&groups.iter().map(|group| Item { group, ..Item::default() }).collect::<Vec<_>>())
+        write(&groups.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     proptest! {

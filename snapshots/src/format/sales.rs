@@ -5,7 +5,6 @@
 //! 250,000 items are on sale for one of a few periods.
 
 use super::{
-    attributes::Item,
     error::Error,
     layout::{Column, Packed, join, split},
 };
@@ -114,10 +113,10 @@ fn preceding(column: &Packed, is_so: impl Fn(u32) -> bool) -> usize {
     start
 }
 
-/// Encodes the sales of items, in index order; `None` if there are none.
-pub fn write(items: &[Item<'_>]) -> Option<Vec<u8>> {
+/// Encodes each item's sale, in index order; `None` if there are none.
+pub fn write(sales: &[Option<Sale>]) -> Option<Vec<u8>> {
     let on_sale: Vec<(u32, Sale)> =
-        (0u32..).zip(items).filter_map(|(index, item)| Some((index, item.sale?))).collect();
+        (0u32..).zip(sales).filter_map(|(index, sale)| Some((index, (*sale)?))).collect();
     let mut times: Vec<u32> = on_sale.iter().flat_map(|(_, sale)| [sale.from, sale.until]).collect();
     times.retain(|time| (1..u32::MAX).contains(time));
     times.sort_unstable();
@@ -145,11 +144,6 @@ mod tests {
         (any::<u32>(), time(), time()).prop_map(|(price, from, until)| Sale { price, from, until })
     }
 
-    fn section(sales: &[Option<Sale>]) -> Option<Vec<u8>> {
-        let items: Vec<Item<'_>> = sales.iter().map(|sale| Item { sale: *sale, ..Item::default() }).collect();
-        write(&items)
-    }
-
     #[test]
     fn a_sale_holds_from_its_start_until_before_its_end() {
         let sale = Sale::new(1_500, Some(Timestamp(10_000)), Some(Timestamp(20_000)));
@@ -159,7 +153,7 @@ mod tests {
         assert!([i64::MIN, -1, 0, i64::MAX].iter().all(|now| always.holds(Timestamp(*now))));
         let never = Sale::new(1, Some(Timestamp(i64::MAX)), Some(Timestamp(i64::MIN)));
         assert!(!never.holds(Timestamp(0)));
-        assert_eq!(section(&[None, None]), None);
+        assert_eq!(write(&[None, None]), None);
         // Twenty thousand items on sale in two periods.
         let many: Vec<_> = (0..250_000u32)
             .map(|item| {
@@ -170,7 +164,7 @@ mod tests {
                 })
             })
             .collect();
-        assert!(section(&many).unwrap().len() < 72_000);
+        assert!(write(&many).unwrap().len() < 72_000);
     }
 
     proptest! {
@@ -178,7 +172,7 @@ mod tests {
         fn sales_read_as_they_were_written(
             sales in proptest::collection::vec(proptest::option::of(sale()), 0..50), now in 1_794_999_999_000i64..1_795_000_010_000,
         ) {
-            let written = section(&sales);
+            let written = write(&sales);
             prop_assert_eq!(written.is_none(), sales.iter().all(Option::is_none));
             let Some(section) = written else { return Ok(()) };
             let opened = Sales::open(&section.into()).unwrap();
@@ -197,7 +191,7 @@ mod tests {
             sales in proptest::collection::vec(proptest::option::of(sale()), 1..9), at in any::<prop::sample::Index>(), to in any::<u8>(),
             cut in any::<bool>(),
         ) {
-            let Some(mut section) = section(&sales) else { return Ok(()) };
+            let Some(mut section) = write(&sales) else { return Ok(()) };
             let at = at.index(section.len());
             if cut { section.truncate(at) } else { section[at] = to }
             if let Ok(opened) = Sales::open(&section.into()) {

@@ -12,31 +12,21 @@ mod floods;
 mod orders;
 
 use anyhow::Result;
-use end_to_end::{Edge, Peer, Reply, Request};
-use libtest_mimic::{Arguments, Failed, Trial};
+use end_to_end::{Edge, Peer, Reply, Request, get_or_start};
 use serde_json::Value;
-use std::sync::{Arc, OnceLock};
-use xtask::process::stop_all_on_signal;
+use std::sync::OnceLock;
 
 /// The key that lets a server say whose events it sends.
 pub(crate) const EVENTS_KEY: &str = "a key of the shop's servers";
 
 /// The name of a test and its function.
-type Test = (&'static str, fn(&Fixtures) -> Result<()>);
+type Test = end_to_end::Test<Fixtures>;
 
 /// What tests share. Each field is started by the first test that uses it and stopped after the last test.
 #[derive(Default)]
 struct Fixtures {
     origin: OnceLock<Peer>,
     edge: OnceLock<Edge>,
-}
-
-fn get_or_start<T>(cell: &OnceLock<T>, start: impl FnOnce() -> Result<T>) -> Result<&T> {
-    if cell.get().is_none() {
-        let value = start()?;
-        return Ok(cell.get_or_init(|| value));
-    }
-    Ok(cell.get_or_init(|| unreachable!("checked above")))
 }
 
 impl Fixtures {
@@ -80,21 +70,5 @@ pub(crate) fn ensure_problem(reply: &Reply, status: u16) -> Result<Value> {
 }
 
 fn main() {
-    // Without a handler, Ctrl-C would leave the Workers running.
-    if let Err(error) = stop_all_on_signal("stopped", 130) {
-        eprintln!("{error:#}");
-    }
-    let mut arguments = Arguments::from_args();
-    // The tests share a Worker.
-    arguments.test_threads = Some(1);
-    let fixtures = Arc::new(Fixtures::default());
-    let tests: Vec<Test> = [claims::TESTS, floods::TESTS, orders::TESTS].concat();
-    let trials = tests.into_iter().map(|(name, test)| {
-        let fixtures = Arc::clone(&fixtures);
-        Trial::test(name, move || test(&fixtures).map_err(|error| Failed::from(format!("{error:#}"))))
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // `exit` does not run destructors, which stop the Workers.
-    drop(fixtures);
-    conclusion.exit();
+    end_to_end::run(&[claims::TESTS, floods::TESTS, orders::TESTS].concat());
 }

@@ -24,16 +24,14 @@ mod shards;
 mod swapping;
 
 use anyhow::Result;
-use end_to_end::{Edge, Peer, Received, Verge};
-use libtest_mimic::{Arguments, Failed, Trial};
-use std::sync::{Arc, OnceLock};
-use xtask::process::stop_all_on_signal;
+use end_to_end::{Edge, Peer, Received, Verge, get_or_start};
+use std::sync::OnceLock;
 
 /// The key that lets a shop read its snapshots from the serving Worker.
 pub(crate) const SNAPSHOTS_KEY: &str = "a key of the shop's";
 
 /// The name of a test and its function.
-type Test = (&'static str, fn(&Fixtures) -> Result<()>);
+type Test = end_to_end::Test<Fixtures>;
 
 /// What tests share. Each field is started by the first test that uses it and stopped after the last test.
 #[derive(Default)]
@@ -44,14 +42,6 @@ struct Fixtures {
     origin: OnceLock<Peer>,
     serving: OnceLock<Edge>,
     changing: OnceLock<Edge>,
-}
-
-fn get_or_start<T>(cell: &OnceLock<T>, start: impl FnOnce() -> Result<T>) -> Result<&T> {
-    if cell.get().is_none() {
-        let value = start()?;
-        return Ok(cell.get_or_init(|| value));
-    }
-    Ok(cell.get_or_init(|| unreachable!("checked above")))
 }
 
 /// Answers like an origin, except that the first event with `try-again` gets a 503.
@@ -108,38 +98,24 @@ impl Fixtures {
 }
 
 fn main() {
-    // Without a handler, Ctrl-C would leave the Workers running.
-    if let Err(error) = stop_all_on_signal("stopped", 130) {
-        eprintln!("{error:#}");
-    }
-    let mut arguments = Arguments::from_args();
-    // The tests share two Workers.
-    arguments.test_threads = Some(1);
-    let fixtures = Arc::new(Fixtures::default());
-    let tests: Vec<Test> = [
-        answers::TESTS,
-        bindings::TESTS,
-        chaos::TESTS,
-        delivery::TESTS,
-        callers::TESTS,
-        conversation::TESTS,
-        events::TESTS,
-        garbage::TESTS,
-        graphql::TESTS,
-        live::TESTS,
-        parity::TESTS,
-        publishing::TESTS,
-        rules::TESTS,
-        shards::TESTS,
-        swapping::TESTS,
-    ]
-    .concat();
-    let trials = tests.into_iter().map(|(name, test)| {
-        let fixtures = Arc::clone(&fixtures);
-        Trial::test(name, move || test(&fixtures).map_err(|error| Failed::from(format!("{error:#}"))))
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // `exit` does not run destructors, which stop the Workers.
-    drop(fixtures);
-    conclusion.exit();
+    end_to_end::run(
+        &[
+            answers::TESTS,
+            bindings::TESTS,
+            chaos::TESTS,
+            delivery::TESTS,
+            callers::TESTS,
+            conversation::TESTS,
+            events::TESTS,
+            garbage::TESTS,
+            graphql::TESTS,
+            live::TESTS,
+            parity::TESTS,
+            publishing::TESTS,
+            rules::TESTS,
+            shards::TESTS,
+            swapping::TESTS,
+        ]
+        .concat(),
+    );
 }

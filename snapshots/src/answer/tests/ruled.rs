@@ -74,13 +74,12 @@ fn exclude_hides_items_and_only_hides_all_others() {
 
 #[test]
 fn a_rule_compares_the_price_in_force() {
-    use crate::format::{attributes::Item, sales};
+    use crate::format::sales;
     let cheap = Match { price_max: Some(1.0), ..Match::default() };
     let mut shop = shop(vec![rule(|rule| rule.only = Some(cheap))]);
     assert_eq!(popular(&shop, "limit=9"), ["item-0", "item-1"]);
     let sale = |item| (item == 9).then(|| sales::Sale::new(50, None, None));
-    let items: Vec<Item<'_>> = (0..30).map(|item| Item { sale: sale(item), ..Item::default() }).collect();
-    let section = sales::write(&items).unwrap();
+    let section = sales::write(&(0..30).map(sale).collect::<Vec<_>>()).unwrap();
     shop.attributes.sales = sales::Sales::open(&section.into()).unwrap();
     assert_eq!(popular(&shop, "limit=9"), ["item-0", "item-1", "item-9"]);
 }
